@@ -1,0 +1,199 @@
+"""What travels between links, stages and sinks: frozen, slotted, keyword-only records.
+
+    Received, Polled -> Verified | Rejected -> Aligned -> Estimate -> Verdict
+
+Promises: no dict crosses a seam, times are integer nanoseconds UTC (`_ns`) or integer microseconds
+of a node's own boot (`_us`), signal names are resolved (`node:channel`), and a `Verified` exists
+only if `stages/verify.py` made it. Left to others: how a record is written down (`canonical.py`).
+"""
+
+from dataclasses import InitVar, dataclass
+from enum import StrEnum
+from typing import Final
+
+from gateway.errors import InternalError
+
+
+class Provenance(StrEnum):
+    """How far a value can be trusted to come from the source it names."""
+
+    SEALED = "sealed"
+    """MAC of the node's own key over the very bytes that carried the value."""
+    AUTHENTICATED = "authenticated"
+    """The transport authenticated the peer (TLS, OPC UA), not the value."""
+    UNAUTHENTICATED = "unauthenticated"
+    """Nothing vouches for it (Modbus)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One numeric value as its source stated it."""
+
+    signal: str
+    """Resolved name, `<source>:<channel>`."""
+    unit: str
+    """SenML unit symbol."""
+    value: float
+    tick_us: int | None
+    """Node time of the value since boot; None when the source keeps no clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """The bytes of one sealed frame (framing and line check already removed)."""
+
+    source: str
+    """The node this link or topic belongs to; verify compares it with the key id."""
+    link: str
+    data: bytes
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polled:
+    """The values of one request/response of a protocol without seals (Modbus and its like)."""
+
+    source: str
+    link: str
+    readings: tuple[Reading, ...]
+    requested_ns: int
+    received_ns: int
+
+    def __post_init__(self) -> None:
+        if self.received_ns < self.requested_ns:
+            raise InternalError(f"{self.source} over {self.link}: answered before it was asked")
+
+
+_VERIFY_TOKEN: Final = object()
+"""The right to make a `Verified`; a test holds that only stages/verify.py mentions it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """A frame or poll that passed every check. Only `stages/verify.py` can make one."""
+
+    source: str
+    link: str
+    boot_id: int | None
+    """Boot counter of the node; None for a polled source."""
+    sequence: int
+    """Number of the frame as sealed by the node; for a polled source the count of its polls."""
+    tick_us: int | None
+    """Node time at which the frame was sealed."""
+    content_type: int
+    """`wire.content` number; 0 for a polled source."""
+    payload: bytes
+    readings: tuple[Reading, ...]
+    requested_ns: int | None
+    """When a polled source was asked; None for a frame that came by itself."""
+    received_ns: int
+    provenance: Provenance
+    token: InitVar[object]
+
+    def __post_init__(self, token: object) -> None:
+        if token is not _VERIFY_TOKEN:
+            raise InternalError("Verified records are made by gateway.stages.verify only")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A frame or poll that failed a check. Its content goes no further."""
+
+    source: str
+    link: str
+    reason: str
+    """Stable word, one of `stages.verify.REASONS`."""
+    detail: str
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aligned:
+    """One value on the common timeline."""
+
+    signal: str
+    unit: str
+    value: float
+    time_ns: int
+    """UTC of the value at its source."""
+    bound_ns: int
+    """Hard bound: true time lies in `time_ns +- bound_ns`, if the stated drift limit holds."""
+    status: int
+    """OPC UA StatusCode (`gateway.status`)."""
+    provenance: Provenance
+    source: str
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalEstimate:
+    """What the model says about one signal in one row."""
+
+    signal: str
+    value: float
+    """As measured; NaN when the row has none (`status` says why)."""
+    expected: float
+    """Mean of the signal given all the other signals of the row, in the signal's own unit."""
+    standard_deviation: float
+    """Of that conditional prediction, same unit."""
+    contribution: float
+    """Share of `Estimate.score` due to this signal; all contributions sum to the score."""
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What the model says about one row of an asset."""
+
+    asset: str
+    time_ns: int
+    """Middle of the row's period."""
+    values: tuple[SignalEstimate, ...]
+    """One per configured signal, in the configured order; empty while the model is learning."""
+    log_density: float
+    """Natural logarithm of the density of the row under the model, robust-scaled signals."""
+    score: float
+    """Smoothed evidence against normal operation; 0 while the model is learning."""
+    anomaly_probability: float
+    is_trained: bool
+    status: int
+
+
+class State(StrEnum):
+    """What the judge says about an asset."""
+
+    LEARNING = "learning"
+    NORMAL = "normal"
+    ALARM = "alarm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blame:
+    """A signal's share of an alarm."""
+
+    signal: str
+    share: float
+    """Part of the positive evidence, 0..1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A change of state of an asset, with the evidence a person can check."""
+
+    asset: str
+    time_ns: int
+    """Time of the row that decided."""
+    state: State
+    probability: float
+    """Anomaly probability in that row."""
+    since_ns: int
+    """Time of the first row of the run that led here; never after `time_ns`."""
+    blamed: tuple[Blame, ...]
+    """Largest share first; empty unless the state is ALARM."""
+    evidence: str
+    sequence: int
+    """Counts the verdicts of the asset from 0."""
+
+
+Record = Received | Polled | Verified | Rejected | Aligned | Estimate | Verdict
+Input = Received | Polled
