@@ -1,0 +1,55 @@
+"""What fast kernels are written with, on either interpreter.
+
+MicroPython compiles a function marked `@micropython.viper` to machine code on 32-bit integers; `ptr8(x)` there is
+the address of a buffer. On CPython the decorators and casts do nothing and the same source runs as plain Python.
+A viper integer wraps at 32 bits and a Python one does not, so a kernel masks wherever that could show.
+
+`Buffer` is for annotations only: bytes, bytearray or memoryview. The types are in kernel.pyi.
+"""
+
+import sys
+
+IS_MICROPYTHON = sys.implementation.name == "micropython"
+Buffer = object
+
+if IS_MICROPYTHON:
+    import micropython
+else:
+
+    class micropython:
+        """The decorators of MicroPython's module of this name, as identities."""
+
+        @staticmethod
+        def viper(function):
+            """Return `function` as it is."""
+            return function
+
+        @staticmethod
+        def native(function):
+            """Return `function` as it is."""
+            return function
+
+
+def const(value):
+    """Return `value`; MicroPython's compiler puts it in place of the name."""
+    return value
+
+
+def ptr8(buffer):
+    """Return `buffer`; in a viper kernel, the address of its first byte."""
+    return buffer
+
+
+def ptr16(buffer):
+    """Return `buffer`; in a viper kernel, an address that steps in 16-bit units."""
+    return buffer
+
+
+def ptr32(buffer):
+    """Return `buffer`; in a viper kernel, an address that steps in 32-bit units."""
+    return buffer
+
+
+def uint(value):
+    """Return `value`; in a viper kernel, an unsigned 32-bit integer."""
+    return value

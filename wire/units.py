@@ -1,0 +1,1 @@
+"""The units we use: SenML symbol, name suffix, UNECE code."""
