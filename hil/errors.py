@@ -1,0 +1,42 @@
+"""What can be wrong with what the operator handed to the rig.
+
+    gateway.errors.OperatorError        a person must act; the message holds the remedy
+    |-- gateway.errors.ConfigError
+    |   `-- ScenarioError               a scenario file, alone or against its site: all its problems
+    `-- gateway.errors.TraceError
+        `-- TraceError                  a trace: missing, malformed, or out of a chip's range
+    ValueError
+    `-- UnitError                       a unit's name or dimension; readers turn it into the above
+
+The place comes first and in one spelling (`FILE:LINE: column 'NAME': ...`), so that an editor can
+jump to it.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from gateway import errors
+
+
+class ScenarioError(errors.ConfigError):
+    """A scenario cannot be run; `problems` lists everything that was found, with dotted paths."""
+
+
+class TraceError(errors.TraceError):
+    """A trace cannot be read or replayed; `column` is None when the whole row or file is meant."""
+
+    def __init__(
+        self, path: str, what: str, line: int | None = None, column: str | None = None
+    ) -> None:
+        self.column = column
+        super().__init__(path, what if column is None else f"column {column!r}: {what}", line)
+
+
+class UnitError(ValueError):
+    """A unit is unknown, or of another dimension than the one asked for."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `did you mean 'X'? ` for the nearest known name, or an empty string."""
+    near = get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]!r}? " if near else ""
