@@ -1,0 +1,242 @@
+"""Firmware images from source, cached by a hash of everything that goes into them.
+
+Promises: `build(board, contents)` returns the path of an image whose name carries the hash of its
+inputs; an image that is already there is returned at once, and one that appears is complete (it is
+moved into place last).  Nothing is written into the MicroPython source folder.
+Leaves to `source.py` where MicroPython comes from.
+
+What is frozen is a `Contents`: the application (`APPLICATION`: wire, drivers, firmware, the board's
+hal) or the application plus its device tests and chip emulators (`DEVICE_TESTS`).
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from boards.catalog import BOARDS_DIR, Board
+from boards.errors import BuildError, MissingToolError
+from boards.source import micropython_source
+
+PROJECT_DIR = BOARDS_DIR.parent
+Progress = Callable[[str, int], None]
+"""Called with the name of the present step and the number of files compiled in it."""
+
+_TOOLS = {
+    "qemu": (("arm-none-eabi-gcc", "gcc-arm-none-eabi and libnewlib-arm-none-eabi"),),
+    "unix": (("pkg-config", "pkg-config"),),
+}
+_COMMON_TOOLS = (("make", "make"), ("gcc", "build-essential"), ("python3", "python3"))
+_SOURCE_PARTS = ("py", "extmod", "shared", "tools/mpy-tool.py", "mpy-cross")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What is frozen into an image: a name and globs relative to the project's folder."""
+
+    name: str
+    globs: tuple[str, ...]
+    without: tuple[str, ...] = ()
+
+
+APPLICATION = Contents(
+    name="application",
+    globs=("wire/*.py", "drivers/*.py", "drivers/*/*.py", "firmware/*.py"),
+    without=("drivers/bus.py", "drivers/*/emulator.py"),
+)
+DEVICE_TESTS = Contents(
+    name="device-tests",
+    globs=(
+        "wire/*.py",
+        "drivers/*.py",
+        "drivers/*/*.py",
+        "firmware/*.py",
+        "tests/device/test_*.py",
+        "tests/device/runner.py",
+    ),
+)
+
+
+def cache_dir() -> Path:
+    """The ignored folder for builds: `.build` of a checkout, else the user's cache.
+
+    `TWINRIG_CACHE` overrides it.
+    """
+    chosen = os.environ.get("TWINRIG_CACHE")
+    if chosen:
+        return Path(chosen).expanduser().resolve()
+    if (PROJECT_DIR / "pyproject.toml").is_file():
+        return PROJECT_DIR / ".build"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "twinrig"
+
+
+def frozen_files(board: Board, contents: Contents) -> list[tuple[Path, str]]:
+    """(base folder, path below it) of every frozen file, in a defined order."""
+    files = {
+        path.relative_to(PROJECT_DIR).as_posix()
+        for pattern in contents.globs
+        for path in PROJECT_DIR.glob(pattern)
+    }
+    for pattern in contents.without:
+        files -= {path.relative_to(PROJECT_DIR).as_posix() for path in PROJECT_DIR.glob(pattern)}
+    listed = [(PROJECT_DIR, name) for name in sorted(files)]
+    return [*listed, (BOARDS_DIR, "rig_client.py"), (board.directory, "hal.py")]
+
+
+def build(
+    board: Board,
+    contents: Contents = APPLICATION,
+    *,
+    progress: Progress = lambda step, count: None,
+    jobs: int | None = None,
+) -> Path:
+    """The image of `board` with `contents` frozen in; built only when no input hash matches.
+
+    Raises MissingToolError (names the Debian package) or BuildError (names the log).
+    """
+    _check_tools(board)
+    cache = cache_dir()
+    (cache / "micropython").mkdir(parents=True, exist_ok=True)
+    with _lock(cache / "micropython" / "lock"):
+        progress("fetching MicroPython", 0)
+        source = micropython_source(cache / "micropython")
+        digest = input_hash(board, contents, source)
+        image = cache / "images" / f"{board.name}-{contents.name}-{digest[:16]}"
+        if not image.is_file():
+            mpy_cross = _build_mpy_cross(source, cache, progress, jobs)
+            product = _make_port(board, contents, source, mpy_cross, cache, progress, jobs)
+            image.parent.mkdir(parents=True, exist_ok=True)
+            partial = image.with_suffix(".partial")
+            shutil.copy2(product, partial)
+            partial.replace(image)
+        return image
+
+
+def input_hash(board: Board, contents: Contents, source: Path) -> str:
+    """SHA-256 (hex) over the source's identity, the compiler, the recipe and every frozen file."""
+    digest = hashlib.sha256()
+    digest.update((board.directory / "board.toml").read_bytes())
+    digest.update(_compiler_version(board).encode())
+    digest.update(_source_identity(source, board.firmware.port).encode())
+    for base, name in frozen_files(board, contents):
+        content = (base / name).read_bytes()
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _source_identity(source: Path, port: str) -> str:
+    """Name, size and time of every file that takes part; reading 20 MB each time would not do."""
+    digest = hashlib.sha256(str(source).encode())
+    for part in (*_SOURCE_PARTS, f"ports/{port}"):
+        top = source / part
+        for path in [top] if top.is_file() else sorted(top.rglob("*.[chS]")):
+            status = path.stat()
+            digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _compiler_version(board: Board) -> str:
+    compiler = "arm-none-eabi-gcc" if board.firmware.port == "qemu" else "gcc"
+    result = subprocess.run(
+        [compiler, "--version"], capture_output=True, text=True, check=False, timeout=30
+    )
+    return result.stdout.splitlines()[0] if result.stdout else ""
+
+
+def _check_tools(board: Board) -> None:
+    for tool, package in (*_COMMON_TOOLS, *_TOOLS[board.firmware.port]):
+        if shutil.which(tool) is None:
+            raise MissingToolError(
+                f"building {board.name} needs {tool}: install the Debian package {package}"
+                " (`make demo` and `make test` do it for root and sudo users)"
+            )
+
+
+def _build_mpy_cross(source: Path, cache: Path, progress: Progress, jobs: int | None) -> Path:
+    folder = cache / "micropython" / "mpy-cross"
+    _make(
+        ["-C", str(source / "mpy-cross"), f"BUILD={folder}", "USER_C_MODULES="],
+        step="mpy-cross",
+        log=cache / "micropython" / "mpy-cross.log",
+        progress=progress,
+        jobs=jobs,
+    )
+    return folder / "mpy-cross"
+
+
+def _make_port(
+    board: Board,
+    contents: Contents,
+    source: Path,
+    mpy_cross: Path,
+    cache: Path,
+    progress: Progress,
+    jobs: int | None,
+) -> Path:
+    folder = cache / "micropython" / board.name
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest = folder / "manifest.py"
+    manifest.write_text(
+        "".join(
+            f"freeze({str(base)!r}, {name!r}, opt=0)\n" for base, name in frozen_files(board, contents)
+        )
+    )
+    options = [f"{key}={value}" for key, value in board.firmware.options.items()]
+    _make(
+        [
+            "-C",
+            str(source / "ports" / board.firmware.port),
+            f"BUILD={folder / 'build'}",
+            f"FROZEN_MANIFEST={manifest}",
+            f"MICROPY_MPYCROSS={mpy_cross}",
+            f"MICROPY_MPYCROSS_DEPENDENCY={mpy_cross}",
+            *options,
+        ],
+        step=f"{board.name} ({contents.name})",
+        log=folder / "build.log",
+        progress=progress,
+        jobs=jobs,
+    )
+    return folder / "build" / board.firmware.product
+
+
+def _make(
+    arguments: list[str], *, step: str, log: Path, progress: Progress, jobs: int | None
+) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    progress(step, 0)
+    compiled = 0
+    environment = {key: value for key, value in os.environ.items() if key != "MAKEFLAGS"}
+    with (
+        log.open("w") as sink,
+        subprocess.Popen(
+            ["make", f"-j{jobs or os.cpu_count() or 1}", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+        ) as process,
+    ):
+        for line in process.stdout or ():
+            sink.write(line)
+            if line.startswith(("CC ", "AS ", "MPY ")):
+                compiled += 1
+                progress(step, compiled)
+    if process.returncode:
+        tail = [line for line in log.read_text().splitlines() if "rror" in line][-3:]
+        raise BuildError(f"building {step} failed: {' / '.join(tail)}; the whole log is {log}")
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """One build at a time in a cache folder; a second one waits for the first."""
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

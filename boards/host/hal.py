@@ -1,0 +1,115 @@
+"""Hardware access of `host`: the MicroPython unix port on the rig bus.
+
+Computing takes no time on this board: its clock shows what the rig granted, so a run is exact on
+any machine.  The bus travels over two FIFOs in the working folder.
+"""
+
+import sys
+
+import rig_client
+
+_request = None
+_reply = None
+
+
+def read_file(name: str) -> bytes:
+    """The content of a provisioned file; OSError(2) when there is none."""
+    with open(name, "rb") as file:
+        return file.read()
+
+
+def write_file(name: str, content: bytes) -> None:
+    """Replace a file's content."""
+    with open(name, "wb") as file:
+        file.write(content)
+
+
+def _exchange(length: int) -> None:
+    for index in range(4, 8):
+        rig_client.REQUEST[index] = 0
+    _request.write(memoryview(rig_client.REQUEST)[:length])
+    _request.flush()
+    if not _reply.readinto(rig_client.REPLY):
+        raise SystemExit()
+
+
+def ticks_us() -> int:
+    """Microseconds since `start()`, as granted by the rig; never wraps."""
+    return _bus.now_us()
+
+
+def cycles_ns() -> int:
+    """This board does not count instructions."""
+    return 0
+
+
+def sleep_until_us(wake_us: int) -> bool:
+    """Sleep until `ticks_us()` reaches `wake_us`; True when UART input ended the sleep early."""
+    duration_us = wake_us - ticks_us()
+    if duration_us <= 0:
+        return False
+    return _bus.sleep_for_us(duration_us)
+
+
+def sleep_us(duration_us: int) -> None:
+    """Sleep for a short, fixed time, such as a conversion; UART input does not end it."""
+    wake_us = ticks_us() + duration_us
+    while sleep_until_us(wake_us):
+        pass
+
+
+def i2c(number: int):
+    """The I2C bus `number`, as a subset of machine.I2C."""
+    return rig_client.RigI2C(_bus, number)
+
+
+def uart(number: int):
+    """The UART `number` towards the gateway."""
+    return rig_client.RigUART(_bus, number)
+
+
+def pin(number: int, level=None) -> int:
+    """Drive or read a pin."""
+    return _bus.pin(number, level)
+
+
+def log(text: str) -> None:
+    """One line for whoever watches the board."""
+    _bus.log(text)
+
+
+def unique_id() -> bytes:
+    """A process has no factory id: its provisioned node name stands in for it."""
+    return b"host"
+
+
+def reset() -> None:
+    """End the process; whoever started it starts it again."""
+    sys.exit(0)
+
+
+def identity() -> str:
+    """What `sys` says inside this MicroPython."""
+    version = ".".join(str(part) for part in sys.implementation.version[:3])
+    return "%s %s | %s | %s" % (
+        sys.implementation.name,
+        version,
+        getattr(sys.implementation, "_machine", "?"),
+        sys.platform,
+    )
+
+
+def start() -> None:
+    """Open the rig bus, start the clock at zero and say hello."""
+    global _request, _reply
+    _reply = open("rig.reply", "rb")
+    _request = open("rig.request", "wb")
+    _bus.hello(identity())
+
+
+def stop() -> None:
+    """Tell the rig that the application has ended."""
+    _bus.exit()
+
+
+_bus = rig_client.RigBus(_exchange)

@@ -1,0 +1,224 @@
+"""The board's end of the rig bus: every act on the outside world is one transaction.
+
+Promises: a request carries the operation, its arguments and the time the CPU has computed; the
+call returns when the rig has answered, and the answer says what the board's clock now shows.
+Leaves to `hal.py` how the bytes travel (semihosting or pipes): one function `exchange(length)`
+sends the first `length` bytes of REQUEST, stamps them, and fills REPLY.
+
+Frozen into the images of emulated boards only.  `hil/bus.py` is the other end.
+
+    request  u16 length | u8 operation | u8 argument | u32 cpu_ns | payload
+    reply    u8 status | u8 flags | u16 payload length | u64 now_us | payload
+
+All integers are little-endian; the request's `length` counts all of it.  `cpu_ns` runs modulo
+2**32; the rig unwraps it.
+"""
+
+import struct
+
+import micropython
+
+OP_HELLO = 0
+OP_I2C = 1
+OP_SPI = 2
+OP_UART_WRITE = 3
+OP_UART_READ = 4
+OP_SLEEP = 5
+OP_LOG = 6
+OP_PIN = 7
+OP_EXIT = 8
+
+STATUS_OK = 0
+STATUS_NACK = 1
+STATUS_TIMEOUT = 2
+STATUS_STOP = 3
+STATUS_REFUSED = 4
+
+FLAG_UART_PENDING = 1
+
+HEADER_BYTES = 8
+REQUEST = bytearray(2112)
+REPLY = bytearray(2112)
+REQUEST_HEADER_BYTES = 8
+REPLY_HEADER_BYTES = 12
+PAYLOAD_BYTES_MAX = 2112 - REPLY_HEADER_BYTES
+
+_ENODEV = 19
+_EIO = 5
+_ETIMEDOUT = 110
+
+
+class RigStop(SystemExit):
+    """The rig has ended the run; the application should return."""
+
+
+@micropython.viper
+def _put_header(request: ptr8, length: int, operation: int, argument: int):
+    request[0] = length
+    request[1] = length >> 8
+    request[2] = operation
+    request[3] = argument
+
+
+@micropython.viper
+def _put_i2c(request: ptr8, bus: int, address: int, written: int, count: int):
+    length = 11 + written
+    request[0] = length
+    request[1] = length >> 8
+    request[2] = 1
+    request[3] = bus
+    request[8] = address
+    request[9] = count
+    request[10] = count >> 8
+
+
+@micropython.viper
+def _take(reply: ptr8, into: ptr8, count: int):
+    for index in range(count):
+        into[index] = reply[12 + index]
+
+
+class RigBus:
+    """The transactions of one board, over `exchange(length: int) -> None`."""
+
+    def __init__(self, exchange) -> None:
+        self.exchange = exchange
+
+    def transact(self, operation: int, argument: int, payload_bytes: int) -> int:
+        """Send the payload that already stands in REQUEST[8:]; return the reply's payload length."""
+        length = REQUEST_HEADER_BYTES + payload_bytes
+        _put_header(REQUEST, length, operation, argument)
+        self.exchange(length)
+        if REPLY[0]:
+            _raise(REPLY[0])
+        return REPLY[2] | (REPLY[3] << 8)
+
+    def send_bytes(self, operation: int, argument: int, data) -> int:
+        """One transaction whose payload is `data`."""
+        count = len(data)
+        if count > PAYLOAD_BYTES_MAX:
+            raise ValueError("rig bus: %d bytes in one transaction, at most %d" % (count, PAYLOAD_BYTES_MAX))
+        REQUEST[REQUEST_HEADER_BYTES : REQUEST_HEADER_BYTES + count] = data
+        return self.transact(operation, argument, count)
+
+    def uart_pending(self) -> bool:
+        """Whether UART input was waiting when the rig last answered."""
+        return bool(REPLY[1] & FLAG_UART_PENDING)
+
+    def now_us(self) -> int:
+        """What the board's clock showed when the rig last answered."""
+        return struct.unpack_from("<Q", REPLY, 4)[0]
+
+    def sleep_for_us(self, duration_us: int) -> bool:
+        """Sleep; True when UART input ended the sleep early."""
+        struct.pack_into("<I", REQUEST, REQUEST_HEADER_BYTES, duration_us)
+        self.transact(OP_SLEEP, 0, 4)
+        return self.uart_pending()
+
+    def hello(self, text: str) -> None:
+        """Tell the rig who is here; the rig's clock for this board starts at this transaction."""
+        self.send_bytes(OP_HELLO, 0, text.encode())
+
+    def log(self, text: str) -> None:
+        """One line for the rig's log, at most 1,000 bytes of it."""
+        self.send_bytes(OP_LOG, 0, text.encode()[:1000])
+
+    def pin(self, number: int, level) -> int:
+        """Drive pin `number` to `level`, or read it when `level` is None."""
+        REQUEST[REQUEST_HEADER_BYTES] = 2 if level is None else int(bool(level))
+        self.transact(OP_PIN, number, 1)
+        return REPLY[REPLY_HEADER_BYTES]
+
+    def exit(self) -> None:
+        """The application has ended."""
+        self.transact(OP_EXIT, 0, 0)
+
+
+class RigI2C:
+    """The subset of `machine.I2C` that our drivers use, over the rig bus.
+
+    A missing device raises OSError(ENODEV) as on the chips, a hung bus OSError(ETIMEDOUT).
+    """
+
+    def __init__(self, bus: RigBus, number: int) -> None:
+        self._exchange = bus.exchange
+        self._number = number
+
+    def _transfer(self, address: int, written: int, read_bytes: int) -> None:
+        _put_i2c(REQUEST, self._number, address, written, read_bytes)
+        self._exchange(11 + written)
+        if REPLY[0]:
+            _raise(REPLY[0])
+
+    def writeto(self, address: int, data) -> None:
+        """Write `data` to the device."""
+        REQUEST[11 : 11 + len(data)] = data
+        self._transfer(address, len(data), 0)
+
+    def readfrom_into(self, address: int, buffer) -> None:
+        """Fill `buffer` from the device."""
+        count = len(buffer)
+        self._transfer(address, 0, count)
+        _take(REPLY, buffer, count)
+
+    def readfrom_mem_into(self, address: int, register: int, buffer) -> None:
+        """Write the register's number, then read `buffer` after a repeated start."""
+        REQUEST[11] = register
+        count = len(buffer)
+        self._transfer(address, 1, count)
+        _take(REPLY, buffer, count)
+
+    def writeto_mem(self, address: int, register: int, data) -> None:
+        """Write the register's number and `data` in one transfer."""
+        REQUEST[11] = register
+        REQUEST[12 : 12 + len(data)] = data
+        self._transfer(address, 1 + len(data), 0)
+
+
+class RigSPI:
+    """Full-duplex transfers with one chip select, over the rig bus."""
+
+    def __init__(self, bus: RigBus, number: int) -> None:
+        self._bus = bus
+        self._number = number
+
+    def write_readinto(self, data, buffer) -> None:
+        """Clock `data` out and as many bytes into `buffer`."""
+        count = self._bus.send_bytes(OP_SPI, self._number, data)
+        if count != len(buffer):
+            raise OSError(_EIO)
+        buffer[:] = memoryview(REPLY)[REPLY_HEADER_BYTES : REPLY_HEADER_BYTES + count]
+
+
+class RigUART:
+    """Bytes to and from the gateway."""
+
+    def __init__(self, bus: RigBus, number: int) -> None:
+        self._bus = bus
+        self._number = number
+
+    def write(self, data) -> None:
+        """Queue `data` on the line; the line itself takes 10 bit times for each byte."""
+        self._bus.send_bytes(OP_UART_WRITE, self._number, data)
+
+    def any(self) -> bool:
+        """Whether input was waiting when the rig last answered."""
+        return self._bus.uart_pending()
+
+    def read(self, bytes_max: int = 256) -> bytes:
+        """What has arrived, at most `bytes_max` bytes; empty when nothing has."""
+        struct.pack_into("<H", REQUEST, REQUEST_HEADER_BYTES, bytes_max)
+        count = self._bus.transact(OP_UART_READ, self._number, 2)
+        return bytes(memoryview(REPLY)[REPLY_HEADER_BYTES : REPLY_HEADER_BYTES + count])
+
+
+def _raise(status: int) -> None:
+    if status == STATUS_NACK:
+        raise OSError(_ENODEV)
+    if status == STATUS_TIMEOUT:
+        raise OSError(_ETIMEDOUT)
+    if status == STATUS_STOP:
+        raise RigStop()
+    count = REPLY[2] | (REPLY[3] << 8)
+    text = bytes(memoryview(REPLY)[REPLY_HEADER_BYTES : REPLY_HEADER_BYTES + count])
+    raise RuntimeError("rig bus: refused: " + text.decode())
