@@ -54,5 +54,5 @@ static: ready-python
 	@echo '[check] ruff check' && $(BIN)/ruff check --quiet .
 	@echo '[check] ruff format' && $(BIN)/ruff format --quiet --check .
 	@echo '[check] mypy' && $(BIN)/mypy --no-error-summary
-	@echo '[check] import directions' && { $(BIN)/lint-imports --no-cache >.build/imports.txt \
+	@echo '[check] import directions' && { $(BIN)/lint-imports --no-cache --no-logo >.build/imports.txt \
 	  || { cat .build/imports.txt; exit 1; }; }

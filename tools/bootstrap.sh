@@ -6,10 +6,12 @@
 #
 # Promises: idempotent; under a second when nothing is missing; installs only what is missing, with
 # apt-get as root or through sudo without a password, else names the command and exits 1; leaves no
-# Debian service running that was not running before. Environment: PYTHON=... picks the interpreter.
+# Debian service running that was not running before.
+# PYTHON=... names the interpreter that .venv is made with.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+PATH=$PATH:/usr/sbin:/sbin # Debian keeps mosquitto there, off the PATH of an ordinary user.
 scope=${1:-all}
 python_minimum="3, 11"
 stamp_file=.venv/twinrig.stamp
@@ -56,12 +58,20 @@ need() { # need PACKAGE PROBE...
 
 find_missing() {
   missing=()
+  venv_is_current || need_for_python
+  [ "$scope" = python ] || need_for_boards
+}
+
+need_for_python() {
   need python3-venv has_venv
   need ca-certificates has_certificates
   # The C speed-ups of one dependency (cobs) are compiled at installation.
   need python3-dev has_python_headers
   need build-essential has_command g++
-  [ "$scope" = all ] || return 0
+}
+
+need_for_boards() {
+  [[ " ${missing[*]} " == *" build-essential "* ]] || need build-essential has_command g++
   need pkg-config has_command pkg-config
   need libffi-dev has_libffi
   need dpkg-dev has_command dpkg-source
@@ -92,8 +102,8 @@ systemd_runs() { [ -d /run/systemd/system ]; }
 
 install_packages() {
   local keep_broker_off=no
-  case " ${missing[*]} " in *" mosquitto "*) systemd_runs && keep_broker_off=yes ;; esac
-  say "installing ${#missing[@]} Debian packages: ${missing[*]}"
+  if [[ " ${missing[*]} " == *" mosquitto "* ]] && systemd_runs; then keep_broker_off=yes; fi
+  say "installing ${#missing[@]} Debian packages (a few minutes): ${missing[*]}"
   apt update >>"$log_file" 2>&1 || say "apt-get update reported an error; trying with the lists at hand"
   # Under systemd a masked unit is installed but not started; the demo starts a broker of its own.
   [ "$keep_broker_off" = no ] || as_root systemctl --quiet mask mosquitto.service
@@ -113,17 +123,22 @@ ensure_packages() {
   [ "${#missing[@]}" -gt 0 ] || return 0
   may_install || stop "missing: ${missing[*]}" \
     "Not root and no sudo without a password, so nothing was changed. Please run:" \
-    "  sudo apt-get install --no-install-recommends ${missing[*]}"
+    "  sudo apt-get update && sudo apt-get install --no-install-recommends ${missing[*]}"
   install_packages
   find_missing
   [ "${#missing[@]}" -eq 0 ] || stop "still missing after installation: ${missing[*]} (see $log_file)." \
-    "If '$python' is not Debian's own Python, try: PYTHON=/usr/bin/python3 make ..."
+    "If '${python:-python3}' is not Debian's own Python, try: PYTHON=/usr/bin/python3 make ..."
 }
 
 # --- the virtual environment --------------------------------------------------------------------
 
-wanted_stamp() {
-  { cat pyproject.toml constraints.txt tools/bootstrap.sh; pwd -P; "$python" -VV; } | sha256sum | cut -d' ' -f1
+wanted_stamp() { { cat pyproject.toml constraints.txt tools/bootstrap.sh; pwd -P; } | sha256sum; }
+
+venv_is_current() { [ "$(cat "$stamp_file" 2>/dev/null)" = "$stamp" ] && [ -x .venv/bin/python ]; }
+
+venv_is_usable() { # A venv does not survive being moved: its scripts begin with its old path.
+  [[ "$(head -n 1 .venv/bin/pip 2>/dev/null)" == "#!$(pwd -P)/.venv/bin/python"* ]] &&
+    .venv/bin/pip --version >/dev/null 2>&1
 }
 
 pip_install() {
@@ -133,11 +148,9 @@ pip_install() {
 }
 
 ensure_venv() {
-  local stamp
-  stamp=$(wanted_stamp)
-  if [ "$(cat "$stamp_file" 2>/dev/null)" = "$stamp" ]; then return 0; fi
+  ! venv_is_current || return 0
   rm -f "$stamp_file"
-  if ! .venv/bin/pip --version >/dev/null 2>&1; then
+  if ! venv_is_usable; then
     say "making .venv with $("$python" -V)"
     "$python" -m venv --clear .venv
   fi
@@ -155,6 +168,7 @@ mkdir -p .build
 exec 9>.build/bootstrap.lock
 flock 9 || stop "another bootstrap holds .build/bootstrap.lock"
 : >"$log_file"
-python=$(choose_python)
+stamp=$(wanted_stamp)
+venv_is_current || python=$(choose_python)
 ensure_packages
 ensure_venv
