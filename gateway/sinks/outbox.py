@@ -1,0 +1,76 @@
+"""The bounded queue in front of every sink.
+
+What is offered is delivered, dropped with a reason, or still queued; the loss ledger says how much.
+
+Promises: `put` never waits and never fails, so south does not depend on north; when the queue is
+full the oldest record goes ("queue_full"), because the newest says most about the plant.
+Left to others: delivering; a sink takes a batch, delivers it and says so with `delivered`.
+"""
+
+import asyncio
+from collections import deque
+from typing import Generic, TypeVar, final
+
+from gateway.loss import LossLedger
+
+T = TypeVar("T")
+QUEUE_FULL = "queue_full"
+
+
+@final
+class Outbox(Generic[T]):
+    """A first-in first-out queue of at most `capacity` records for one sink."""
+
+    def __init__(self, sink: str, capacity: int, ledger: LossLedger) -> None:
+        self.sink = sink
+        self._records: deque[T] = deque()
+        self._capacity = capacity
+        self._ledger = ledger
+        self._filled = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def put(self, record: T) -> None:
+        """Queue a record; drop the oldest, counted, when there is no room."""
+        self._ledger.offered(self.sink)
+        if len(self._records) >= self._capacity:
+            self._records.popleft()
+            self._ledger.dropped(self.sink, QUEUE_FULL)
+        self._records.append(record)
+        self._filled.set()
+
+    def take(self, count_max: int) -> list[T]:
+        """Remove and return the oldest records, at most `count_max`."""
+        count = min(count_max, len(self._records))
+        batch = [self._records.popleft() for _ in range(count)]
+        if not self._records:
+            self._filled.clear()
+        return batch
+
+    def give_back(self, batch: list[T]) -> None:
+        """Put an undelivered batch back in front, in its order; what has no room is dropped."""
+        room = self._capacity - len(self._records)
+        if len(batch) > room:
+            self._ledger.dropped(self.sink, QUEUE_FULL, len(batch) - room)
+            batch = batch[len(batch) - room :]
+        self._records.extendleft(reversed(batch))
+        if self._records:
+            self._filled.set()
+
+    def delivered(self, count: int) -> None:
+        """Count records as delivered."""
+        self._ledger.delivered(self.sink, count)
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Count taken records as dropped."""
+        if count:
+            self._ledger.dropped(self.sink, reason, count)
+
+    def drop_all(self, reason: str) -> None:
+        """Drop what is still queued, for a sink that stops without having delivered it."""
+        self.drop(reason, len(self.take(len(self._records))))
+
+    async def wait(self) -> None:
+        """Return when at least one record is queued."""
+        await self._filled.wait()
