@@ -80,7 +80,7 @@ class TracePart(_Confined):
     @model_validator(mode="after")
     def _has_a_source(self) -> Self:
         if self.path is None and self.fallback is None:
-            raise ValueError("give a path, or fallback = \"pump\", or both")
+            raise ValueError('give a path, or fallback = "pump", or both')
         return self
 
 
@@ -281,7 +281,7 @@ def _line(error: ErrorDetails) -> str:
 
 def _keys_at(location: tuple[int | str, ...]) -> list[str]:
     """Return the keys that are allowed where an unknown one was found."""
-    parts = {
+    parts: dict[str, type[BaseModel]] = {
         "scenario": About, "gateway": GatewayPart, "trace": TracePart, "boards": Board,
         "wires": Wire, "plc": Plc, "duration": Duration, "expect": Expect,
     }  # fmt: skip

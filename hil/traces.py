@@ -42,9 +42,8 @@ BYTES_MAX: Final = 256 * 1024 * 1024
 """Largest file that is read whole into memory."""
 
 _ALWAYS_NS: Final = 1 << 63
-_INSTANT_NS_MAX: Final = 1 << 62
-"""Half of what 64 bits hold, so that the difference of two instants fits too."""
-_SECONDS_DIGITS_MAX: Final = 10
+_INSTANT_S_MAX: Final = (1 << 62) // NS_PER_S
+"""Half of what 64-bit nanoseconds hold, so that the difference of two instants fits too."""
 _NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 _NOT_FINITE: Final = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 _HEADER_UNIT: Final = re.compile(r"(?P<name>.+?)\s*\[(?P<unit>[^\[\]]+)\]")
@@ -232,13 +231,14 @@ class _Table:
             for index, (own, unit) in enumerate(zip(self.names, self.header_units, strict=True))
             if name in (own, f"{own}[{unit}]")
         ]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            self.refuse(f"{len(found)} columns have this name", self.header_line, found[0])
-        known = ", ".join(map(repr, self.names))
-        hint = did_you_mean(name, self.names)
-        self.refuse(f"no column {name!r}; {hint}the file has {known}", self.header_line)
+        if not found:
+            known = ", ".join(map(repr, self.names))
+            hint = did_you_mean(name, self.names)
+            self.refuse(f"no column {name!r}; {hint}the file has {known}", self.header_line)
+        if len(found) > 1:
+            what = f"{len(found)} columns have this name; rename all but one"
+            self.refuse(what, self.header_line, found[0])
+        return found[0]
 
     def unit_of(self, name: str, given: str | None) -> str:
         """Return the unit of a column, from the scenario or from the header."""
@@ -368,19 +368,16 @@ def _not_a_number(text: str) -> str:
 
 
 def _instant_ns(text: str) -> int:
-    """Return Unix nanoseconds, exact, of an ISO date or of seconds; ValueError says what is wrong."""
+    """Return Unix nanoseconds, exactly, of an ISO date or of seconds, or raise ValueError."""
     iso = _ISO.fullmatch(text)
     if iso:
         return _iso_ns(iso)
     if not _NUMBER.fullmatch(text):
         raise ValueError(f"{_shown(text)} is not a time; write 2020-03-09 10:14:33 or seconds")
     seconds = Decimal(text)
-    if seconds and seconds.adjusted() >= _SECONDS_DIGITS_MAX:
+    if abs(seconds) >= _INSTANT_S_MAX:
         raise ValueError(f"{_shown(text)} s is too far away; the column must be in seconds")
-    instant_ns = int((seconds * NS_PER_S).to_integral_value())
-    if abs(instant_ns) >= _INSTANT_NS_MAX:
-        raise ValueError(f"{_shown(text)} s is too far away; the column must be in seconds")
-    return instant_ns
+    return int((seconds * NS_PER_S).to_integral_value())
 
 
 def _iso_ns(iso: re.Match[str]) -> int:
@@ -389,10 +386,9 @@ def _iso_ns(iso: re.Match[str]) -> int:
         whole_s = (datetime.fromisoformat(iso["second"] + offset) - _EPOCH) // timedelta(seconds=1)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{iso[0]!r} is not a date ({error}); mend the row") from error
-    instant_ns = whole_s * NS_PER_S + int((iso["fraction"] or "0").ljust(9, "0"))
-    if abs(instant_ns) >= _INSTANT_NS_MAX:
+    if abs(whole_s) >= _INSTANT_S_MAX:
         raise ValueError(f"{iso[0]!r} is too far away; dates from 1824 to 2116 are read")
-    return instant_ns
+    return whole_s * NS_PER_S + int((iso["fraction"] or "0").ljust(9, "0"))
 
 
 def _shown(text: str, characters_max: int = 40) -> str:

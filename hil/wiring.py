@@ -1,0 +1,249 @@
+"""From a column of the trace to a quantity at a chip: the scenario's wires on a site's channels.
+
+Promises: `plan_drives` returns every wire resolved and every value of the trace within reach of
+its chip, or raises before anything runs. Leaves to others: what the chip does with the quantity
+(drivers/*/emulator.py), the shape between rows (waveform.py).
+
+A channel reads signal = gain * reading + offset, so the rig drives the chip with the inverse:
+
+    chip = (unit.to_si(column) - offset) / gain
+
+Order of the checks: all wires against the site (together, ScenarioError), then every value against
+its chip's range (TraceError at the first line).
+"""
+
+import importlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, final
+
+import numpy as np
+
+from gateway.site import Channel, Node, Site
+from hil.errors import ScenarioError, TraceError, UnitError, did_you_mean
+from hil.scenario import Scenario, Wire
+from hil.traces import Trace, TraceChannel
+from hil.units import Unit, unit_for
+from hil.waveform import Hold, RmsSine, SampleGrid, Source, peak_factor
+
+LOOP_LOW_AMPERE: Final = 0.004
+LOOP_HIGH_AMPERE: Final = 0.020
+"""Ends of the span of a current-loop transmitter, IEC 60381-1."""
+
+Ranges = Mapping[str, tuple[float, float, float]]
+"""Quantity -> (low, high, tolerance) in SI."""
+
+
+class Drivable(Protocol):
+    """The part of an emulator that the rig holds on to."""
+
+    def drive(self, quantity: str, source: Source) -> None:
+        """Let the quantity follow the source from now on."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Drive:
+    """One wire, resolved: a column of the trace drives one quantity of one chip."""
+
+    wire: Wire
+    part: str
+    bus: int
+    address: int
+    quantity: str
+    """Name in the emulator's RANGES."""
+    unit: Unit
+    gain: float
+    offset: float
+    grid: SampleGrid
+    column: TraceChannel
+
+    def signal(self, value: float) -> float:
+        """Return what the channel should read for a value of the column, in the channel's unit."""
+        return self.unit.to_si(value)
+
+    def chip_value(self, value: float) -> float:
+        """Return what the chip must feel for a value of the column, in SI."""
+        return (self.unit.to_si(value) - self.offset) / self.gain
+
+    def source(self) -> Source:
+        """Return a fresh source for the chip; each call has its own cursor into the trace."""
+        shape = RmsSine if self.wire.waveform == "rms_sine" else Hold
+        return shape(self.column.held(), self.chip_value, self.grid)
+
+    def attach(self, emulator: Drivable) -> None:
+        """Let the chip's emulator follow the trace."""
+        emulator.drive(self.quantity, self.source())
+
+
+def plan_drives(
+    scenario: Scenario, site: Site, trace: Trace, origins_us: Mapping[str, int] | None = None
+) -> tuple[Drive, ...]:
+    """Resolve all wires and check all values.
+
+    origins_us: node -> its own time of the first sample of its first block, 0 where absent.
+    Errors: ScenarioError with everything that does not fit the site, TraceError for a value.
+    """
+    nodes = {node.name: node for node in site.nodes}
+    problems = _absent_links(scenario, site)
+    drives = []
+    for index, wire in enumerate(scenario.wires):
+        where = f"wires[{index}]"
+        node = nodes.get(wire.node)
+        if node is None:
+            problems.append(
+                f"{where}.node: the site has no node {wire.node!r}; {_of(wire.node, nodes)}"
+            )
+            continue
+        channels = {channel.name: channel for channel in node.channels}
+        channel = channels.get(wire.channel)
+        if channel is None:
+            what = f"node {wire.node!r} has no channel {wire.channel!r}"
+            problems.append(f"{where}.channel: {what}; {_of(wire.channel, channels)}")
+            continue
+        found = _misfits(wire, node, channel)
+        problems += [f"{where}.{each}" for each in found]
+        if not found:
+            origin_us = (origins_us or {}).get(wire.node, 0)
+            drives.append(_resolved(wire, node, channel, trace, origin_us))
+    if problems:
+        raise ScenarioError(str(scenario.path), problems)
+    for drive in drives:
+        check_range(drive, trace)
+    return tuple(drives)
+
+
+def current_loop(low: float, high: float, shunt_ohm: float) -> tuple[float, float]:
+    """Return (gain, offset) of a 4-20 mA transmitter read as the voltage over a shunt.
+
+    low, high: what 4 mA and 20 mA stand for, in SI; signal = gain * volt + offset.
+    """
+    gain = (high - low) / ((LOOP_HIGH_AMPERE - LOOP_LOW_AMPERE) * shunt_ohm)
+    return gain, low - gain * LOOP_LOW_AMPERE * shunt_ohm
+
+
+def chip_quantity(channel: Channel) -> str:
+    """Return the emulator's name for what a channel reads: `reading` or `reading_argument`."""
+    return channel.reading if channel.argument is None else f"{channel.reading}_{channel.argument}"
+
+
+def chip_ranges(part: str) -> Ranges | None:
+    """Return RANGES of a part's emulator, None when there is no such part."""
+    name = f"drivers.{part}.emulator"
+    try:
+        emulator = importlib.import_module(name).EMULATOR
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            return None
+        raise
+    ranges: Ranges = emulator.RANGES
+    return ranges
+
+
+def check_range(drive: Drive, trace: Trace) -> None:
+    """Raise TraceError at the first value that its chip cannot feel.
+
+    A sine is checked at its peaks, which lie at sqrt(2) times the RMS or just below.
+    """
+    column = drive.column
+    chip = (column.values * drive.unit.factor + drive.unit.offset - drive.offset) / drive.gain
+    is_sine = drive.wire.waveform == "rms_sine"
+    if is_sine:
+        _refuse_first(drive, trace, column.values < 0.0, "is negative and cannot be an RMS")
+        chip = np.abs(chip) * peak_factor(drive.grid.block_samples)
+    ranges = chip_ranges(drive.part)
+    low, high, _ = (ranges or {}).get(drive.quantity, (-math.inf, math.inf, 0.0))
+    reach = min(high, -low) if is_sine else high
+    is_outside = (chip < low) | (chip > reach)
+    row = int(np.argmax(is_outside))
+    of_what = " at its peak" if is_sine else ""
+    what = (
+        f"needs {chip[row]:.6g} of {drive.quantity}{of_what}, outside {low:g} to {high:g} of the "
+        f"{drive.part}; check the column's unit and the channel's gain and offset"
+    )
+    _refuse_first(drive, trace, is_outside, what)
+
+
+def _refuse_first(drive: Drive, trace: Trace, is_wrong: np.ndarray, what: str) -> None:
+    if not is_wrong.any():
+        return
+    row = int(np.argmax(is_wrong))
+    column = drive.column
+    value = f"{column.values[row]:g} {drive.unit.name}"
+    raise TraceError(str(trace.path), f"{value} {what}", int(column.lines[row]), column.name)
+
+
+def _resolved(wire: Wire, node: Node, channel: Channel, trace: Trace, origin_us: int) -> Drive:
+    return Drive(
+        wire=wire,
+        part=channel.part,
+        bus=channel.bus,
+        address=channel.address,
+        quantity=chip_quantity(channel),
+        unit=unit_for(wire.unit, channel.unit),
+        gain=channel.gain,
+        offset=channel.offset,
+        grid=SampleGrid(
+            sample_period_us=node.sample_period_ms * 1000,
+            block_samples=node.block,
+            origin_us=origin_us,
+        ),
+        column=trace.channel(wire.column),
+    )
+
+
+def _misfits(wire: Wire, node: Node, channel: Channel) -> list[str]:
+    """Return what is wrong between a wire and its channel, each with its key."""
+    found = []
+    try:
+        unit_for(wire.unit, channel.unit)
+    except UnitError as error:
+        found.append(f"unit: column {wire.column!r}, channel {wire.channel!r}: {error}")
+    if channel.gain == 0.0:
+        found.append(
+            f"channel: gain of {wire.channel!r} is 0 in the site file; nothing can drive it"
+        )
+    ranges = chip_ranges(channel.part)
+    quantity = chip_quantity(channel)
+    if ranges is None:
+        found.append(f"channel: no emulator for part {channel.part!r}; add drivers/{channel.part}/")
+    elif quantity not in ranges:
+        what = f"{channel.part} has no quantity {quantity!r}"
+        found.append(
+            f"channel: {what}; mend reading or argument in the site file, {_of(quantity, ranges)}"
+        )
+    if wire.waveform == "rms_sine":
+        found += [f"waveform: {each}" for each in _sine_misfits(wire, node, channel)]
+    return found
+
+
+def _sine_misfits(wire: Wire, node: Node, channel: Channel) -> list[str]:
+    found = []
+    if channel.filter != "rms":
+        found.append(f"a sine averages to 0, and filter of {wire.channel!r} is {channel.filter!r}")
+    if channel.offset != 0.0:
+        found.append(f"an RMS has no offset, and {wire.channel!r} has {channel.offset:g}; use hold")
+    if node.block < 3:
+        found.append(f"a sine needs 3 samples in a block, node {node.name!r} has {node.block}")
+    return found
+
+
+def _absent_links(scenario: Scenario, site: Site) -> list[str]:
+    """Return what boards and PLC name but the site does not have."""
+    nodes = [node.name for node in site.nodes]
+    found = [
+        f"boards[{index}].node: the site has no node {board.node!r}; {_of(board.node, nodes)}"
+        for index, board in enumerate(scenario.boards)
+        if board.node not in nodes
+    ]
+    devices = [device.name for device in site.modbus]
+    if scenario.plc is not None and scenario.plc.link not in devices:
+        link = scenario.plc.link
+        found.append(f"plc.link: the site has no [[modbus]] {link!r}; {_of(link, devices)}")
+    return found
+
+
+def _of(name: str, known: Mapping[str, object] | Sequence[str]) -> str:
+    listed = ", ".join(map(repr, known)) or "none"
+    return f"{did_you_mean(name, known)}it has {listed}"
