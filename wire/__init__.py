@@ -1,4 +1,4 @@
-"""The contract both interpreters speak: readings, seals, frames. No I/O, no clock, no state on disk.
+"""The contract both interpreters speak: readings, seals, frames. No I/O, no clock.
 
 Bottom to top, which is also the order in which a reading becomes bytes on a line:
 
@@ -11,6 +11,6 @@ Bottom to top, which is also the order in which a reading becomes bytes on a lin
     cose      the seal: COSE_Mac0 with sequence number, boot id and tick (RFC 9052)
     crc, cobs, framing   a seal as a frame on a serial line
 
-Everything here runs on CPython and on MicroPython with 32-bit floats and gives the same bytes on both.
-docs/wire-format.md states those bytes; imports go downwards in the list above, never up.
+Everything here runs on CPython and on MicroPython with 32-bit floats and gives the same bytes on
+both. docs/wire-format.md states those bytes; imports go downwards in the list above, never up.
 """

@@ -1,24 +1,38 @@
 """CBOR (RFC 8949): a deterministic encoder, and a decoder that believes nothing it has not checked.
 
     int  bytes  str  list  dict  bool  None  float      as themselves; a tuple encodes as a list
-    Tagged(tag, value)   a tag, bignums (tags 2 and 3) included: integers beyond 64 bits are not made here
+    Tagged(tag, value)   a tag; bignums (tags 2 and 3) too, integers beyond 64 bits are not made
     Simple(number)       a simple value without a Python twin; Simple(23) is `undefined`
 
-The encoder follows the core deterministic rules (4.2.1): shortest heads, shortest float that keeps the value,
-definite lengths, map keys in the bytewise order of their encodings. NaN is always f97e00.
+The encoder follows the core deterministic rules (4.2.1): shortest heads, shortest float that keeps
+the value, definite lengths, map keys in the bytewise order of their encodings. NaN is always
+f97e00.
 
-The decoder refuses what is not well-formed (Appendix F), bytes after the item, text that is not UTF-8, a map key
-that is repeated or is not a scalar, and whatever exceeds its bounds; a declared length is compared with the bytes
-that are left before anything is allocated. Keys that Python holds equal (1, 1.0, true) count as repeated.
-On an interpreter with 32-bit floats a 64-bit float is narrowed.
+The decoder refuses what is not well-formed (Appendix F), bytes after the item, text that is not
+UTF-8, a map key that is repeated or is not a scalar, and whatever exceeds its bounds; a declared
+length is compared with the bytes that are left before anything is allocated. Keys that Python holds
+equal (1, 1.0, true) count as repeated. On an interpreter with 32-bit floats a 64-bit float is
+narrowed.
 """
 
 from wire.cbor_float import encode_float
 from wire.cbor_reader import Reader, Simple, Tagged
 from wire.errors import CborError
-from wire.kernel import Buffer, const
+from wire.kernel import Buffer, Function, const
 
-__all__ = ("BYTES", "MAP", "LIST", "TAG", "TEXT", "Simple", "Tagged", "decode", "encode", "write_head")
+__all__ = (
+    "BYTES",
+    "LIST",
+    "MAP",
+    "TAG",
+    "TEXT",
+    "Simple",
+    "Tagged",
+    "decode",
+    "encode",
+    "write_head",
+    "write_text",
+)
 
 _NEGATIVE = const(0x20)
 BYTES = const(0x40)
@@ -30,7 +44,7 @@ _SIMPLE = const(0xE0)
 
 
 def encode(value: object) -> bytes:
-    """Return the deterministic encoding of `value`; CborError for a type or integer that has none."""
+    """Return the deterministic encoding of `value`; CborError for what has none."""
     out = bytearray()
     _write(out, value)
     return bytes(out)
@@ -41,9 +55,9 @@ def decode(
 ) -> object:
     """Return the one item that `data` is.
 
-    `depth_max` bounds how deep lists, maps and tags nest, `items_max` how many items there are in all.
-    With `deterministic`, anything the encoder above would have written otherwise is refused too.
-    Raises CborError, and nothing else.
+    `depth_max` bounds how deep lists, maps and tags nest, `items_max` how many items there are in
+    all. With `deterministic`, anything the encoder above would have written otherwise is refused
+    too. Raises CborError, and nothing else.
     """
     reader = Reader(bytes(data), items_max, deterministic)
     value = reader.item(depth_max)
@@ -53,7 +67,7 @@ def decode(
 
 
 def write_head(out: bytearray, major: int, argument: int) -> None:
-    """Append the shortest head of `major` (a type in the upper three bits) and unsigned `argument`."""
+    """Append the shortest head of `major` (type in the upper three bits) and `argument`."""
     if argument < 24:
         out.append(major | argument)
     elif argument < 0x100:
@@ -137,7 +151,7 @@ def _write_float(out: bytearray, value: float) -> None:
     out.extend(encode_float(value))
 
 
-_WRITERS = {
+_WRITERS: "dict[object, Function]" = {
     int: _write_int,
     bytes: _write_bytes,
     bytearray: _write_bytes,

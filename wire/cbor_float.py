@@ -1,10 +1,11 @@
-"""Floats in CBOR: the shortest of 16, 32 and 64 bits that keeps the value (RFC 8949, 4.2.1 and Appendix D).
+"""Floats in CBOR: the shortest of 16, 32 and 64 bits that keeps the value (RFC 8949, 4.2.1).
 
-The 16-bit form is made from and widened to the bits of the 32-bit one, in two halves, because MicroPython's struct
-has no half floats and its small integers have 31 bits.
+The 16-bit form is made from and widened to the bits of the 32-bit one, in two halves, because
+MicroPython's struct has no half floats and its small integers have 31 bits.
 """
 
 import struct
+from math import isnan
 
 from wire.kernel import Buffer
 
@@ -13,7 +14,7 @@ _NAN = b"\xf9\x7e\x00"
 
 def encode_float(value: float) -> bytes:
     """Return the shortest CBOR float that keeps `value`; NaN is f97e00 whatever its payload."""
-    if value != value:
+    if isnan(value):
         return _NAN
     try:
         single = struct.pack(">f", value)
@@ -25,14 +26,17 @@ def encode_float(value: float) -> bytes:
 
 
 def encode_single(value: float) -> bytes:
-    """Return `value` rounded to 32 bits as the shortest CBOR float; raises OverflowError beyond their range."""
-    if value != value:
+    """Return `value`, rounded to 32 bits, as the shortest CBOR float.
+
+    Beyond their range CPython raises OverflowError and MicroPython returns infinity.
+    """
+    if isnan(value):
         return _NAN
     return shorten_single(struct.pack(">f", value))
 
 
 def shorten_single(single: bytes) -> bytes:
-    """Return the CBOR float of big-endian IEEE 754 `single` (no NaN): 3 bytes when 16 bits hold it, else 5."""
+    """Return the CBOR float of big-endian `single` (no NaN): 3 bytes if 16 bits hold it, else 5."""
     low = single[2] << 8 | single[3]
     if low & 0x1FFF:
         # A half float has 10 of the 23 fraction bits; a subnormal one has fewer still.
@@ -45,7 +49,7 @@ def shorten_single(single: bytes) -> bytes:
 
 
 def _half(sign: int, exponent: int, fraction: int) -> int:
-    """Return the bits of the half float, or -1: 8-bit biased `exponent`, upper 10 bits of the `fraction`."""
+    """Return the half float, or -1: `exponent` is that of 32 bits, `fraction` its upper 10 bits."""
     if 113 <= exponent <= 142:
         return sign | exponent - 112 << 10 | fraction
     if exponent == 0:
@@ -74,7 +78,7 @@ def decode_half(high: int, low: int) -> float:
 
 
 def decode_float(data: Buffer) -> float:
-    """Return the value of 2, 4 or 8 big-endian bytes; an interpreter with 32-bit floats narrows the last."""
+    """Return the value of 2, 4 or 8 big-endian bytes; 32-bit interpreters narrow the last."""
     if len(data) == 2:
         return decode_half(data[0], data[1])
     value: float = struct.unpack(">f" if len(data) == 4 else ">d", data)[0]

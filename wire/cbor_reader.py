@@ -1,10 +1,12 @@
 """One pass over untrusted CBOR: heads, bounds and order are checked before a value is made of them.
 
-The order of every step is: bytes left, then count of items, then depth, then length against bytes left, and only
-then allocation. cbor.decode is the door to this; the rules it promises are stated there.
+The order of every step is: bytes left, then count of items, then depth, then length against bytes
+left, and only then allocation. cbor.decode is the door to this; the rules it promises are stated
+there.
 """
 
 from collections import namedtuple
+from math import isnan
 
 from wire.cbor_float import decode_float, encode_float
 from wire.errors import CborError
@@ -51,12 +53,14 @@ class Reader:
         if info == _INDEFINITE:
             return self._indefinite(major, depth_left)
         argument = info if info < 24 else self._argument(info)
-        if major == 0:
-            return argument
-        if major == 1:
-            return -1 - argument
+        if major <= 1:
+            return -1 - argument if major else argument
         if major <= _TEXT:
             return self._string(major, argument)
+        return self._nest(major, argument, depth_left)
+
+    def _nest(self, major: int, argument: int, depth_left: int) -> object:
+        """Return a list, map or tag of definite length, whose head has been read."""
         if depth_left <= 0:
             raise CborError("CBOR is nested too deeply at byte %d" % self.at)
         if major == _ARRAY:
@@ -68,7 +72,9 @@ class Reader:
     def _argument(self, info: int) -> int:
         """Return the 1, 2, 4 or 8-byte argument of a head with additional information `info`."""
         if info > 27:
-            raise CborError("CBOR head with reserved information %d before byte %d" % (info, self.at))
+            raise CborError(
+                "CBOR head with reserved information %d before byte %d" % (info, self.at)
+            )
         size = 1 << (info - 24)
         argument = int.from_bytes(self._take(size), "big")
         if self.deterministic and argument < _ARGUMENT_MIN[info - 24]:
@@ -91,7 +97,7 @@ class Reader:
         try:
             return content.decode("utf-8")
         except UnicodeError:
-            raise CborError("CBOR text before byte %d is not UTF-8" % self.at)
+            raise CborError("CBOR text before byte %d is not UTF-8" % self.at) from None
 
     def _room_for(self, count: int) -> None:
         """Refuse a container that declares more items than bytes or allowance remain."""
@@ -123,7 +129,7 @@ class Reader:
         if start < self.end and _FIRST_KEY_NOT_SCALAR <= self.data[start] < _FIRST_SIMPLE:
             raise CborError("CBOR map key at byte %d is not a scalar" % start)
         key = self.item(0)
-        if key in before or key != key:
+        if key in before or (isinstance(key, float) and isnan(key)):
             raise CborError("CBOR map key at byte %d is repeated or NaN" % start)
         return key
 
@@ -147,14 +153,19 @@ class Reader:
         return result
 
     def _chunks(self, major: int) -> object:
-        """Return the joined chunks of a string: definite ones of the same major type (RFC 8949, 3.2.3)."""
-        chunks = []
+        """Return the joined chunks of a string, which are definite ones of its type (RFC 8949, 3.2.3)."""
+        strings = []
+        texts = []
         while not self._at_break():
             initial = self.data[self.at]
             if initial >> 5 != major or initial & 0x1F == _INDEFINITE:
                 raise CborError("CBOR string chunk of a wrong type at byte %d" % self.at)
-            chunks.append(self.item(0))
-        return (b"" if major == _BYTES else "").join(chunks)
+            chunk = self.item(0)
+            if isinstance(chunk, bytes):
+                strings.append(chunk)
+            elif isinstance(chunk, str):
+                texts.append(chunk)
+        return b"".join(strings) if major == _BYTES else "".join(texts)
 
     def _at_break(self) -> bool:
         """Return whether a break ends the item here, and step over it."""

@@ -1,7 +1,7 @@
-"""Consistent Overhead Byte Stuffing (Cheshire and Baker, 1999): bytes without a zero, so that zero can end a frame.
+"""Consistent Overhead Byte Stuffing (Cheshire and Baker, 1999): no zeros, so zero can end a frame.
 
-A code byte n is followed by n - 1 bytes without zeros, and stands for a zero after them unless n is 255 or it is
-the last. The cost is one byte, and one more for every full 254 bytes without a zero.
+A code byte n is followed by n - 1 bytes without zeros, and stands for a zero after them unless n is
+255 or it is the last. The cost is one byte, and one more for every full 254 bytes without a zero.
 """
 
 from wire.errors import FrameError
@@ -12,7 +12,7 @@ _RUN_MAX = const(254)
 
 @micropython.viper
 def encode_kernel(data: object, count: int, target: object) -> int:
-    """Stuff `count` bytes of `data` into `target`, which has room for the worst case; return how many it took."""
+    """Stuff `count` bytes of `data` into `target`, long enough for any; return the bytes written."""
     source = ptr8(data)
     output = ptr8(target)
     code_at = 0
@@ -36,7 +36,7 @@ def encode_kernel(data: object, count: int, target: object) -> int:
 
 
 def encode_runs(data: Buffer) -> bytes:
-    """Return `data` stuffed, by whole runs instead of single bytes: the fast way where slices are cheap."""
+    """Return `data` stuffed, by whole runs instead of bytes: the fast way where slices are cheap."""
     stuffed = bytearray()
     runs = bytes(data).split(b"\x00")
     for run in runs:
@@ -62,7 +62,7 @@ def encode(data: Buffer) -> bytes:
 
 
 def decode(data: Buffer) -> bytes:
-    """Return what `data` was made from; FrameError when it holds a zero or a code points past its end."""
+    """Return what `data` was made from; FrameError for a zero, or a code past the end."""
     stuffed = bytes(data)
     if b"\x00" in stuffed:
         raise FrameError("a zero byte inside a COBS frame")
@@ -73,7 +73,9 @@ def decode(data: Buffer) -> bytes:
         code = stuffed[at]
         after = at + code
         if after > end:
-            raise FrameError("COBS code %d at byte %d points past the end of %d bytes" % (code, at, end))
+            raise FrameError(
+                "COBS code %d at byte %d points past the end of %d bytes" % (code, at, end)
+            )
         output += stuffed[at + 1 : after]
         if code < 255 and after < end:
             output.append(0)

@@ -1,7 +1,8 @@
 """Content types: the number in a seal that says what its payload is.
 
-112 is registered for SenML in CBOR (RFC 8428, 12.3). Numbers from 65000 on are reserved for experiments in the
-CoAP Content-Formats registry (RFC 7252, 12.3), so no foreign receiver mistakes our own payloads for its own.
+112 is registered for SenML in CBOR (RFC 8428, 12.3). Numbers from 65000 on are reserved for
+experiments in the CoAP Content-Formats registry (RFC 7252, 12.3), so no foreign receiver mistakes
+our own payloads for its own.
 """
 
 from wire.kernel import const

@@ -1,10 +1,12 @@
-"""The seal: COSE_Mac0 (RFC 9052, 6.2) with HMAC 256/256, in the one shape that docs/wire-format.md calls profile v1.
+"""The seal: COSE_Mac0 (RFC 9052, 6.2) with HMAC 256/256, in the shape docs/wire-format.md calls v1.
 
-    17([ <<{1: 5, 3: content type, 4: kid, 6: sequence, -65537: boot id, -65538: tick_us}>>, {}, payload, tag ])
+    17([<<{1: 5, 3: content type, 4: kid, 6: sequence, -65537: boot id, -65538: tick_us}>>,
+        {}, payload, tag])
 
-All that is said about the payload is in the protected header, so the tag covers it. A seal has exactly one encoding,
-and `peek` refuses every other. A receiver goes in this order: bounds, shape, kid -> key, tag, and only then the
-replay window, which is not kept here. The algorithm is that of the key; the header has to agree.
+All that is said about the payload is in the protected header, so the tag covers it. A seal has
+exactly one encoding, and `peek` refuses every other. A receiver goes in this order: bounds, shape,
+kid -> key, tag, and only then the replay window, which is not kept here. The algorithm is that of
+the key; the header has to agree.
 
 Foreign COSE_Mac0 messages are read by mac0.py.
 """
@@ -16,7 +18,9 @@ from wire.errors import CoseError
 from wire.kernel import Buffer, const
 from wire.mac import DIGEST_BYTES, HmacSha256, equal
 
-Header = namedtuple("Header", ("algorithm", "content_type", "kid", "sequence", "boot_id", "tick_us"))
+Header = namedtuple(
+    "Header", ("algorithm", "content_type", "kid", "sequence", "boot_id", "tick_us")
+)
 
 HMAC_256_256 = const(5)
 BOOT_ID_LABEL = const(-65537)
@@ -67,7 +71,8 @@ class Sealer:
     ) -> bytes:
         """Return `payload` sealed; `tick_us` is the time of sending in microseconds since boot.
 
-        Raises CoseError for a number out of range (SEQUENCE_MAX reached means: new key) or too long a payload.
+        Raises CoseError for a number out of range (SEQUENCE_MAX reached means: new key) or too long
+        a payload.
         """
         if boot_id != self._boot_id:
             self._boot_id_and_tick = _BOOT_ID + _uint(boot_id, BOOT_ID_MAX) + _TICK_US
@@ -83,9 +88,7 @@ class Sealer:
         sealed_protected = _bstr(protected)
         sealed_payload = _bstr(payload)
         tag = self._mac.digest(_MAC_STRUCTURE, sealed_protected, _NO_EXTERNAL_AAD, sealed_payload)
-        message = b"".join(
-            (_MESSAGE, sealed_protected, _NO_UNPROTECTED, sealed_payload, _TAG, tag)
-        )
+        message = b"".join((_MESSAGE, sealed_protected, _NO_UNPROTECTED, sealed_payload, _TAG, tag))
         if len(message) > MESSAGE_BYTES_MAX:
             raise CoseError(
                 "the seal has %d bytes, at most %d may be sent: shorten the payload"
@@ -105,7 +108,7 @@ class Sealer:
 
 
 def peek(data: Buffer) -> "tuple[Header, bytes, bytes, bytes]":
-    """Return (header, protected bytes, payload, tag) of a seal whose tag has *not* been checked yet.
+    """Return (header, protected bytes, payload, tag) of a seal whose tag is *not* checked yet.
 
     Raises CoseError with reason "malformed" for anything that is not profile v1 to the last bit.
     """
@@ -122,7 +125,7 @@ def peek(data: Buffer) -> "tuple[Header, bytes, bytes, bytes]":
 
 
 def verify(parts: "tuple[Header, bytes, bytes, bytes]", mac: HmacSha256) -> None:
-    """Raise CoseError with reason "bad_mac" unless the tag in `parts` (from `peek`) is right under `mac`."""
+    """Raise CoseError with reason "bad_mac" unless the tag in `parts` of `peek` is that of `mac`."""
     _, protected, payload, tag = parts
     expected = mac.digest(_MAC_STRUCTURE, _bstr(protected), _NO_EXTERNAL_AAD, _bstr(payload))
     if not equal(expected, tag):
@@ -160,7 +163,7 @@ def _uint(value: int, value_max: int) -> bytes:
 
 
 def _partial_iv(sequence: int) -> bytes:
-    """Return the sequence number as a byte string without leading zeros; 0 is one zero byte (RFC 8613, 6.1)."""
+    """Return the sequence number as its byte string, without leading zeros (RFC 8613, 6.1)."""
     if not 0 <= sequence <= SEQUENCE_MAX:
         raise CoseError("sequence %d lies outside 0 to 2^40 - 1: make a new key" % sequence)
     size = 1
@@ -211,7 +214,7 @@ def _read_uint(data: bytes, at: int) -> "tuple[int, int]":
 
 
 def _read_argument(data: bytes, at: int, major: int) -> "tuple[int, int]":
-    """Return the argument of the head at `at`, in its shortest form and of type `major`, and the index after it."""
+    """Return the argument of the head at `at`, shortest and of type `major`, and the next index."""
     info = (data[at] if at < len(data) else 0xFF) - major
     start = at + 1
     if 0 <= info < 24:

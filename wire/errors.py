@@ -6,8 +6,8 @@
     |- SenmlError   well-formed CBOR that is not a SenML pack we understand
     `- FrameError   COBS or checksum
 
-A parser of this folder raises nothing else, whatever bytes it is given. The peer is to blame for a WireError
-raised by a decoder, our own caller for one raised by an encoder.
+A parser of this folder raises nothing else, whatever bytes it is given. The peer is to blame for a
+WireError raised by a decoder, our own caller for one raised by an encoder.
 """
 
 

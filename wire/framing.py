@@ -1,8 +1,8 @@
 """Messages as frames on a serial line: COBS(message | CRC-16 big-endian), then one zero byte.
 
-The receiver cuts at zeros, so after any damage it is in step again at the next frame. A line error (this module)
-and a forgery (cose.py) are found by different checks and counted apart. Two zeros in a row enclose nothing, so a
-sender may begin with one to flush what noise has left.
+The receiver cuts at zeros, so after any damage it is in step again at the next frame. A line error
+(this module) and a forgery (cose.py) are found by different checks and counted apart. Two zeros in
+a row enclose nothing, so a sender may begin with one to flush what noise has left.
 """
 
 from wire.cobs import decode, encode
@@ -23,8 +23,9 @@ def frame(message: Buffer) -> bytes:
 class Deframer:
     """Cuts a stream of bytes into frames; `frames` and `rejected` count what came out.
 
-    A frame longer than `frame_bytes_max` (stuffed, without its delimiter) is reported once, as soon as it is too
-    long, and dropped up to the next delimiter: memory stays bounded whatever the line delivers.
+    A frame longer than `frame_bytes_max` (stuffed, without its delimiter) is reported once, as soon
+    as it is too long, and dropped up to the next delimiter: memory stays bounded whatever the line
+    delivers.
     """
 
     def __init__(self, frame_bytes_max: int = 2048) -> None:
@@ -35,7 +36,7 @@ class Deframer:
         self._is_skipping = False
 
     def feed(self, data: Buffer) -> "list[tuple[bytes, str | None]]":
-        """Return what `data` completed, in order: (message, None), or (stuffed bytes, one of REASONS)."""
+        """Return what `data` completed: (message, None), or (stuffed bytes, one of REASONS)."""
         items: "list[tuple[bytes, str | None]]" = []
         pieces = bytes(data).split(b"\x00")
         last = len(pieces) - 1

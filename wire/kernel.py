@@ -1,22 +1,25 @@
 """What fast kernels are written with, on either interpreter.
 
-MicroPython compiles a function marked `@micropython.viper` to machine code on 32-bit integers; `ptr8(x)` there is
-the address of a buffer. On CPython the decorators and casts do nothing and the same source runs as plain Python.
-A viper integer wraps at 32 bits and a Python one does not, so a kernel masks wherever that could show.
+MicroPython compiles a function marked `@micropython.viper` to machine code on 32-bit integers;
+`ptr8(x)` there is the address of a buffer. On CPython the decorators and casts do nothing and the
+same source runs as plain Python. A viper integer wraps at 32 bits and a Python one does not, so a
+kernel masks wherever that could show.
 
-`Buffer` is for annotations only: bytes, bytearray or memoryview. The types are in kernel.pyi.
+`Buffer` (bytes, bytearray or memoryview) and `Function` are for annotations only: kernel.pyi has
+the types.
 """
 
 import sys
 
 IS_MICROPYTHON = sys.implementation.name == "micropython"
 Buffer = object
+Function = object
 
 if IS_MICROPYTHON:
     import micropython
 else:
 
-    class micropython:
+    class _Identity:
         """The decorators of MicroPython's module of this name, as identities."""
 
         @staticmethod
@@ -28,6 +31,8 @@ else:
         def native(function):
             """Return `function` as it is."""
             return function
+
+    micropython = _Identity
 
 
 def const(value):

@@ -4,14 +4,17 @@ from typing import Any, TypeAlias, TypeVar
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Value = TypeVar("_Value")
 
+Function: TypeAlias = Callable[..., Any]
 IS_MICROPYTHON: bool
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
-class micropython:
+class _Identity:
     @staticmethod
     def viper(function: _Function) -> _Function: ...
     @staticmethod
     def native(function: _Function) -> _Function: ...
+
+micropython: type[_Identity]
 
 def const(value: _Value) -> _Value: ...
 def ptr8(buffer: object) -> Any: ...

@@ -1,7 +1,7 @@
 """Which key is for what: one root key per node, one derived key per direction.
 
-A frame sealed for one direction or one node therefore never verifies in another. The root key is provisioned
-(32 random bytes); how it is stored is left to the firmware and the gateway.
+A frame sealed for one direction or one node therefore never verifies in another. The root key is
+provisioned (32 random bytes); how it is stored is left to the firmware and the gateway.
 """
 
 from wire.errors import WireError

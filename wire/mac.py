@@ -1,8 +1,8 @@
-"""HMAC-SHA256 (RFC 2104), HKDF-SHA256 (RFC 5869) and a comparison that takes the same time whatever differs.
+"""HMAC-SHA256 (RFC 2104), HKDF-SHA256 (RFC 5869) and a comparison in constant time.
 
-MicroPython has hashlib.sha256 and nothing above it, and its hash objects cannot be copied; so the padded keys are
-made once and hashed anew for each message. CPython copies the two prepared states instead.
-Where the key comes from is the business of keys.py.
+MicroPython has hashlib.sha256 and nothing above it, and its hash objects cannot be copied; so the
+padded keys are made once and hashed anew for each message. CPython copies the two prepared states
+instead. Where the key comes from is the business of keys.py.
 """
 
 from hashlib import sha256
@@ -51,7 +51,7 @@ class HmacSha256:
 
 
 def hkdf_sha256(key_material: Buffer, salt: Buffer, info: Buffer, length: int) -> bytes:
-    """Return `length` bytes (at most 8160) derived from `key_material`; an empty salt means 32 zero bytes.
+    """Return `length` bytes (0 to 8160) from `key_material`; no salt means 32 zero bytes.
 
     RFC 5869, 2.2 and 2.3. Raises WireError when more is asked for than the function can give.
     """
@@ -82,12 +82,12 @@ def differences_kernel(left: object, right: object, count: int) -> int:
 if IS_MICROPYTHON:
 
     def equal(left: bytes, right: bytes) -> bool:
-        """Return whether both byte strings are the same, in a time that depends on their length only."""
+        """Return whether both byte strings are the same, in a time that tells only their length."""
         return len(left) == len(right) and differences_kernel(left, right, len(left)) == 0
 
 else:
     from hmac import compare_digest
 
     def equal(left: bytes, right: bytes) -> bool:
-        """Return whether both byte strings are the same, in a time that depends on their length only."""
+        """Return whether both byte strings are the same, in a time that tells only their length."""
         return compare_digest(left, right)

@@ -1,7 +1,8 @@
-"""Any COSE_Mac0 with HMAC-SHA256 (RFC 9052, 6.2 and RFC 9053, 3.1), tagged or not: for foreign messages.
+"""Any COSE_Mac0 with HMAC-SHA256 (RFC 9052, 6.2; RFC 9053, 3.1), tagged or not: foreign messages.
 
-The CBOR may be in any well-formed shape. The protected header and the payload enter the tag as they were received,
-never encoded again. Nothing of ours is sent this way: the profile and the bounds of our own seals are in cose.py.
+The CBOR may be in any well-formed shape. The protected header and the payload enter the tag as they
+were received, never encoded again. Nothing of ours is sent this way: the profile and the bounds of
+our own seals are in cose.py.
 """
 
 from wire.cbor import decode, encode
@@ -28,15 +29,16 @@ def mac0_verify(
 ) -> bytes:
     """Return the payload of a COSE_Mac0 whose tag is right under `key`.
 
-    `algorithms` are those the key may be used with; the message cannot choose another. Raises CoseError with
-    reason "malformed" for what is no such message (a detached payload included), "bad_mac" for a wrong tag.
+    `algorithms` are those the key may be used with; the message cannot choose another. Raises
+    CoseError with reason "malformed" for what is no such message (a detached payload included),
+    "bad_mac" for a wrong tag.
     """
     protected, unprotected, payload, tag = _members(message)
     algorithm = _algorithm(_header(protected), unprotected)
     if algorithm not in algorithms or algorithm not in TAG_BYTES:
         raise CoseError("the key is not for algorithm %r" % (algorithm,))
     if protected == b"\xa0":
-        # An empty protected header enters the structure as an empty string, however it was sent (6.3).
+        # However an empty header was sent, it enters the structure as an empty string (6.3).
         protected = b""
     structure = encode(["MAC0", protected, bytes(external_aad), payload])
     expected = HmacSha256(key).digest(structure)[: TAG_BYTES[algorithm]]
@@ -49,7 +51,7 @@ def _members(message: Buffer) -> "tuple[bytes, dict[object, object], bytes, byte
     try:
         value = decode(message)
     except CborError as error:
-        raise CoseError("not CBOR: %s" % error)
+        raise CoseError("not CBOR: %s" % error) from None
     if isinstance(value, Tagged):
         if value.tag != MAC0_TAG:
             raise CoseError("CBOR tag %d is not that of COSE_Mac0 (%d)" % (value.tag, MAC0_TAG))
@@ -70,14 +72,14 @@ def _header(protected: bytes) -> "dict[object, object]":
     try:
         header = decode(protected)
     except CborError as error:
-        raise CoseError("the protected header is not CBOR: %s" % error)
+        raise CoseError("the protected header is not CBOR: %s" % error) from None
     if not isinstance(header, dict):
         raise CoseError("the protected header is a map")
     return header
 
 
 def _algorithm(header: "dict[object, object]", unprotected: "dict[object, object]") -> object:
-    """Return the algorithm after the rules on both header maps have been checked (RFC 9052, 3 and 3.1)."""
+    """Return the algorithm, once both maps are found to obey the rules (RFC 9052, 3 and 3.1)."""
     for label in unprotected:
         if label in header:
             raise CoseError("label %r is in both headers" % (label,))

@@ -1,7 +1,8 @@
 """Payloads that are not readings: time probe, time answer, boot record.
 
-Each is a CBOR map with small integer keys. Keys a receiver does not know are ignored, so that either side can be
-updated first; a known key with a wrong type or size is refused. All of them travel inside a seal.
+Each is a CBOR map with small integer keys. Keys a receiver does not know are ignored, so that
+either side can be updated first; a known key with a wrong type or size is refused. All of them
+travel inside a seal.
 """
 
 from wire.cbor import decode, encode
@@ -18,14 +19,14 @@ BOOT_FIELDS = (
     "block_samples",
     "sequence_start",
 )
-TEXT_BYTES_MAX = const(64)
+TEXT_LENGTH_MAX = const(64)
 _ITEMS_MAX = const(48)
 _PROBE_ID = const(0)
 _RECEIVED_TICK_US = const(1)
 
 
 def encode_probe(probe_id: int) -> bytes:
-    """Return the gateway's question "when do you get this?"; `probe_id` is its number, 0 to 2^64 - 1."""
+    """Return the gateway's question "when do you get this?", number `probe_id` (below 2^64)."""
     return encode({_PROBE_ID: probe_id})
 
 
@@ -35,7 +36,7 @@ def decode_probe(data: Buffer) -> int:
 
 
 def encode_answer(probe_id: int, received_tick_us: int) -> bytes:
-    """Return the node's answer; `received_tick_us` are its microseconds since boot when the probe came in.
+    """Return the node's answer: `received_tick_us` since its boot the probe `probe_id` came in.
 
     When the answer leaves is the tick in its seal.
     """
@@ -50,11 +51,13 @@ def decode_answer(data: Buffer) -> "tuple[int, int]":
 
 
 def encode_boot(fields: "dict[str, object]") -> bytes:
-    """Return a boot record: any of BOOT_FIELDS, each an unsigned integer, or text or bytes up to 64 bytes long."""
+    """Return a boot record: any of BOOT_FIELDS, each unsigned, or text or bytes up to 64 long."""
     numbered = {}
     for name, value in fields.items():
         if name not in BOOT_FIELDS:
-            raise CborError("a boot record has no field %s; it has %s" % (name, ", ".join(BOOT_FIELDS)))
+            raise CborError(
+                "a boot record has no field %s; it has %s" % (name, ", ".join(BOOT_FIELDS))
+            )
         numbered[BOOT_FIELDS.index(name)] = _bounded(name, value)
     return encode(numbered)
 
@@ -86,6 +89,6 @@ def _unsigned(fields: "dict[object, object]", key: int, what: str) -> int:
 def _bounded(name: str, value: object) -> object:
     if type(value) is int and value >= 0:
         return value
-    if isinstance(value, (str, bytes)) and len(value) <= TEXT_BYTES_MAX:
+    if isinstance(value, (str, bytes)) and len(value) <= TEXT_LENGTH_MAX:
         return value
     raise CborError("boot field %s is no unsigned integer, nor text or bytes up to 64 long" % name)

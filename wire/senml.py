@@ -1,12 +1,13 @@
 """SenML packs in CBOR (RFC 8428): our own records out, anybody's resolved records in.
 
-Out: one base name, then name, unit, value and relative time of each record; values and times are CBOR floats of 16
-or 32 bits, the same bytes from every interpreter. Times are seconds before the tick in the seal, so a node needs no
-wall clock.
+Out: one base name, then name, unit, value and relative time of each record; values and times are
+CBOR floats of 16 or 32 bits, the same bytes from every interpreter. Times are seconds before the
+tick in the seal, so a node needs no wall clock.
 
-In: CBOR in any well-formed shape, within bounds. Base fields act on their own record and on those after it; unknown
-labels are ignored, but a text label that ends in "_" must be understood (4.4), and none is. A record with nothing
-but base fields is no reading. The result is in chronological order.
+In: CBOR in any well-formed shape, within bounds. Base fields act on their own record and on those
+after it; unknown labels are ignored, but a text label that ends in "_" must be understood (4.4),
+and none is. A record with nothing but base fields is no reading. The result is in chronological
+order.
 """
 
 from collections import namedtuple
@@ -16,7 +17,8 @@ from wire.cbor_float import encode_single
 from wire.errors import CborError, SenmlError
 from wire.kernel import Buffer, const
 
-# value: float, str, bool or bytes, or None when there is only a sum. time_s below 2^28 is relative, 0 being now.
+# The value is a float, str, bool or bytes, or None when there is only a sum. A time_s below 2^28 is
+# relative to now, from there on it counts from 1970.
 Record = namedtuple("Record", ("name", "unit", "value", "time_s", "update_s", "value_sum"))
 
 VERSION = const(10)
@@ -32,10 +34,12 @@ _NAME_CHARACTERS = _NAME_STARTS + "-:./_"
 
 
 def pack(base_name: str, records: "list[tuple[str, str, float, float]]") -> bytes:
-    """Return the pack of `records`: (name, unit, value, time_s), the time 0 or negative, relative to the seal's tick.
+    """Return the pack of `records`: (name, unit, value, time_s).
 
-    `base_name` goes in front of every name. An empty unit and a time of zero are left out: they are the defaults.
-    Raises SenmlError for no records, a time in the future, or a number that is not finite in 32 bits.
+    The time is 0 or negative, relative to the tick in the seal.
+    `base_name` goes in front of every name. An empty unit and a time of zero are left out: they are
+    the defaults. Raises SenmlError for no records, a time in the future, or a number that is not
+    finite in 32 bits.
     """
     records = list(records)
     if not records:
@@ -46,7 +50,7 @@ def pack(base_name: str, records: "list[tuple[str, str, float, float]]") -> byte
         if time_s > 0:
             raise SenmlError("record %s is %r s ahead of its seal" % (name, time_s))
         write_head(out, MAP, 2 + bool(unit) + bool(time_s) + bool(base_name))
-        # Labels stand in the bytewise order of their encodings, the base name (-2 = 21) therefore last.
+        # Labels in the bytewise order of their encodings, the base name (-2 is 21) therefore last.
         out.append(_NAME)
         write_text(out, name)
         if unit:
@@ -72,7 +76,7 @@ def unpack(data: Buffer, items_max: int = 1024) -> "list[Record]":
     try:
         return resolve(decode(data, 4, items_max))
     except CborError as error:
-        raise SenmlError("a pack that is not CBOR: %s" % error)
+        raise SenmlError("a pack that is not CBOR: %s" % error) from None
 
 
 def resolve(entries: object) -> "list[Record]":
@@ -118,7 +122,7 @@ def _take_base(base: "dict[object, object]", entry: "dict[object, object]") -> b
 
 
 def _check_version(base: "dict[object, object]", version: object) -> None:
-    """Accept the versions up to 10; higher ones use features that are not known here (RFC 9100, 2)."""
+    """Accept the versions up to 10; higher ones have features unknown here (RFC 9100, 2)."""
     if type(version) is not int or not 0 < version <= VERSION:
         raise SenmlError("base version %r is not understood; up to %d are" % (version, VERSION))
     if base.get(_BASE_VERSION, version) != version:
@@ -146,7 +150,7 @@ def _resolve(base: "dict[object, object]", entry: "dict[object, object]") -> Rec
 def _value(
     base: "dict[object, object]", entry: "dict[object, object]", name: str, has_sum: bool
 ) -> "float | str | bool | bytes | None":
-    """Return the one value of `entry`; without one, the base value, or None if there is a sum (RFC 8428, 4.2)."""
+    """Return the one value of `entry`; without one, the base value, or None if it has a sum."""
     found = [label for label in (_VALUE, _TEXT, _FLAG, _DATA) if label in entry]
     if len(found) > 1:
         raise SenmlError("record %s has %d values" % (name, len(found)))
@@ -201,7 +205,7 @@ def _decimal_fraction(tagged: Tagged) -> "float | None":
 
 
 def _chronological(records: "list[Record]") -> "list[Record]":
-    """Return `records` by time; those of the same time keep their order, which MicroPython's sort does not promise."""
+    """Return `records` by time; equal times keep their order (MicroPython's sort is not stable)."""
     times = [record.time_s for record in records]
     order = sorted(range(len(times)), key=lambda index: (times[index], index))
     return [records[index] for index in order]

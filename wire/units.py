@@ -2,10 +2,10 @@
 
     SenML symbol   RFC 8428, 12.1 and RFC 8798: what a pack carries; SI, except degrees Celsius
     suffix         the end of every name of a number that has this unit
-    UNECE code     Recommendation 20, which OPC UA's EUInformation numbers by its letters (Part 8, 5.6.3.4)
+    UNECE code     Recommendation 20, numbered in OPC UA's EUInformation (Part 8, 5.6.3)
 
-A quantity is what a driver can read; its name ends in the suffix of its unit. Units of people and of foreign
-protocols (bar, l/min, g) are converted where they enter and are not listed here.
+A quantity is what a driver can read; its name ends in the suffix of its unit. Units of people and
+of foreign protocols (bar, l/min, g) are converted where they enter and are not listed here.
 """
 
 from collections import namedtuple
@@ -63,7 +63,7 @@ def unit(senml: str) -> Unit:
 
 
 def quantity_unit(quantity: str) -> Unit:
-    """Return the unit of a quantity such as "temperature_celsius"; WireError names those there are."""
+    """Return the unit of a quantity such as "temperature_celsius"; WireError if there is none."""
     senml = QUANTITIES.get(quantity)
     if senml is None:
         raise WireError("no quantity %s; there are %s" % (quantity, ", ".join(sorted(QUANTITIES))))
@@ -71,5 +71,5 @@ def quantity_unit(quantity: str) -> Unit:
 
 
 def unece_id(code: str) -> int:
-    """Return OPC UA's number for a UNECE code: its characters as the bytes of one big-endian integer."""
+    """Return OPC UA's number for a UNECE code: its characters as one big-endian integer."""
     return int.from_bytes(code.encode(), "big")
