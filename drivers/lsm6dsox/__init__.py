@@ -1,0 +1,1 @@
+"""LSM6DSOX: inertial module; its accelerometer (STMicroelectronics)."""

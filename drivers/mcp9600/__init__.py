@@ -1,0 +1,1 @@
+"""MCP9600: thermocouple to degrees Celsius, cold junction included (Microchip)."""
