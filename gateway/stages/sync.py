@@ -1,0 +1,222 @@
+"""Node time becomes UTC with a hard bound: `Verified` readings become `Aligned` values.
+
+Promises for every value: the true time at its source lies in `time_ns +- bound_ns`, given honest
+stamps under the node's key and clocks within `drift_ppm`. The maths is models/clock.py.
+- A sealed value: node tick + offset, the offset bounded by two-way probes and by every arrival.
+- Before the first answer of a boot, or after a sync fault: arrival time less the value's age at
+  sending, `unsynchronised_bound_ns`, status UncertainSensorNotAccurate.
+- A polled value: the middle of its request/response window, plus or minus half of it.
+
+Probes: `due_probes` says whom to ask, the caller seals and sends and reports `probe_sent`; the
+answer arrives as a TIME_ANSWER frame. An answer nobody asked for is counted and changes nothing.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, final
+
+from gateway import status
+from gateway.models.clock import OffsetInterval
+from gateway.records import Aligned, Verified
+from wire import content, messages
+
+_PENDING_MAX: Final = 8
+"""Probes of one node that may be on their way; the oldest is forgotten first."""
+_PROBE_IDS: Final = 1 << 30
+"""Probe ids wrap here, so that they stay small integers on a 32-bit node."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeRequest:
+    """A time probe that is due now."""
+
+    source: str
+    probe_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockState:
+    """What is known of one node's clock, for display."""
+
+    source: str
+    boot_id: int | None
+    is_known: bool
+    offset_ns: int
+    bound_ns: int
+    answers: int
+    faults: Mapping[str, int]
+
+
+@final
+class _Clock:
+    """The clock of one node: interval, boot, probes on their way, counts."""
+
+    __slots__ = ("answers", "boot_id", "due_ns", "faults", "interval", "pending", "probe_id")
+
+    def __init__(self, drift_ppm: float) -> None:
+        self.interval = OffsetInterval(drift_ppm)
+        self.boot_id: int | None = None
+        self.due_ns: int | None = None
+        self.probe_id = -1
+        self.pending: dict[int, int] = {}
+        self.answers = 0
+        self.faults: Counter[str] = Counter()
+
+
+@final
+class Sync:
+    """Aligns values to UTC; `sources` are the nodes to probe, one probe per `probe_period_ns`.
+
+    `bound_max_ns` is the time budget: a value whose bound is wider gets an uncertain status.
+    """
+
+    def __init__(
+        self,
+        sources: Iterable[str],
+        *,
+        probe_period_ns: int,
+        drift_ppm: float,
+        bound_max_ns: int,
+        unsynchronised_bound_ns: int = 1_000_000_000,
+    ) -> None:
+        self._probe_period_ns = probe_period_ns
+        self._drift_ppm = drift_ppm
+        self._bound_max_ns = bound_max_ns
+        self._unsynchronised_bound_ns = unsynchronised_bound_ns
+        self._clocks = {source: _Clock(drift_ppm) for source in sources}
+
+    def due_probes(self, now_ns: int) -> list[ProbeRequest]:
+        """Return the probes to send now; each is due once per period, the first one at once."""
+        due = []
+        for source, clock in self._clocks.items():
+            if clock.due_ns is not None and now_ns < clock.due_ns:
+                continue
+            clock.due_ns = now_ns + self._probe_period_ns
+            # Milliseconds make an id differ from those of an earlier run of the gateway.
+            clock.probe_id = max(clock.probe_id + 1, now_ns // 1_000_000 % _PROBE_IDS) % _PROBE_IDS
+            due.append(ProbeRequest(source=source, probe_id=clock.probe_id))
+        return due
+
+    def probe_sent(self, source: str, probe_id: int, sent_ns: int) -> None:
+        """Take note of T1: a time not later than the probe's first byte on the wire."""
+        pending = self._clocks[source].pending
+        if len(pending) >= _PENDING_MAX:
+            del pending[next(iter(pending))]
+        pending[probe_id] = sent_ns
+
+    def feed(self, item: Verified, _now_ns: int, /) -> list[Aligned]:
+        """Return the values of a frame or poll on the common timeline (none for other frames)."""
+        if item.tick_us is None:
+            return _polled(item)
+        clock = self._clock(item.source)
+        if item.boot_id != clock.boot_id:
+            self._start_boot(clock, item.boot_id)
+        if not clock.interval.arrival(item.tick_us, item.received_ns):
+            self._fault(clock, "sent_after_received")
+        if item.content_type == content.TIME_ANSWER:
+            self._answer(clock, item, item.tick_us)
+        return self._sealed(clock, item, item.tick_us) if item.readings else []
+
+    def clocks(self, now_ns: int) -> list[ClockState]:
+        """Return what is known of every node's clock at `now_ns`, sorted by name."""
+        states = []
+        for source, clock in sorted(self._clocks.items()):
+            offset = clock.interval.at(now_ns)
+            states.append(
+                ClockState(
+                    source=source,
+                    boot_id=clock.boot_id,
+                    is_known=offset is not None,
+                    offset_ns=0 if offset is None else offset.offset_ns,
+                    bound_ns=self._unsynchronised_bound_ns if offset is None else offset.bound_ns,
+                    answers=clock.answers,
+                    faults=dict(clock.faults),
+                )
+            )
+        return states
+
+    def _clock(self, source: str) -> _Clock:
+        clock = self._clocks.get(source)
+        if clock is None:
+            clock = self._clocks[source] = _Clock(self._drift_ppm)
+        return clock
+
+    def _start_boot(self, clock: _Clock, boot_id: int | None) -> None:
+        """Forget the offset: ticks start anew with each boot. Probe again at once."""
+        if clock.boot_id is not None:
+            clock.interval = OffsetInterval(self._drift_ppm)
+            clock.pending.clear()
+            clock.due_ns = None
+        clock.boot_id = boot_id
+
+    def _fault(self, clock: _Clock, what: str) -> None:
+        """Count a fault of this clock and probe again at once."""
+        clock.faults[what] += 1
+        clock.due_ns = None
+
+    def _answer(self, clock: _Clock, item: Verified, tick_us: int) -> None:
+        """Take the answer to a time probe: T1 was noted, T2 is inside, T3 is the seal's tick."""
+        probe_id, probe_received_us = messages.decode_answer(item.payload)
+        sent_ns = clock.pending.pop(probe_id, None)
+        if sent_ns is None:
+            clock.faults["unsolicited_answer"] += 1
+            return
+        clock.answers += 1
+        if not clock.interval.exchange(sent_ns, probe_received_us, tick_us, item.received_ns):
+            self._fault(clock, "empty_intersection")
+
+    def _sealed(self, clock: _Clock, item: Verified, sent_us: int) -> list[Aligned]:
+        """Align the readings of a sealed frame."""
+        aligned = []
+        for reading in item.readings:
+            tick_us = sent_us if reading.tick_us is None else reading.tick_us
+            placed = clock.interval.time_of(tick_us)
+            if placed is None:
+                time_ns = item.received_ns - (sent_us - tick_us) * 1000
+                bound_ns = self._unsynchronised_bound_ns
+            else:
+                time_ns, bound_ns = placed
+            is_accurate = placed is not None and bound_ns <= self._bound_max_ns
+            aligned.append(
+                Aligned(
+                    signal=reading.signal,
+                    unit=reading.unit,
+                    value=reading.value,
+                    time_ns=time_ns,
+                    bound_ns=bound_ns,
+                    status=_status(reading.value, is_accurate=is_accurate),
+                    provenance=item.provenance,
+                    source=item.source,
+                    sequence=item.sequence,
+                )
+            )
+        return aligned
+
+
+def _status(value: float, *, is_accurate: bool) -> int:
+    """Return the status of a value whose time is known within the budget, or not."""
+    if not math.isfinite(value):
+        return status.BAD_SENSOR_FAILURE
+    return status.GOOD if is_accurate else status.UNCERTAIN_SENSOR_NOT_ACCURATE
+
+
+def _polled(item: Verified) -> list[Aligned]:
+    """Align the values of a poll: taken somewhere between request and response."""
+    requested_ns = item.received_ns if item.requested_ns is None else item.requested_ns
+    time_ns = (requested_ns + item.received_ns) // 2
+    return [
+        Aligned(
+            signal=reading.signal,
+            unit=reading.unit,
+            value=reading.value,
+            time_ns=time_ns,
+            bound_ns=item.received_ns - time_ns,
+            status=_status(reading.value, is_accurate=True),
+            provenance=item.provenance,
+            source=item.source,
+            sequence=item.sequence,
+        )
+        for reading in item.readings
+    ]
