@@ -1,0 +1,58 @@
+"""What MicroPython runs keeps to the subset of the language that MicroPython 1.25 has."""
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+
+from tests.architecture.source import Source
+
+MODULES_MISSING = {
+    *("__future__", "abc", "concurrent", "contextlib", "ctypes", "dataclasses", "decimal", "enum"),
+    *("functools", "hmac", "inspect", "itertools", "logging", "operator", "pathlib", "pytest"),
+    *("subprocess", "threading", "types", "typing"),
+}
+
+
+def offences(source: Source) -> Iterator[str]:
+    """What in `source` MicroPython would refuse or does not have."""
+    for node in source.nodes:
+        if isinstance(node, ast.Import):
+            names = {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names = {(node.module or "").split(".")[0]}
+        else:
+            names = set()
+        yield from (f"{source.at(node)} imports {name}" for name in names & MODULES_MISSING)
+        if isinstance(node, ast.Match):
+            yield f"{source.at(node)} uses match"
+        if isinstance(node, ast.TryStar):
+            yield f"{source.at(node)} uses except*"
+        if isinstance(node, ast.arguments) and node.posonlyargs:
+            yield f"{source.at(node.posonlyargs[0])} uses positional-only arguments"
+
+
+def test_device_code_keeps_to_the_subset(sources: list[Source]) -> None:
+    device = [source for source in sources if source.is_for_device]
+    assert len(device) > 10, "the device code was not found"
+    assert [offence for source in device for offence in offences(source)] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import typing",
+        "from dataclasses import dataclass",
+        "from enum import IntEnum",
+        "match 1:\n    case _:\n        pass",
+        "def f(a, /, b):\n    return a",
+        "try:\n    pass\nexcept* ValueError:\n    pass",
+    ],
+)
+def test_each_offence_is_found(text: str) -> None:
+    assert len(list(offences(Source("wire/example.py", text)))) == 1
+
+
+def test_plain_annotations_and_named_tuples_pass() -> None:
+    text = "from collections import namedtuple\ndef f(x: int) -> bytes:\n    return b''\n"
+    assert list(offences(Source("wire/example.py", text))) == []
