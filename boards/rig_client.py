@@ -109,10 +109,10 @@ class RigBus:
         """What the board's clock showed when the rig last answered."""
         return struct.unpack_from("<Q", REPLY, 4)[0]
 
-    def sleep_for_us(self, duration_us: int) -> bool:
-        """Sleep; True when UART input ended the sleep early."""
+    def sleep_for_us(self, duration_us: int, wake_on_uart: bool) -> bool:
+        """Sleep; True when UART input is waiting, which ends the sleep early if asked for."""
         struct.pack_into("<I", REQUEST, REQUEST_HEADER_BYTES, duration_us)
-        self.transact(OP_SLEEP, 0, 4)
+        self.transact(OP_SLEEP, int(wake_on_uart), 4)
         return self.uart_pending()
 
     def hello(self, text: str) -> None:

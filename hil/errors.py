@@ -1,4 +1,4 @@
-"""What can be wrong with what the operator handed to the rig.
+"""What can be wrong with what the operator handed to the rig, and with the rig itself.
 
     gateway.errors.OperatorError        a person must act; the message holds the remedy
     |-- gateway.errors.ConfigError
@@ -7,6 +7,8 @@
         `-- TraceError                  a trace: missing, malformed, or out of a chip's range
     gateway.errors.PeerError
     `-- RigError                        a board or the rig failed: outcome `error`, never `fail`
+    gateway.errors.TwinrigError
+    `-- RigError                        the rig itself: a board died, hangs, or speaks another version
     ValueError
     `-- UnitError                       a unit's name or dimension; readers turn it into the above
 
@@ -36,6 +38,10 @@ class TraceError(errors.TraceError):
 
 class RigError(errors.PeerError):
     """A board or the rig around it failed, so the run says nothing about the product."""
+
+
+class RigError(errors.TwinrigError):
+    """The rig cannot go on; says nothing about what is under test, so a run may be repeated."""
 
 
 class UnitError(ValueError):

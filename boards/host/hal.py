@@ -46,16 +46,12 @@ def cycles_ns() -> int:
 def sleep_until_us(wake_us: int) -> bool:
     """Sleep until `ticks_us()` reaches `wake_us`; True when UART input ended the sleep early."""
     duration_us = wake_us - ticks_us()
-    if duration_us <= 0:
-        return False
-    return _bus.sleep_for_us(duration_us)
+    return duration_us > 0 and _bus.sleep_for_us(duration_us, True)
 
 
 def sleep_us(duration_us: int) -> None:
     """Sleep for a short, fixed time, such as a conversion; UART input does not end it."""
-    wake_us = ticks_us() + duration_us
-    while sleep_until_us(wake_us):
-        pass
+    _bus.sleep_for_us(duration_us, False)
 
 
 def i2c(number: int):

@@ -1,0 +1,1 @@
+"""The node's application: sample, filter, pack, seal, frame, send.  See app.py for the order."""

@@ -1,0 +1,153 @@
+"""The rig put together: chips wired to the trace, nodes provisioned, boards started in lockstep.
+
+Promises: `Rig.start` brings every board to its application, or ends every process it started and
+raises.  `Rig.close` can always be called.  The boards' clocks start at zero at their hello; trace
+time zero is `LEAD_IN` later, so that every chip has its first result by then.
+Leaves to others: what is sampled when (firmware/app.py), the order of events (lockstep.py), what
+the gateway makes of it (run.py).
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from boards.build import APPLICATION, build
+from boards.catalog import Board, load_board
+from boards.emulate import start
+from boards.provision import NODE_FILE, node_file
+from gateway.site import Node, Site
+from hil.bus import BoardPort, I2CDevice, Wiring
+from hil.errors import ScenarioError
+from hil.lockstep import Lockstep
+from hil.scenario import Scenario
+from hil.traces import Trace
+from hil.wiring import Drive, plan_drives
+from wire.mac import hkdf_sha256
+
+LEAD_IN_MIN_US: Final = 2_000_000
+"""Longest start of a board: the slowest chip has its first result within 1.3 s."""
+RUN_CODE: Final = "import firmware.main"
+
+Progress = Callable[[str, int], None]
+
+
+def lead_in_us(site: Site) -> int:
+    """Trace time zero on every board's clock: the first block of every node after LEAD_IN_MIN_US."""
+    lead_in = LEAD_IN_MIN_US
+    blocks_us = {node.sample_period_ms * 1000 * node.block for node in site.nodes}
+    while any(lead_in % block_us for block_us in blocks_us):
+        lead_in += 1000
+    return lead_in
+
+
+def rig_key(seed: int, node: str) -> bytes:
+    """The root key of `node` in a run with `seed`, 32 bytes.
+
+    It follows from the scenario, so that two runs give the same bytes, and it is therefore no
+    secret: it is good for a rig and for nothing else.
+    """
+    return hkdf_sha256(b"twinrig rig key", seed.to_bytes(8, "big"), node.encode(), 32)
+
+
+class Rig:
+    """The boards of one run of one scenario."""
+
+    def __init__(self, scenario: Scenario, site: Site, trace: Trace, folder: Path) -> None:
+        self.scenario = scenario
+        self.site = site
+        self.trace = trace
+        self.folder = folder
+        self.lockstep = Lockstep()
+        self.origin_us = lead_in_us(site)
+        self.drives: tuple[Drive, ...] = ()
+        self.keys = {
+            board.node: rig_key(scenario.scenario.seed, board.node) for board in scenario.boards
+        }
+        self._emulated: list[Any] = []
+
+    def plan(self) -> None:
+        """Check every wire and every value before anything is started."""
+        origins = dict.fromkeys(self.keys, self.origin_us)
+        self.drives = plan_drives(self.scenario, self.site, self.trace, origins)
+
+    def start(self, progress: Progress = lambda step, count: None) -> None:
+        """Build what is not built yet, wire the chips, and start every board."""
+        if not self.drives:
+            self.plan()
+        boards = {board.node: load_board(board.board) for board in self.scenario.boards}
+        images = {
+            board.name: build(board, APPLICATION, progress=progress) for board in boards.values()
+        }
+        nodes = {node.name: node for node in self.site.nodes}
+        try:
+            for name, board in boards.items():
+                self._start_board(nodes[name], board, images[board.name])
+        except BaseException:
+            self.close()
+            raise
+
+    def _start_board(self, node: Node, board: Board, image: Path) -> None:
+        devices = make_devices(node, self.scenario)
+        for drive in self.drives:
+            if drive.wire.node == node.name:
+                devices[drive.bus, drive.address].drive(drive.quantity, drive.source())
+        wiring = Wiring(
+            i2c=devices,
+            i2c_hz=board.bus("i2c", 0).frequency_hz or 400_000,
+            uart_baud=board.bus("uart", 0).baud or 115_200,
+        )
+        emulated = start(
+            board,
+            image,
+            self.folder / node.name,
+            code=RUN_CODE,
+            files={NODE_FILE: node_file(node, self.keys[node.name])},
+        )
+        self._emulated.append(emulated)
+        self.lockstep.add(
+            BoardPort(node.name, emulated, wiring, uplink=self.lockstep.uplink)
+        )
+
+    @property
+    def ports(self) -> Sequence[BoardPort]:
+        """The boards, in the order of the scenario."""
+        return self.lockstep.ports
+
+    def close(self) -> None:
+        """End every board; safe to call twice."""
+        while self._emulated:
+            self._emulated.pop().close()
+
+
+def make_devices(node: Node, scenario: Scenario) -> dict[tuple[int, int], Any]:
+    """The chip emulators of a node by (bus, address); one chip may carry several channels.
+
+    Raises ScenarioError when two channels describe one chip differently.
+    """
+    devices: dict[tuple[int, int], Any] = {}
+    described: dict[tuple[int, int], tuple[str, Mapping[str, object]]] = {}
+    for channel in node.channels:
+        place = (channel.bus, channel.address)
+        description = (channel.part, channel.options)
+        if described.setdefault(place, description) != description:
+            raise ScenarioError(
+                str(scenario.path),
+                [
+                    f"node {node.name}: bus {channel.bus} address 0x{channel.address:02X} is"
+                    f" described twice, differently; give channel {channel.name!r} the part and"
+                    " options of the first one in the site file"
+                ],
+            )
+        if place not in devices:
+            devices[place] = make_emulator(channel.part, channel.options)
+    return devices
+
+
+def make_emulator(part: str, options: Mapping[str, object]) -> I2CDevice:
+    """The emulator of a part, with those options of the channel that concern its wiring."""
+    emulator = importlib.import_module(f"drivers.{part}.emulator").EMULATOR
+    known = inspect.signature(emulator).parameters
+    device: I2CDevice = emulator(**{key: value for key, value in options.items() if key in known})
+    return device

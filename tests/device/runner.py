@@ -1,0 +1,44 @@
+"""Runs the device tests under MicroPython: on the unix port and on the emulated Cortex-M3.
+
+`import tests.device.runner` does nothing; `run(names)` imports each module in turn, calls every
+`test_*` function and prints one line per test, which `test_on_micropython.py` reads:
+
+    ok test_cbor.test_integers
+    FAILED test_cbor.test_floats
+"""
+
+import gc
+import sys
+
+
+def run(names) -> int:
+    """Run the named modules of this folder; the number of failures."""
+    failures = 0
+    for name in names:
+        gc.collect()
+        path = "tests.device." + name
+        try:
+            module = __import__(path, None, None, ("*",))
+        except Exception as error:
+            sys.print_exception(error)
+            print("FAILED %s (import)" % name)
+            failures += 1
+            continue
+        for attribute in sorted(dir(module)):
+            if attribute.startswith("test_"):
+                failures += _run_one(module, name, attribute)
+        del sys.modules[path]
+    print("done")
+    return failures
+
+
+def _run_one(module, name: str, attribute: str) -> int:
+    gc.collect()
+    try:
+        getattr(module, attribute)()
+    except Exception as error:
+        sys.print_exception(error)
+        print("FAILED %s.%s" % (name, attribute))
+        return 1
+    print("ok %s.%s" % (name, attribute))
+    return 0
