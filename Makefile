@@ -40,7 +40,7 @@ bench: ready ## The figures: instructions per sample, frames per second, speed o
 
 .PHONY: clean
 clean: ## Remove all that was made here: .venv, .build, caches
-	@rm -rf .venv .build build dist *.egg-info .hypothesis .import_linter_cache
+	@rm -rf .venv .build .pytest_cache build dist *.egg-info .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 .PHONY: ready ready-python static
