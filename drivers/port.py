@@ -71,14 +71,12 @@ class RegisterPort:
     ) -> None:
         """Poll `register` until its bits under `mask` are `expected`.
 
-        Polls at most `polls_max` times, `pause_us` apart; `sleep_us` may be None where no
-        sleep is to be had: then the transactions themselves are the pause.
+        Polls at most `polls_max` times, `sleep_us(pause_us)` apart.
         """
         for _ in range(polls_max):
             if self.read(register) & mask == expected:
                 return
-            if sleep_us is not None:
-                sleep_us(pause_us)
+            sleep_us(pause_us)
         self.fail(
             register,
             f"not ready after {polls_max} polls, {pause_us} us apart; check supply and sleep_us",

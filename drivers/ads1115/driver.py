@@ -53,14 +53,17 @@ class Ads1115:
         port = self._port
         port.write_from(CONFIG, self._requests[channel])
         self._sleep_us(_CONVERSION_MAX_US)
+        self._await_idle()
+        port.read_into(CONVERSION, self._conversion)
+        return unpack_from(_FORMAT, self._conversion)[0] * self._lsb_volt
+
+    def _await_idle(self) -> None:
         for _ in range(_POLLS_MAX):
-            port.read_into(CONFIG, self._config)
+            self._port.read_into(CONFIG, self._config)
             if unpack_from(_CONFIG_FORMAT, self._config)[0] & _IDLE:
-                port.read_into(CONVERSION, self._conversion)
-                return unpack_from(_FORMAT, self._conversion)[0] * self._lsb_volt
+                return
             self._sleep_us(_PAUSE_US)
-        port.fail(CONFIG, f"still converting after {_POLLS_MAX} polls; check the supply")
-        return 0.0
+        self._port.fail(CONFIG, f"still converting after {_POLLS_MAX} polls; check the supply")
 
     def _request(self, channel: int) -> bytes:
         field = CONFIG.field

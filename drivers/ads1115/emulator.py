@@ -60,14 +60,20 @@ class Ads1115Emulator(EmulatedChip):
     def _after_write(self, register, word: int, now_us: int) -> None:
         if register is not CONFIG:
             return
+        # What has ended so far belongs to the old configuration, read or not.
+        self._convert(now_us)
         field = CONFIG.field
         if field("comp_que").get(word) != field("comp_que").code("disabled"):
             self._refuse("the comparator is not modelled; configure comp_que 3, disabled")
-        is_converting = self._is_single and self._conversions.is_running() and not self._count
+        was_single = self._is_single
         self._is_single = field("mode").setting(word) == "single_shot"
-        if self._is_single and (is_converting or not field("os").get(word)):
-            return
-        self._begin(word, now_us)
+        if not self._is_single:
+            self._begin(word, now_us)
+        elif not was_single:
+            self._conversions.halt()
+        is_busy = self._conversions.is_running() and not self._count
+        if self._is_single and field("os").get(word) and not is_busy:
+            self._begin(word, now_us)
 
     def _begin(self, word: int, now_us: int) -> None:
         field = CONFIG.field

@@ -35,7 +35,7 @@ class Ina226:
 
     PART = "ina226"
 
-    def __init__(self, i2c, address: int, shunt_ohm: float, averages: int = 1, sleep_us=None):
+    def __init__(self, i2c, address: int, sleep_us, shunt_ohm: float, averages: int = 1):
         self._port = RegisterPort(self.PART, i2c, address)
         self._averages = averages
         self._sleep_us = sleep_us

@@ -37,9 +37,7 @@ class Lsm6dsox:
 
     PART = "lsm6dsox"
 
-    def __init__(
-        self, i2c, address: int, full_scale_g: int = 2, rate_hertz: float = 104, sleep_us=None
-    ):
+    def __init__(self, i2c, address: int, sleep_us, full_scale_g: int = 2, rate_hertz: float = 104):
         self._port = RegisterPort(self.PART, i2c, address)
         self._full_scale_g = full_scale_g
         self._rate_hertz = rate_hertz
@@ -69,6 +67,8 @@ class Lsm6dsox:
         self._port.read_into(OUTX_A, self._burst)
         x, y, z = unpack_from(_FORMAT, self._burst)
         lsb = self._lsb_m_s2
+        if not lsb:
+            self._port.fail(OUTX_A, "powered down; call start() first")
         return Acceleration(x * lsb, y * lsb, z * lsb)
 
 

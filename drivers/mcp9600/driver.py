@@ -34,7 +34,7 @@ class Mcp9600:
     PART = "mcp9600"
 
     def __init__(
-        self, i2c, address: int, thermocouple_type: str = "K", adc_bits: int = 18, sleep_us=None
+        self, i2c, address: int, sleep_us, thermocouple_type: str = "K", adc_bits: int = 18
     ):
         self._port = RegisterPort(self.PART, i2c, address)
         self._thermocouple_type = thermocouple_type

@@ -20,7 +20,7 @@ class Tmp117:
 
     PART = "tmp117"
 
-    def __init__(self, i2c, address: int, averages: int = 1, sleep_us=None):
+    def __init__(self, i2c, address: int, sleep_us, averages: int = 1):
         self._port = RegisterPort(self.PART, i2c, address)
         self._averages = averages
         self._sleep_us = sleep_us
