@@ -14,7 +14,7 @@ BROAD_EXCEPTS_PER_KLOC_MAX = 0.5
 EMPTY_NAMES = {"base", "common", "helper", "helpers", "manager", "misc", "util", "utils"}
 SENSOR_FILES = {"__init__.py", "registers.py", "driver.py", "emulator.py", "datasheet.csv"}
 SANS_IO_FOLDERS = ("wire/", "gateway/stages/", "gateway/models/")
-QUEUES = {"Queue", "LifoQueue", "PriorityQueue", "SimpleQueue", "deque"}
+QUEUES = {"Queue", "LifoQueue", "PriorityQueue", "SimpleQueue"}
 
 
 def called_name(node: ast.AST) -> str:
@@ -62,7 +62,8 @@ def test_errors_end_in_error(product: list[Source]) -> None:
             if isinstance(node, ast.ClassDef):
                 bases = {getattr(base, "id", "") for base in node.bases}
                 is_error = any(base.endswith(("Error", "Exception")) for base in bases)
-                if is_error and not node.name.endswith("Error"):
+                is_public = not node.name.startswith("_")
+                if is_error and is_public and not node.name.endswith("Error"):
                     wrong.append(f"{source.at(node)} {node.name}")
     assert wrong == []
 
@@ -124,9 +125,7 @@ def unbounded_queues(source: Source) -> Iterator[str]:
         name = called_name(node)
         if name not in QUEUES or not isinstance(node, ast.Call):
             continue
-        position = 1 if name == "deque" else 0
-        keywords = {keyword.arg for keyword in node.keywords}
-        if len(node.args) <= position and not keywords & {"maxsize", "maxlen"}:
+        if not node.args and "maxsize" not in {keyword.arg for keyword in node.keywords}:
             yield f"{source.at(node)} {name}() without a bound"
 
 
@@ -135,7 +134,7 @@ def test_every_queue_has_a_bound(product: list[Source]) -> None:
 
 
 def test_an_unbounded_queue_is_found() -> None:
-    text = "asyncio.Queue()\ndeque()\nQueue(maxsize=3)\nQueue(3)\ndeque([], 3)\ndeque(maxlen=3)\n"
+    text = "asyncio.Queue()\nqueue.SimpleQueue()\nQueue(maxsize=3)\nQueue(3)\n"
     assert len(list(unbounded_queues(Source("gateway/a.py", text)))) == 2
 
 
