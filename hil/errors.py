@@ -5,10 +5,8 @@
     |   `-- ScenarioError               a scenario file, alone or against its site: all its problems
     `-- gateway.errors.TraceError
         `-- TraceError                  a trace: missing, malformed, or out of a chip's range
-    gateway.errors.PeerError
-    `-- RigError                        a board or the rig failed: outcome `error`, never `fail`
     gateway.errors.TwinrigError
-    `-- RigError                        the rig itself: a board died, hangs, or speaks another version
+    `-- RigError                        the rig itself: a board died, hangs, speaks another version
     ValueError
     `-- UnitError                       a unit's name or dimension; readers turn it into the above
 
@@ -34,10 +32,6 @@ class TraceError(errors.TraceError):
     ) -> None:
         self.column = column
         super().__init__(path, what if column is None else f"column {column!r}: {what}", line)
-
-
-class RigError(errors.PeerError):
-    """A board or the rig around it failed, so the run says nothing about the product."""
 
 
 class RigError(errors.TwinrigError):

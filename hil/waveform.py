@@ -1,15 +1,18 @@
 """What a chip feels between two rows of a trace: a function of the board's own time.
 
-Promises: sources are pure functions of `now_us`, so a run repeats exactly, and a read that comes a
-little early or late within its sample period sees the same value. Leaves to others: units and
-gains (wiring.py), quantisation (the chip's emulator).
+Promises: sources are pure functions of `now_us`, so a run repeats exactly, and every conversion
+that belongs to a sample sees that sample's value. Leaves to others: units and gains (wiring.py),
+quantisation and latency (the chip's emulator).
 
-Samples are counted on a grid: sample k stands for every instant nearer to `origin_us + k *
-sample_period_us` than to a neighbour, and block b is the samples b N ... b N + N - 1.
+Samples are counted on a grid. Sample k is due at t = origin_us + k * sample_period_us; the node
+reads a little after t, and what it reads was converted a little before. So sample k stands for all
+instants from t - 7/8 period up to t + 1/8 period, and block b is the samples b N ... b N + N - 1.
+A chip that converts for longer than 7/8 of a period answers with earlier samples, as it would on
+a machine.
 
-`Hold` gives sample k the trace's value at the nominal instant of k.
+`Hold` gives sample k the trace's value at its t.
 
-`RmsSine` is for columns that hold an RMS. For the row in force at the first instant of block b,
+`RmsSine` is for columns that hold an RMS. With rms of the row in force when block b begins,
 
     value(k) = rms * u(k mod N),    u(k) = sqrt(2) sin(2 pi k / N + pi / N),    N >= 3.
 
@@ -41,7 +44,7 @@ class SampleGrid:
     sample_period_us: int
     block_samples: int
     origin_us: int = 0
-    """Nominal instant of the first sample of a block; trace time 0 is here, too."""
+    """When the first sample of a block is due; trace time 0 is here, too."""
 
     def __post_init__(self) -> None:
         """Refuse a grid that has no samples."""
@@ -49,18 +52,18 @@ class SampleGrid:
             raise ValueError(f"period and block must be at least 1, got {self}")
 
     def sample_at(self, now_us: int) -> int:
-        """Return the number of the sample whose nominal instant is nearest."""
+        """Return the number of the sample that a conversion at `now_us` belongs to."""
         period_us = self.sample_period_us
-        return (now_us - self.origin_us + period_us // 2) // period_us
+        return (now_us - self.origin_us + period_us - period_us // 8) // period_us
 
     def trace_ns(self, sample: int) -> int:
-        """Return the nominal instant of a sample in trace time."""
+        """Return when a sample is due, in trace time."""
         return sample * self.sample_period_us * 1000
 
 
 @final
 class Hold:
-    """The trace's value at the nominal instant of each sample, converted."""
+    """The trace's value when each sample is due, converted."""
 
     def __init__(self, held: HeldChannel, convert: Callable[[float], float], grid: SampleGrid):
         self._held = held
@@ -68,7 +71,7 @@ class Hold:
         self._grid = grid
 
     def __call__(self, now_us: int) -> float:
-        """Return the value that a sample at `now_us` sees."""
+        """Return what a conversion at `now_us` sees."""
         grid = self._grid
         return self._convert(self._held.value_at(grid.trace_ns(grid.sample_at(now_us))))
 
@@ -84,7 +87,7 @@ class RmsSine:
         self._wave = unit_wave(grid.block_samples)
 
     def __call__(self, now_us: int) -> float:
-        """Return the value that a sample at `now_us` sees."""
+        """Return what a conversion at `now_us` sees."""
         grid = self._grid
         sample = grid.sample_at(now_us)
         within = sample % grid.block_samples

@@ -13,13 +13,17 @@ its chip's range (TraceError at the first line).
 """
 
 import importlib
-import math
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, final
+from typing import Any, Final, final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from drivers.bus import EmulatedI2C
+from drivers.emulation import EmulatedChip
+from drivers.errors import DriverError, EmulatorError
 from gateway.site import Channel, Node, Site
 from hil.errors import ScenarioError, TraceError, UnitError, did_you_mean
 from hil.scenario import Scenario, Wire
@@ -35,11 +39,8 @@ Ranges = Mapping[str, tuple[float, float, float]]
 """Quantity -> (low, high, tolerance) in SI."""
 
 
-class Drivable(Protocol):
-    """The part of an emulator that the rig holds on to."""
-
-    def drive(self, quantity: str, source: Source) -> None:
-        """Let the quantity follow the source from now on."""
+class UnknownChipError(ValueError):
+    """A part that drivers/ has no folder for."""
 
 
 @final
@@ -54,6 +55,9 @@ class Drive:
     quantity: str
     """Name in the emulator's RANGES."""
     unit: Unit
+    low: float
+    """Least value of the quantity the chip can feel as the node configures it, in SI."""
+    high: float
     gain: float
     offset: float
     grid: SampleGrid
@@ -71,10 +75,6 @@ class Drive:
         """Return a fresh source for the chip; each call has its own cursor into the trace."""
         shape = RmsSine if self.wire.waveform == "rms_sine" else Hold
         return shape(self.column.held(), self.chip_value, self.grid)
-
-    def attach(self, emulator: Drivable) -> None:
-        """Let the chip's emulator follow the trace."""
-        emulator.drive(self.quantity, self.source())
 
 
 def plan_drives(
@@ -128,59 +128,95 @@ def chip_quantity(channel: Channel) -> str:
     return channel.reading if channel.argument is None else f"{channel.reading}_{channel.argument}"
 
 
-def chip_ranges(part: str) -> Ranges | None:
-    """Return RANGES of a part's emulator, None when there is no such part."""
-    name = f"drivers.{part}.emulator"
+def emulator_of(channel: Channel) -> EmulatedChip:
+    """Return a fresh emulator of a channel's chip; what nothing drives stays 0.
+
+    It takes those of the channel's options that are wiring (a shunt), by name; the other options
+    are the driver's. Errors: UnknownChipError.
+    """
+    emulator = _part_module(channel.part, "emulator").EMULATOR
+    wiring = inspect.signature(emulator).parameters
+    chip: EmulatedChip = emulator(**{k: v for k, v in channel.options.items() if k in wiring})
+    return chip
+
+
+def configured_ranges(node: Node, channel: Channel) -> Ranges:
+    """Return what a channel's chip can feel once the node's own driver has configured it.
+
+    Starts the driver on a spare emulator, so that options such as the full scale count. As on the
+    node, the first channel of a chip states its options.
+    Errors: UnknownChipError; ValueError when the options do not suit the driver.
+    """
+    place = (channel.bus, channel.address)
+    first = next(each for each in node.channels if (each.bus, each.address) == place)
+    chip = emulator_of(first)
+    clock_us = [0]
+
+    def sleep_us(duration_us: int) -> None:
+        clock_us[0] += duration_us
+
+    bus = EmulatedI2C({channel.address: chip}, lambda: clock_us[0])
+    driver = _part_module(first.part, "driver").DRIVER
     try:
-        emulator = importlib.import_module(name).EMULATOR
-    except ModuleNotFoundError as error:
-        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
-            return None
-        raise
-    ranges: Ranges = emulator.RANGES
-    return ranges
+        driver(bus, channel.address, sleep_us=sleep_us, **first.options).start()
+    except (TypeError, DriverError, EmulatorError) as error:
+        raise ValueError(f"options of {first.name!r} do not start {first.part}: {error}") from error
+    return chip.RANGES
 
 
 def check_range(drive: Drive, trace: Trace) -> None:
-    """Raise TraceError at the first value that its chip cannot feel.
+    """Raise TraceError at the first value that the chip cannot feel.
 
     A sine is checked at its peaks, which lie at sqrt(2) times the RMS or just below.
     """
     column = drive.column
     chip = (column.values * drive.unit.factor + drive.unit.offset - drive.offset) / drive.gain
-    is_sine = drive.wire.waveform == "rms_sine"
-    if is_sine:
+    low, high = drive.low, drive.high
+    of_what = ""
+    if drive.wire.waveform == "rms_sine":
         _refuse_first(drive, trace, column.values < 0.0, "is negative and cannot be an RMS")
         chip = np.abs(chip) * peak_factor(drive.grid.block_samples)
-    ranges = chip_ranges(drive.part)
-    low, high, _ = (ranges or {}).get(drive.quantity, (-math.inf, math.inf, 0.0))
-    reach = min(high, -low) if is_sine else high
-    is_outside = (chip < low) | (chip > reach)
+        high = min(high, -low)
+        of_what = " at the peak of its wave"
+    is_outside = (chip < low) | (chip > high)
     row = int(np.argmax(is_outside))
-    of_what = " at its peak" if is_sine else ""
     what = (
-        f"needs {chip[row]:.6g} of {drive.quantity}{of_what}, outside {low:g} to {high:g} of the "
-        f"{drive.part}; check the column's unit and the channel's gain and offset"
+        f"needs {chip[row]:.6g} of {drive.quantity}{of_what}, outside {drive.low:g} .. "
+        f"{drive.high:g} of the {drive.part}; check the column's unit and the channel's gain"
     )
     _refuse_first(drive, trace, is_outside, what)
 
 
-def _refuse_first(drive: Drive, trace: Trace, is_wrong: np.ndarray, what: str) -> None:
-    if not is_wrong.any():
-        return
-    row = int(np.argmax(is_wrong))
-    column = drive.column
-    value = f"{column.values[row]:g} {drive.unit.name}"
-    raise TraceError(str(trace.path), f"{value} {what}", int(column.lines[row]), column.name)
+def _refuse_first(drive: Drive, trace: Trace, is_wrong: NDArray[np.bool_], what: str) -> None:
+    if is_wrong.any():
+        row = int(np.argmax(is_wrong))
+        column = drive.column
+        value = f"{column.values[row]:g} {drive.unit.name}"
+        raise TraceError(str(trace.path), f"{value} {what}", int(column.lines[row]), column.name)
+
+
+def _part_module(part: str, what: str) -> Any:
+    """Import a module of a chip's folder."""
+    name = f"drivers.{part}.{what}"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            raise UnknownChipError(f"no emulator for part {part!r}; add drivers/{part}/") from None
+        raise
 
 
 def _resolved(wire: Wire, node: Node, channel: Channel, trace: Trace, origin_us: int) -> Drive:
+    quantity = chip_quantity(channel)
+    low, high, _ = configured_ranges(node, channel)[quantity]
     return Drive(
         wire=wire,
         part=channel.part,
         bus=channel.bus,
         address=channel.address,
-        quantity=chip_quantity(channel),
+        quantity=quantity,
+        low=low,
+        high=high,
         unit=unit_for(wire.unit, channel.unit),
         gain=channel.gain,
         offset=channel.offset,
@@ -204,15 +240,16 @@ def _misfits(wire: Wire, node: Node, channel: Channel) -> list[str]:
         found.append(
             f"channel: gain of {wire.channel!r} is 0 in the site file; nothing can drive it"
         )
-    ranges = chip_ranges(channel.part)
     quantity = chip_quantity(channel)
-    if ranges is None:
-        found.append(f"channel: no emulator for part {channel.part!r}; add drivers/{channel.part}/")
-    elif quantity not in ranges:
-        what = f"{channel.part} has no quantity {quantity!r}"
-        found.append(
-            f"channel: {what}; mend reading or argument in the site file, {_of(quantity, ranges)}"
-        )
+    try:
+        ranges = configured_ranges(node, channel)
+    except ValueError as error:
+        found.append(f"channel: {error}")
+    else:
+        if quantity not in ranges:
+            what = f"{channel.part} has no quantity {quantity!r}"
+            remedy = "mend reading or argument in the site file"
+            found.append(f"channel: {what}; {remedy}, {_of(quantity, ranges)}")
     if wire.waveform == "rms_sine":
         found += [f"waveform: {each}" for each in _sine_misfits(wire, node, channel)]
     return found
