@@ -78,6 +78,7 @@ class BoardPort:
         self.identity = ""
         self.is_live = True
         self.transactions = 0
+        self.computed_ns = 0
         self.log_lines: deque[str] = deque(maxlen=1000)
         self.pins: dict[int, int] = {}
         self.waiting: Request | None = None
@@ -101,7 +102,9 @@ class BoardPort:
         while len(data) < length:
             data += os.read(self.emulated.request_fd, _REQUEST_BYTES_MAX)
         if self._cpu_ns is not None:
-            self.now_ns += (cpu_ns - self._cpu_ns) % _CPU_MODULUS_NS
+            computed_ns = (cpu_ns - self._cpu_ns) % _CPU_MODULUS_NS
+            self.computed_ns += computed_ns
+            self.now_ns += computed_ns
         self._cpu_ns = cpu_ns
         self.transactions += 1
         self._digest.update(b"%d " % self.now_ns)

@@ -9,6 +9,7 @@ the gateway makes of it (run.py).
 
 import importlib
 import inspect
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -98,10 +99,13 @@ class Rig:
             i2c_hz=board.bus("i2c", 0).frequency_hz or 400_000,
             uart_baud=board.bus("uart", 0).baud or 115_200,
         )
+        folder = self.folder / node.name
+        # What an earlier run left there, such as its sequence numbers, would change this run.
+        shutil.rmtree(folder, ignore_errors=True)
         emulated = start(
             board,
             image,
-            self.folder / node.name,
+            folder,
             code=RUN_CODE,
             files={NODE_FILE: node_file(node, self.keys[node.name])},
         )
