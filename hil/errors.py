@@ -44,5 +44,6 @@ class UnitError(ValueError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `did you mean 'X'? ` for the nearest known name, or an empty string."""
-    near = get_close_matches(name, list(known), n=1)
-    return f"did you mean {near[0]!r}? " if near else ""
+    by_folded = {each.casefold(): each for each in known}
+    near = get_close_matches(name.casefold(), by_folded, n=1)
+    return f"did you mean {by_folded[near[0]]!r}? " if near else ""

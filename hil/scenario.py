@@ -11,7 +11,7 @@ Order of the checks: file, TOML, each value, then what belongs together (names, 
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, final
+from typing import Annotated, Any, Final, Literal, Self, final, get_args
 
 from pydantic import (
     AfterValidator,
@@ -41,6 +41,12 @@ def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
 
 def _known_unit(name: str) -> str:
     return unit_named(name).name
+
+
+def _not_empty(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not items:
+        raise ValueError("at least one is needed")
+    return items
 
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -152,8 +158,8 @@ class Scenario(_Confined):
     scenario: About
     gateway: GatewayPart
     trace: TracePart
-    boards: Annotated[tuple[Board, ...], Field(min_length=1, strict=False)]
-    wires: Annotated[tuple[Wire, ...], Field(min_length=1, strict=False)]
+    boards: Annotated[tuple[Board, ...], Field(strict=False), AfterValidator(_not_empty)]
+    wires: Annotated[tuple[Wire, ...], Field(strict=False), AfterValidator(_not_empty)]
     plc: Plc | None = None
     duration: Duration = Duration()
     expect: Expect = Expect()
@@ -174,6 +180,19 @@ class Scenario(_Confined):
     def columns(self) -> dict[str, str]:
         """Column -> unit of all wires, in the order of the file."""
         return {wire.column: wire.unit for wire in self.wires}
+
+    def on_board(self, board: str) -> Self:
+        """Return the same scenario with every node on one board, such as `host` without QEMU.
+
+        Errors: ScenarioError when there is no such board for a rig.
+        """
+        known = get_args(Board.model_fields["board"].annotation)
+        if board not in known:
+            raise ScenarioError(
+                str(self._path), [f"no rig board {board!r}; use one of {', '.join(known)}"]
+            )
+        boards = tuple(each.model_copy(update={"board": board}) for each in self.boards)
+        return self.model_copy(update={"boards": boards})
 
     def duration_ns(self, trace: Trace) -> int:
         """Return how long to run: the trace, or less where `[duration]` says so."""
@@ -274,7 +293,7 @@ def _line(error: ErrorDetails) -> str:
         message += f"known keys: {', '.join(_keys_at(error['loc']))}"
     elif error["type"] == "missing":
         message = "missing; add this key"
-    elif not message.endswith(")") and not isinstance(error["input"], dict):
+    elif error["type"] != "value_error":
         message += f" (got {error['input']!r:.60})"
     return f"{dotted}: {message}"
 

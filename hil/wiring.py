@@ -143,7 +143,7 @@ def emulator_of(channel: Channel) -> EmulatedChip:
 def configured_ranges(node: Node, channel: Channel) -> Ranges:
     """Return what a channel's chip can feel once the node's own driver has configured it.
 
-    Starts the driver on a spare emulator, so that options such as the full scale count. As on the
+    Runs the driver on a spare emulator, so that options such as the full scale count. As on the
     node, the first channel of a chip states its options.
     Errors: UnknownChipError; ValueError when the options do not suit the driver.
     """
@@ -158,8 +158,13 @@ def configured_ranges(node: Node, channel: Channel) -> Ranges:
     bus = EmulatedI2C({channel.address: chip}, lambda: clock_us[0])
     driver = _part_module(first.part, "driver").DRIVER
     try:
-        driver(bus, channel.address, sleep_us=sleep_us, **first.options).start()
-    except (TypeError, DriverError, EmulatorError) as error:
+        started = driver(bus, channel.address, sleep_us=sleep_us, **first.options)
+        started.start()
+        # Some chips take their setting with the reading, not before.
+        if hasattr(started, channel.reading):
+            argument = (channel.argument,) if isinstance(channel.argument, int) else ()
+            getattr(started, channel.reading)(*argument)
+    except (TypeError, ValueError, DriverError, EmulatorError) as error:
         raise ValueError(f"options of {first.name!r} do not start {first.part}: {error}") from error
     return chip.RANGES
 
@@ -170,7 +175,8 @@ def check_range(drive: Drive, trace: Trace) -> None:
     A sine is checked at its peaks, which lie at sqrt(2) times the RMS or just below.
     """
     column = drive.column
-    chip = (column.values * drive.unit.factor + drive.unit.offset - drive.offset) / drive.gain
+    with np.errstate(over="ignore"):  # an infinity is outside every range
+        chip = (column.values * drive.unit.factor + drive.unit.offset - drive.offset) / drive.gain
     low, high = drive.low, drive.high
     of_what = ""
     if drive.wire.waveform == "rms_sine":
