@@ -1,0 +1,272 @@
+"""Modbus TCP client: many tags, few requests, and one bad tag stays one bad tag.
+
+Promises: neighbouring tags share a request (limits of V1.1b3: 125 registers, 2000 bits), a value
+never straddles two; every wait has a deadline; a connection that failed is built from scratch after
+a pause; when the device refuses addresses of a shared request its tags are asked one by one, those
+at fault from then on always, so only they fail. Unit and transaction ids are matched by pymodbus,
+its errors are mapped here.
+Left to others: writing; the time of the values (`stages/sync.py` takes the middle of the poll).
+"""
+
+import asyncio
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.exceptions import ModbusException
+from pymodbus.pdu import ModbusPDU
+
+from gateway.clock import NS_PER_MS, Cadence, Clock
+from gateway.errors import LinkError
+from gateway.links.supervisor import LinkState, Supervision
+from gateway.records import Polled, Reading
+from gateway.site import ModbusDevice, Tag
+
+LINK: Final = "modbus"
+_REGISTERS_MAX: Final = 125
+_BITS_MAX: Final = 2000
+_FORMATS: Final = {
+    "int16": ">h", "uint16": ">H", "int32": ">i", "uint32": ">I", "float32": ">f",
+}  # fmt: skip
+_BIT_TABLES: Final = ("coil", "discrete")
+_EXCEPTIONS: Final = {
+    1: "illegal function", 2: "illegal data address", 3: "illegal data value",
+    4: "server device failure", 5: "acknowledge, still working", 6: "server device busy",
+    8: "memory parity error", 10: "gateway path unavailable",
+    11: "gateway target device failed to respond",
+}  # fmt: skip
+"""V1.1b3 chapter 7."""
+_BLAMES_A_TAG: Final = (1, 2, 3)
+"""Exceptions about what was asked; the others are about the device and hold for every tag."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadRequest:
+    """One request and the tags whose values its answer holds."""
+
+    table: str
+    address: int
+    count: int
+    """Registers, or bits for coils and discrete inputs."""
+    tags: tuple[Tag, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagError:
+    """A tag that gave no value in a poll."""
+
+    tag: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollResult:
+    """What one poll brought: values of the good tags, one error for each of the others."""
+
+    polled: Polled | None
+    """None when no tag gave a value."""
+    errors: tuple[TagError, ...]
+
+
+def plan_requests(tags: Sequence[Tag], gap_max: int) -> tuple[ReadRequest, ...]:
+    """Return the fewest requests, in table and address order, that read every tag whole.
+
+    `gap_max` is how many registers (or bits) nobody asked for may be read along between two tags.
+    """
+    requests: list[ReadRequest] = []
+    for tag in sorted(tags, key=lambda tag: (tag.table, tag.address, tag.name)):
+        end = tag.address + width(tag)
+        last = requests[-1] if requests else None
+        if last is not None and last.table == tag.table:
+            whole = max(end, last.address + last.count) - last.address
+            limit = _BITS_MAX if tag.table in _BIT_TABLES else _REGISTERS_MAX
+            if tag.address - (last.address + last.count) <= gap_max and whole <= limit:
+                requests[-1] = ReadRequest(
+                    table=tag.table, address=last.address, count=whole, tags=(*last.tags, tag)
+                )
+                continue
+        requests.append(
+            ReadRequest(table=tag.table, address=tag.address, count=width(tag), tags=(tag,))
+        )
+    return tuple(requests)
+
+
+def width(tag: Tag) -> int:
+    """Return how many registers (or bits) a tag takes."""
+    return 1 if tag.type == "bool" else struct.calcsize(_FORMATS[tag.type]) // 2
+
+
+def decode_tag(tag: Tag, words: Sequence[int | bool]) -> float:
+    """Return the value of a tag in its unit from its registers (or its bit).
+
+    `words` has shape (width,). The standard fixes the order of bytes in a register only, so both
+    orders of words and of bytes can be chosen: ABCD, CDAB (words), BADC (bytes), DCBA (both).
+    """
+    if tag.type == "bool":
+        raw = float(bool(words[0]))
+    else:
+        ordered = words if tag.word_order == "big" else tuple(reversed(words))
+        content = b"".join(int(word).to_bytes(2, tag.byte_order) for word in ordered)
+        raw = float(struct.unpack(_FORMATS[tag.type], content)[0])
+    return raw * tag.scale + tag.offset
+
+
+@final
+class ModbusLink:
+    """One device. `poll` may be called at any time; it connects when it has to and may."""
+
+    def __init__(self, device: ModbusDevice, supervision: Supervision) -> None:
+        self.device = device
+        self.supervision = supervision
+        self.cadence = Cadence(device.period_ms * NS_PER_MS)
+        self._timeout_s = device.timeout_ms / 1000
+        self._alone: set[str] = set()
+        self._requests = self._plan()
+        self._client: AsyncModbusTcpClient | None = None
+
+    async def poll(self, now_ns: int, clock: Clock) -> PollResult:
+        """Read every tag once; `now_ns` is the time at which the first request leaves.
+
+        Raises `LinkError` when the device cannot be reached or stopped answering; the next attempt
+        to connect is made by the first poll after the pause.
+        """
+        client = await self._connected(now_ns)
+        readings: list[Reading] = []
+        errors: list[TagError] = []
+        try:
+            for request in self._requests:
+                await self._read(client, request, readings, errors)
+        except LinkError as error:
+            self._fail(clock.now_ns(), error.what)
+            raise
+        if readings:
+            self.supervision.data()
+        polled = Polled(
+            source=self.device.name,
+            link=LINK,
+            readings=tuple(readings),
+            requested_ns=now_ns,
+            received_ns=max(now_ns, clock.now_ns()),
+        )
+        return PollResult(polled=polled if readings else None, errors=tuple(errors))
+
+    def close(self) -> None:
+        """Close the connection for good."""
+        self._drop_client()
+        self.supervision.stop()
+
+    async def _connected(self, now_ns: int) -> AsyncModbusTcpClient:
+        """Return a connected client, or raise `LinkError`."""
+        if self._client is not None and self._client.connected:
+            return self._client
+        if self.supervision.state in (LinkState.CONNECTED, LinkState.ONLINE):
+            self._fail(now_ns, "connection closed by the device")
+        if not self.supervision.may_attempt(now_ns):
+            raise self._error(f"waiting to connect again; last: {self.supervision.last_failure}")
+        self.supervision.attempt()
+        self._alone.clear()
+        self._requests = self._plan()
+        # The library must not reconnect or retry by itself: pauses are the supervisor's.
+        client = AsyncModbusTcpClient(
+            self.device.host,
+            port=self.device.port,
+            timeout=self._timeout_s,
+            retries=0,
+            reconnect_delay=0,
+            name=self.device.name,
+        )
+        self._client = client
+        if not await client.connect():
+            place = f"{self.device.host}:{self.device.port}"
+            self._fail(now_ns, f"no connection to {place} within {self._timeout_s} s")
+            raise self._error(self.supervision.last_failure)
+        self.supervision.accepted()
+        return client
+
+    def _plan(self) -> tuple[ReadRequest, ...]:
+        """Return the requests of a poll: shared ones, and one each for tags that need it."""
+        shared = [tag for tag in self.device.tags if tag.name not in self._alone]
+        single = [plan_requests((t,), 0)[0] for t in self.device.tags if t.name in self._alone]
+        return (*plan_requests(shared, self.device.gap_registers_max), *single)
+
+    async def _read(
+        self,
+        client: AsyncModbusTcpClient,
+        request: ReadRequest,
+        readings: list[Reading],
+        errors: list[TagError],
+    ) -> None:
+        """Make one request; if it asks for something the device has not, find out which tag."""
+        answer = await self._execute(client, request)
+        if isinstance(answer, int):
+            if len(request.tags) > 1 and answer in _BLAMES_A_TAG:
+                await self._read_one_by_one(client, request, readings, errors)
+                return
+            what = _EXCEPTIONS.get(answer, f"exception {answer}")
+            errors += [TagError(tag=tag.name, what=what) for tag in request.tags]
+            return
+        for tag in request.tags:
+            start = tag.address - request.address
+            value = decode_tag(tag, answer[start : start + width(tag)])
+            signal = f"{self.device.name}:{tag.name}"
+            readings.append(Reading(signal=signal, unit=tag.unit, value=value, tick_us=None))
+
+    async def _read_one_by_one(
+        self,
+        client: AsyncModbusTcpClient,
+        request: ReadRequest,
+        readings: list[Reading],
+        errors: list[TagError],
+    ) -> None:
+        """Ask for each tag of a refused request alone, and remember who needs that."""
+        known = len(errors)
+        for tag in request.tags:
+            await self._read(client, plan_requests((tag,), 0)[0], readings, errors)
+        # If every tag answers alone, the gap between them was refused: none of them can share.
+        self._alone |= {error.tag for error in errors[known:]} or {t.name for t in request.tags}
+        self._requests = self._plan()
+
+    async def _execute(
+        self, client: AsyncModbusTcpClient, request: ReadRequest
+    ) -> Sequence[int | bool] | int:
+        """Return the words or bits of one request, or the exception code of the device.
+
+        Raises `LinkError` when there is no answer, or one that is not an answer to this request.
+        """
+        read = {
+            "holding": client.read_holding_registers,
+            "input": client.read_input_registers,
+            "coil": client.read_coils,
+            "discrete": client.read_discrete_inputs,
+        }[request.table]
+        try:
+            async with asyncio.timeout(self._timeout_s + 0.5):
+                answer: ModbusPDU = await read(
+                    request.address, count=request.count, device_id=self.device.unit_id
+                )
+        except (ModbusException, TimeoutError, OSError) as error:
+            place = f"{request.table} {request.address}+{request.count}"
+            raise self._error(f"{place}: no answer ({error or 'deadline passed'})") from error
+        if answer.isError():
+            return int(answer.exception_code)
+        words: Sequence[int | bool] = (
+            answer.bits if request.table in _BIT_TABLES else answer.registers
+        )
+        if len(words) < request.count:
+            raise self._error(f"answer of {len(words)} instead of {request.count} words")
+        return words
+
+    def _fail(self, now_ns: int, why: str) -> None:
+        """Give the connection up; the next one is built from scratch."""
+        self._drop_client()
+        self.supervision.failed(now_ns, why)
+
+    def _drop_client(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _error(self, what: str) -> LinkError:
+        return LinkError(self.device.name, LINK, what)
