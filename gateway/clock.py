@@ -22,6 +22,11 @@ _SLICE_S: Final = 1.0
 """Longest single wait of `SystemClock`: a stepped wall clock is noticed within this time."""
 
 
+async def give_way() -> None:
+    """Let the other tasks have a turn; for loops that await nothing else."""
+    await asyncio.sleep(0)
+
+
 class Clock(Protocol):
     """What a part of the gateway may ask about time."""
 

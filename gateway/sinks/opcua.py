@@ -1,0 +1,335 @@
+"""OPC UA server: every value with its source time, its uncertainty, its status and its proof.
+
+Promises: clients read and nobody writes; the default is SignAndEncrypt with Basic256Sha256 for
+clients the operator has trusted (`opcua_identity.py`); an endpoint without encryption exists only
+on a loopback host and only when the site file asks for it. A value older than the one shown is
+never shown as new (dropped as "late"). The ledger is part of the address space.
+Left to others: the nodes themselves (`opcua_space.py`); history, alarms and users come later.
+"""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Final, final
+
+from asyncua import Server, ua
+from asyncua.common.utils import ServiceError
+from asyncua.server.internal_server import InternalServer
+
+from gateway import status
+from gateway.clock import Clock, give_way
+from gateway.errors import PortInUseError
+from gateway.loss import LossLedger, SinkBalance, SourceBalance
+from gateway.records import Aligned, Estimate, Record, SignalEstimate, Verdict
+from gateway.sinks.opcua_identity import ReadOnly, TrustedReaders, TrustList, own_identity
+from gateway.sinks.opcua_space import Space, standard, utc
+from gateway.sinks.outbox import Outbox
+from gateway.site import OpcUaSettings, Site
+
+LATE: Final = "late"
+_QUEUE_MAX: Final = 50_000
+_BATCH_MAX: Final = 500
+"""Records written before other tasks get their turn."""
+
+
+@final
+class OpcUaSink:
+    """The OPC UA server of a site.
+
+    Args:
+        site: names, units and ranges of the signals.
+        settings: its [opcua] table.
+        ledger: counts this sink and is shown by it.
+        clock: server times and certificate dates.
+        folder: where certificate, trust list and rejected certificates live.
+        sinks: names of all sinks in the ledger.
+    """
+
+    name = "opcua"
+
+    def __init__(
+        self,
+        site: Site,
+        settings: OpcUaSettings,
+        ledger: LossLedger,
+        clock: Clock,
+        folder: Path,
+        sinks: tuple[str, ...],
+    ) -> None:
+        self._site = site
+        self._settings = settings
+        self._ledger = ledger
+        self._clock = clock
+        self._folder = folder
+        self._sinks = sinks
+        self._outbox: Outbox[Aligned | Estimate | Verdict] = Outbox(self.name, _QUEUE_MAX, ledger)
+        self._shown_ns: dict[str, int] = {}
+        self._shown_rows: dict[str, SourceBalance | SinkBalance] = {}
+        self._server: Server | None = None
+        self._space: Space | None = None
+        self._draining = asyncio.Lock()
+        self.url = ""
+
+    async def start(self) -> None:
+        """Make the address space and listen; raise `PortInUseError` when the port is taken."""
+        port = _free_port(self._settings.host, self._settings.port)
+        self.url = f"opc.tcp://{_in_url(self._settings.host)}:{port}/twinrig/{self._site.name}"
+        server = await self._make_server()
+        space = Space(server, await server.register_namespace(self._namespace), self._site)
+        await space.build(self._sinks)
+        try:
+            await server.start()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortInUseError(self._settings.host, port, "OPC UA server") from error
+            raise
+        self._server, self._space = server, space
+        self._tell_time(server)
+
+    def workers(self) -> tuple[Coroutine[None, None, None], ...]:
+        """Return the one task of this sink."""
+        return (self._pump(),)
+
+    async def settle(self) -> None:
+        """Return at once: a started server works."""
+
+    def put(self, record: Record) -> None:
+        """Queue values, estimates and verdicts; other kinds are not published here."""
+        if isinstance(record, Aligned | Estimate | Verdict):
+            self._outbox.put(record)
+
+    async def drain(self) -> None:
+        """Write everything queued and the ledger as it stands."""
+        async with self._draining:
+            if self._space is None:
+                return
+            while batch := self._outbox.take(_BATCH_MAX):
+                for record in batch:
+                    await self._show(self._space, record)
+                await give_way()
+            await self._show_ledger(self._space)
+
+    async def stop(self) -> None:
+        """Close all sessions and the port."""
+        server, self._server, self._space = self._server, None, None
+        self._outbox.drop_all("stopped")
+        if server is not None:
+            await server.stop()
+
+    def endpoints(self) -> dict[str, str]:
+        """Return the endpoint URL."""
+        return {self.name: self.url}
+
+    async def _pump(self) -> None:
+        """Write queued records until cancelled."""
+        while True:
+            await self._outbox.wait()
+            await self.drain()
+
+    @property
+    def _namespace(self) -> str:
+        return f"urn:twinrig:{self._site.name}"
+
+    async def _make_server(self) -> Server:
+        """Return a configured server that does not listen yet."""
+        settings = self._settings
+        uri = f"{self._namespace}:gateway"
+        identity = await asyncio.to_thread(own_identity, self._folder, uri, settings.host)
+        trust = TrustList(self._folder, self._clock)
+        readers = TrustedReaders(trust, allow_unencrypted=settings.allow_unencrypted_loopback)
+        internal = _Internal(user_manager=readers)
+        internal.allow_remote_admin = False
+        # The clock task of asyncua delays every stop by up to a second; see `_tell_time`.
+        internal.disabled_clock = True
+        server = Server(iserver=internal)
+        await server.init()
+        await server.set_application_uri(uri)
+        server.set_server_name(f"Twinrig {self._site.name}")
+        server.set_endpoint(self.url)
+        await server.load_certificate(identity.certificate_path)
+        await server.load_private_key(identity.key_path)
+        policies = [ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt]
+        if settings.allow_unencrypted_loopback:
+            policies.append(ua.SecurityPolicyType.NoSecurity)
+        server.set_security_policy(policies, ReadOnly())
+        # The client's certificate is the identity: no passwords, no user certificates yet.
+        server.set_identity_tokens([ua.AnonymousIdentityToken])
+        return server
+
+    def _tell_time(self, server: Server) -> None:
+        """Answer reads of CurrentTime with the gateway's clock, virtual time included."""
+
+        def current(_node: ua.NodeId, _attribute: ua.AttributeIds) -> ua.DataValue:
+            now = utc(self._clock.now_ns())
+            return ua.DataValue(ua.Variant(now, ua.VariantType.DateTime), SourceTimestamp=now)
+
+        server.set_attribute_value_callback(
+            standard(ua.ObjectIds.Server_ServerStatus_CurrentTime), current
+        )
+
+    async def _show(self, space: Space, record: Aligned | Estimate | Verdict) -> None:
+        """Write one record to its nodes."""
+        if isinstance(record, Aligned):
+            path = f"{self._site.asset}/{record.signal}"
+        else:
+            path = f"{record.asset}/{type(record).__name__}"
+        if isinstance(record, Aligned) and not space.knows(path):
+            self._outbox.drop("not_configured")
+            return
+        if record.time_ns < self._shown_ns.get(path, record.time_ns):
+            self._outbox.drop(LATE)
+            return
+        self._shown_ns[path] = record.time_ns
+        match record:
+            case Aligned():
+                await self._show_value(space, path, record)
+            case Estimate():
+                await self._show_estimate(space, path, record)
+            case Verdict():
+                await self._show_verdict(space, path, record)
+        self._outbox.delivered(1)
+
+    async def _show_value(self, space: Space, path: str, value: Aligned) -> None:
+        """Write a value after what qualifies it."""
+        now_ns = self._clock.now_ns()
+        for name, fact in (
+            ("TimeUncertainty", value.bound_ns),
+            ("Provenance", value.provenance.value),
+        ):
+            await space.write(f"{path}/{name}", fact, source_ns=value.time_ns, server_ns=now_ns)
+        await space.write(
+            path, value.value, code=value.status, source_ns=value.time_ns, server_ns=now_ns
+        )
+
+    async def _show_estimate(self, space: Space, path: str, estimate: Estimate) -> None:
+        """Write the estimate of the asset and of each signal."""
+        facts = {
+            "AnomalyProbability": estimate.anomaly_probability,
+            "Score": estimate.score,
+            "IsTrained": estimate.is_trained,
+        }
+        await self._write_all(space, path, facts, estimate.time_ns, estimate.status)
+        for signal in estimate.values:
+            await self._show_signal_estimate(space, path, signal, estimate.time_ns)
+
+    async def _show_signal_estimate(
+        self, space: Space, path: str, signal: SignalEstimate, time_ns: int
+    ) -> None:
+        """Write what the model says about one signal."""
+        facts = {
+            "Expected": signal.expected,
+            "StandardDeviation": signal.standard_deviation,
+            "Contribution": signal.contribution,
+        }
+        # A missing measurement does not make the model's own prediction of it bad.
+        code = status.UNCERTAIN_SUBSTITUTE_VALUE if status.is_bad(signal.status) else signal.status
+        await self._write_all(space, f"{path}/{signal.signal}", facts, time_ns, code)
+
+    async def _show_verdict(self, space: Space, path: str, verdict: Verdict) -> None:
+        """Write a verdict; State comes last, so who waits for it finds the rest in place."""
+        facts = {
+            "Probability": verdict.probability,
+            "Time": utc(verdict.time_ns),
+            "Since": utc(verdict.since_ns),
+            "Blamed": [blame.signal for blame in verdict.blamed],
+            "BlamedShare": [blame.share for blame in verdict.blamed],
+            "Evidence": verdict.evidence,
+            "Sequence": verdict.sequence,
+            "State": verdict.state.value,
+        }
+        await self._write_all(space, path, facts, verdict.time_ns, status.GOOD)
+
+    async def _write_all(
+        self, space: Space, path: str, facts: Mapping[str, object], time_ns: int, code: int
+    ) -> None:
+        """Write several variables of one object with one time and status."""
+        now_ns = self._clock.now_ns()
+        for name, fact in facts.items():
+            await space.write(
+                f"{path}/{name}", fact, code=code, source_ns=time_ns, server_ns=now_ns
+            )
+
+    async def _show_ledger(self, space: Space) -> None:
+        """Write the accounts that have changed since they were last shown."""
+        for source in self._ledger.rows():
+            facts: dict[str, object] = {
+                "Received": source.received,
+                "Verified": source.verified,
+                "Rejected": source.rejected_total,
+                "Lost": source.lost,
+                "Recovered": source.recovered,
+                "Delivered": source.delivered,
+                "LineErrors": sum(source.line_errors.values()),
+                "Reasons": _reasons({**source.rejected, **source.line_errors}),
+            }
+            await self._show_row(space, source.source, source, facts)
+        for sink in self._ledger.sink_rows():
+            facts = {
+                "Offered": sink.offered,
+                "Delivered": sink.delivered,
+                "Dropped": sum(sink.dropped.values()),
+                "Queued": sink.queued,
+                "Reasons": _reasons(sink.dropped),
+            }
+            await self._show_row(space, sink.sink, sink, facts)
+
+    async def _show_row(
+        self,
+        space: Space,
+        name: str,
+        row: SourceBalance | SinkBalance,
+        facts: Mapping[str, object],
+    ) -> None:
+        """Write one account."""
+        path = f"Ledger/{name}"
+        if self._shown_rows.get(name) == row or not space.knows(f"{path}/AddsUp"):
+            return
+        self._shown_rows[name] = row
+        now_ns = self._clock.now_ns()
+        await self._write_all(space, path, facts, now_ns, status.GOOD)
+        await space.write(f"{path}/AddsUp", row.adds_up(), source_ns=now_ns, server_ns=now_ns)
+
+
+@final
+class _Internal(InternalServer):
+    """asyncua's internal server without the discovery server nobody asked for."""
+
+    def register_server(self, server: object, conf: object = None) -> None:  # noqa: ARG002
+        """Refuse: strangers could register any number of servers without a session."""
+        raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
+
+    def register_server2(self, params: object) -> None:  # noqa: ARG002
+        """Refuse, as `register_server`."""
+        raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    """Return counts by reason as one line: "bad_mac=2 replayed=1"."""
+    return " ".join(f"{reason}={count}" for reason, count in sorted(counts.items()))
+
+
+def _in_url(host: str) -> str:
+    """Return a host as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host
+
+
+def _free_port(host: str, port: int) -> int:
+    """Return the port itself if it can be bound, or any free one for 0.
+
+    asyncua writes the port into its endpoint descriptions, so it must be known before it listens.
+    Raises `PortInUseError`.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As asyncio does when it listens: a port that only waits for old packets counts as free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortInUseError(host, port, "OPC UA server") from error
+            raise
+        found: int = probe.getsockname()[1]
+        return found

@@ -1,0 +1,237 @@
+"""The address space of a site: which node says what.
+
+    Objects/<asset>/<signal>                  value; EngineeringUnits, TimeUncertainty, Provenance
+    Objects/<asset>/Estimate/...              AnomalyProbability, Score, IsTrained
+    Objects/<asset>/Estimate/<signal>/...     Expected, StandardDeviation, Contribution
+    Objects/<asset>/Verdict/...               State, Probability, Time, Since, Blamed, Evidence, ...
+    Objects/Ledger/<source or sink>/...       counters, Reasons, AddsUp
+
+Promises: node ids are strings made of the names of the site file (`ns=2;s=pump/pump-a:flow`), so a
+client keeps its configuration over restarts; every variable starts as BadWaitingForInitialData and
+only this process can write. Left to others: when a value is written (`opcua.py`).
+Source: OPC 10000-8 5.3.2 (AnalogItemType), 5.6.3 (EUInformation).
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, timedelta
+from typing import Final, final
+
+from asyncua import Server, ua
+
+from gateway import status
+from gateway.clock import NS_PER_US
+from gateway.errors import InternalError
+from gateway.site import Site
+from wire import units
+
+_EPOCH: Final = ua.DateTime(1970, 1, 1, tzinfo=UTC)
+_UNECE_NAMESPACE: Final = "http://www.opcfoundation.org/UA/units/un/cefact"
+_DOUBLE, _STRING, _INT64 = ua.VariantType.Double, ua.VariantType.String, ua.VariantType.Int64
+_BOOLEAN, _TIME, _UINT32 = (
+    ua.VariantType.Boolean,
+    ua.VariantType.DateTime,
+    ua.VariantType.UInt32,
+)
+
+ESTIMATE: Final = {"AnomalyProbability": _DOUBLE, "Score": _DOUBLE, "IsTrained": _BOOLEAN}
+SIGNAL_ESTIMATE: Final = ("Expected", "StandardDeviation", "Contribution")
+VERDICT: Final = {
+    "State": _STRING,
+    "Probability": _DOUBLE,
+    "Time": _TIME,
+    "Since": _TIME,
+    "Blamed": _STRING,
+    "BlamedShare": _DOUBLE,
+    "Evidence": _STRING,
+    "Sequence": _UINT32,
+}
+_ARRAYS: Final = frozenset(("Blamed", "BlamedShare"))
+SOURCE_COUNTERS: Final = (
+    "Received", "Verified", "Rejected", "Lost", "Recovered", "Delivered", "LineErrors",
+)  # fmt: skip
+SINK_COUNTERS: Final = ("Offered", "Delivered", "Dropped", "Queued")
+
+
+def utc(time_ns: int) -> ua.DateTime:
+    """Return a time as OPC UA's DateTime, cut to whole microseconds."""
+    return _EPOCH + timedelta(microseconds=time_ns // NS_PER_US)
+
+
+def standard(identifier: int) -> ua.NodeId:
+    """Return a node id of the OPC UA namespace itself."""
+    return ua.NodeId(ua.Int32(identifier))
+
+
+def eu_information(symbol: str) -> ua.EUInformation:
+    """Return the EUInformation of a SenML unit."""
+    unit = units.unit(symbol)
+    return ua.EUInformation(
+        NamespaceUri=_UNECE_NAMESPACE,
+        UnitId=units.unece_id(unit.unece),
+        DisplayName=ua.LocalizedText(unit.display),
+        Description=ua.LocalizedText(unit.senml),
+    )
+
+
+@final
+class Space:
+    """Builds and writes the nodes of one site in namespace `index`."""
+
+    def __init__(self, server: Server, index: int, site: Site) -> None:
+        self._server = server
+        self._index = index
+        self._site = site
+        self._types: dict[str, ua.VariantType] = {}
+
+    async def build(self, sinks: tuple[str, ...]) -> None:
+        """Add every node; `sinks` are the names the ledger has accounts for."""
+        asset = self._site.asset
+        await self._object(standard(ua.ObjectIds.ObjectsFolder), asset)
+        ranges = {
+            f"{node.name}:{channel.name}": channel.valid
+            for node in self._site.nodes
+            for channel in node.channels
+        }
+        for signal, unit in self._site.units().items():
+            await self._signal(asset, signal, unit, ranges.get(signal))
+        await self._estimate(asset)
+        await self._object(self.node(asset), "Verdict", f"{asset}/Verdict")
+        for name, kind in VERDICT.items():
+            await self._variable(f"{asset}/Verdict", name, kind, is_array=name in _ARRAYS)
+        await self._ledger(sinks)
+
+    def node(self, path: str) -> ua.NodeId:
+        """Return the node id of a path such as "pump/Verdict/State"."""
+        return ua.NodeId(ua.String(path), ua.Int16(self._index))
+
+    def knows(self, path: str) -> bool:
+        """Tell whether there is a variable at this path."""
+        return path in self._types
+
+    async def write(
+        self,
+        path: str,
+        value: object,
+        *,
+        code: int = status.GOOD,
+        source_ns: int | None = None,
+        server_ns: int | None = None,
+    ) -> None:
+        """Write a value with its status and times; a bad status makes the value null."""
+        data = ua.DataValue(
+            ua.Variant(value, self._types[path]),
+            StatusCode=ua.StatusCode(ua.UInt32(code)),
+            SourceTimestamp=None if source_ns is None else utc(source_ns),
+            ServerTimestamp=None if server_ns is None else utc(server_ns),
+        )
+        result = await self._server.iserver.aspace.write_attribute_value(
+            self.node(path), ua.AttributeIds.Value, data
+        )
+        if result is None or not result.is_good():
+            raise InternalError(f"OPC UA node {path} does not take {value!r}: {result}")
+
+    async def _signal(
+        self, asset: str, signal: str, unit: str, valid: tuple[float, float] | None
+    ) -> None:
+        """Add one signal with its properties."""
+        kind = ua.ObjectIds.AnalogUnitType if valid is None else ua.ObjectIds.AnalogItemType
+        await self._variable(asset, signal, _DOUBLE, type_definition=kind)
+        path = f"{asset}/{signal}"
+        await self._engineering_units(path, unit)
+        if valid is not None:
+            limits = ua.Variant(ua.Range(Low=valid[0], High=valid[1]))
+            await self._property(path, "EURange", limits, ua.ObjectIds.Range)
+        await self._variable(path, "TimeUncertainty", _INT64, is_property=True)
+        await self._variable(path, "Provenance", _STRING, is_property=True)
+
+    async def _estimate(self, asset: str) -> None:
+        """Add the estimate of the asset and of every signal the model covers."""
+        parent = f"{asset}/Estimate"
+        await self._object(self.node(asset), "Estimate", parent)
+        for name, kind in ESTIMATE.items():
+            await self._variable(parent, name, kind)
+        all_units = self._site.units()
+        for signal in self._site.fused_signals():
+            await self._object(self.node(parent), signal, f"{parent}/{signal}")
+            for name in SIGNAL_ESTIMATE:
+                await self._variable(f"{parent}/{signal}", name, _DOUBLE)
+            for name in ("Expected", "StandardDeviation"):
+                await self._engineering_units(f"{parent}/{signal}/{name}", all_units[signal])
+
+    async def _ledger(self, sinks: tuple[str, ...]) -> None:
+        """Add the counters of every source and sink."""
+        await self._object(standard(ua.ObjectIds.ObjectsFolder), "Ledger")
+        sources = [n.name for n in self._site.nodes] + [d.name for d in self._site.modbus]
+        rows: Mapping[str, tuple[str, ...]] = {
+            **dict.fromkeys(sources, SOURCE_COUNTERS),
+            **dict.fromkeys(sinks, SINK_COUNTERS),
+        }
+        for name, counters in rows.items():
+            parent = f"Ledger/{name}"
+            await self._object(self.node("Ledger"), name, parent)
+            for counter in counters:
+                await self._variable(parent, counter, _INT64)
+            await self._variable(parent, "Reasons", _STRING)
+            await self._variable(parent, "AddsUp", _BOOLEAN)
+
+    async def _engineering_units(self, path: str, unit: str) -> None:
+        """Add the unit of a variable."""
+        value = ua.Variant(eu_information(unit))
+        await self._property(path, "EngineeringUnits", value, ua.ObjectIds.EUInformation)
+
+    async def _object(self, parent: ua.NodeId, name: str, path: str | None = None) -> None:
+        """Add an object."""
+        node = self._server.get_node(parent)
+        await node.add_object(self.node(path or name), ua.QualifiedName(name, self._index))
+
+    async def _property(self, path: str, name: str, value: ua.Variant, datatype: int) -> None:
+        """Add a property of namespace 0 that never changes."""
+        await self._server.get_node(self.node(path)).add_property(
+            self.node(f"{path}/{name}"),
+            ua.QualifiedName(name, 0),
+            value.Value,
+            value.VariantType,
+            standard(datatype),
+        )
+
+    async def _variable(
+        self,
+        parent: str,
+        name: str,
+        kind: ua.VariantType,
+        *,
+        type_definition: int = ua.ObjectIds.BaseDataVariableType,
+        is_array: bool = False,
+        is_property: bool = False,
+    ) -> None:
+        """Add a variable without a value yet."""
+        path = f"{parent}/{name}"
+        attributes = ua.VariableAttributes(
+            DisplayName=ua.LocalizedText(name),
+            Value=ua.Variant(None, ua.VariantType.Null),
+            DataType=standard(kind.value),
+            ValueRank=ua.ValueRank.OneDimension if is_array else ua.ValueRank.Scalar,
+            AccessLevel=ua.AccessLevel.CurrentRead.mask,
+            UserAccessLevel=ua.AccessLevel.CurrentRead.mask,
+        )
+        item = ua.AddNodesItem(
+            ParentNodeId=self.node(parent),
+            ReferenceTypeId=standard(
+                ua.ObjectIds.HasProperty if is_property else ua.ObjectIds.HasComponent
+            ),
+            RequestedNewNodeId=self.node(path),
+            BrowseName=ua.QualifiedName(name, self._index),
+            NodeClass=ua.NodeClass.Variable,
+            NodeAttributes=attributes,
+            TypeDefinition=standard(ua.ObjectIds.PropertyType if is_property else type_definition),
+        )
+        results = await self._server.iserver.isession.add_nodes([item])
+        results[0].StatusCode.check()
+        self._types[path] = kind
+        waiting = ua.DataValue(
+            ua.Variant(None, ua.VariantType.Null),
+            StatusCode=ua.StatusCode(ua.UInt32(status.BAD_WAITING_FOR_INITIAL_DATA)),
+        )
+        await self._server.iserver.aspace.write_attribute_value(
+            self.node(path), ua.AttributeIds.Value, waiting
+        )

@@ -1,0 +1,263 @@
+"""The embedded store: raw frames, values, verdicts and the ledger in one SQLite file.
+
+Promises: records are committed in batches, each batch wholly or not at all, whatever kills the
+process (WAL); with `survives = "power_cut"` also what cuts the power. A damaged file is set aside
+(`<name>.damaged-<ns>`), never repaired by guessing and never a reason not to start. Tables are
+bounded, the oldest rows go first. Writing happens in a thread: the disk never holds up the plant.
+Left to others: queries beyond the few here, copies to a plant's database.
+"""
+
+import asyncio
+import json
+import logging
+import sqlite3
+from collections.abc import Coroutine, Iterator, Mapping
+from pathlib import Path
+from typing import Final, final
+
+from gateway.canonical import canonical
+from gateway.clock import NS_PER_S, Clock
+from gateway.errors import OperatorError
+from gateway.loss import LossLedger, SinkBalance, SourceBalance
+from gateway.records import Aligned, Received, Record, Verdict
+from gateway.sinks.outbox import Outbox
+from gateway.site import StoreSettings
+
+_LOG: Final = logging.getLogger("twinrig.gateway.sinks.store")
+SCHEMA_VERSION: Final = 1
+_QUEUE_MAX: Final = 100_000
+_BATCH_MAX: Final = 5_000
+_RETRY_NS: Final = NS_PER_S
+_BUSY_TIMEOUT_S: Final = 5.0
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS frames (
+    id INTEGER PRIMARY KEY, source TEXT NOT NULL, link TEXT NOT NULL,
+    received_ns INTEGER NOT NULL, data BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS aligned (
+    id INTEGER PRIMARY KEY, signal TEXT NOT NULL, unit TEXT NOT NULL, value REAL,
+    time_ns INTEGER NOT NULL, bound_ns INTEGER NOT NULL, status INTEGER NOT NULL,
+    provenance TEXT NOT NULL, source TEXT NOT NULL, sequence INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS verdicts (
+    id INTEGER PRIMARY KEY, asset TEXT NOT NULL, time_ns INTEGER NOT NULL, state TEXT NOT NULL,
+    probability REAL, since_ns INTEGER NOT NULL, sequence INTEGER NOT NULL,
+    canonical BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS ledger (
+    id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, account TEXT NOT NULL,
+    canonical BLOB NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS aligned_by_signal ON aligned (signal, time_ns);
+"""
+TABLES: Final = ("frames", "aligned", "verdicts", "ledger")
+_INSERTS: Final = {
+    "frames": "INSERT INTO frames (source, link, received_ns, data) VALUES (?,?,?,?)",
+    "aligned": "INSERT INTO aligned (signal, unit, value, time_ns, bound_ns, status, provenance, "
+    "source, sequence) VALUES (?,?,?,?,?,?,?,?,?)",
+    "verdicts": "INSERT INTO verdicts (asset, time_ns, state, probability, since_ns, sequence, "
+    "canonical) VALUES (?,?,?,?,?,?,?)",
+    "ledger": "INSERT INTO ledger (at_ns, account, canonical) VALUES (?,?,?)",
+}
+_TRIMS: Final = {
+    table: f"DELETE FROM {table} WHERE id <= (SELECT max(id) FROM {table}) - ?"  # noqa: S608
+    for table in TABLES
+}
+Row = tuple[object, ...]
+
+
+@final
+class StoreSink:
+    """The store of a site.
+
+    Args:
+        settings: the [store] table.
+        path: the database file; its folder is made if missing.
+        ledger: counts this sink, and is written down with every batch.
+        clock: time of ledger rows and of retries.
+    """
+
+    name = "store"
+
+    def __init__(
+        self, settings: StoreSettings, path: Path, ledger: LossLedger, clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._path = path
+        self._ledger = ledger
+        self._clock = clock
+        self._outbox: Outbox[Received | Aligned | Verdict] = Outbox(self.name, _QUEUE_MAX, ledger)
+        self._written_rows: dict[str, SourceBalance | SinkBalance] = {}
+        self._database: sqlite3.Connection | None = None
+        self._draining = asyncio.Lock()
+        self.last_failure = ""
+
+    async def start(self) -> None:
+        """Open or make the database; raise `OperatorError` when that is impossible."""
+        self._database = await asyncio.to_thread(self._open)
+
+    def workers(self) -> tuple[Coroutine[None, None, None], ...]:
+        """Return the one task of this sink."""
+        return (self._pump(),)
+
+    async def settle(self) -> None:
+        """Return at once: an open database works."""
+
+    def put(self, record: Record) -> None:
+        """Queue raw frames, values and verdicts; other kinds can be computed from these."""
+        if isinstance(record, Received | Aligned | Verdict):
+            self._outbox.put(record)
+
+    async def drain(self) -> None:
+        """Commit everything queued; on a failure (disk full) keep it queued and say so."""
+        async with self._draining:
+            while self._database is not None and len(self._outbox):
+                if not await self._commit(self._database):
+                    return
+
+    async def stop(self) -> None:
+        """Commit what is queued and the last accounts; drop, counted, what cannot be committed."""
+        await self.drain()
+        database, self._database = self._database, None
+        if database is not None:
+            await self._commit(database)
+            await asyncio.to_thread(self._close, database)
+        self._outbox.drop_all("stopped")
+
+    def endpoints(self) -> dict[str, str]:
+        """Return the file."""
+        return {self.name: str(self._path)}
+
+    async def _pump(self) -> None:
+        """Commit queued records until cancelled; after a failure wait a second and try again."""
+        while True:
+            await self._outbox.wait()
+            await self.drain()
+            if self.last_failure:
+                await self._clock.sleep_until(self._clock.now_ns() + _RETRY_NS)
+
+    async def _commit(self, database: sqlite3.Connection) -> bool:
+        """Write one batch and the accounts in one transaction; tell whether it is in the file."""
+        batch = self._outbox.take(_BATCH_MAX)
+        rows = [_row(record) for record in batch]
+        rows += list(self._ledger_rows())
+        try:
+            await asyncio.to_thread(_write, database, rows, self._settings.rows_max)
+        except sqlite3.Error as error:
+            self._outbox.give_back(batch)
+            if not self.last_failure:
+                _LOG.warning("store_failed path=%s error=%s", self._path, error)
+            self.last_failure = str(error)
+            return False
+        self.last_failure = ""
+        self._outbox.delivered(len(batch))
+        return True
+
+    def _ledger_rows(self) -> Iterator[tuple[str, Row]]:
+        """Yield the accounts that changed since they were last written."""
+        balances: dict[str, SourceBalance | SinkBalance] = {
+            **{row.source: row for row in self._ledger.rows()},
+            **{row.sink: row for row in self._ledger.sink_rows()},
+        }
+        for name, balance in balances.items():
+            if self._written_rows.get(name) != balance:
+                self._written_rows[name] = balance
+                yield "ledger", (self._clock.now_ns(), name, _balance_json(balance))
+
+    def _open(self) -> sqlite3.Connection:
+        """Open the file; set a damaged one aside once."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                return self._connect()
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+                self._set_aside(error)
+                return self._connect()
+        except (OSError, sqlite3.Error) as error:
+            raise OperatorError(
+                f"{self._path}: the store cannot be opened ({error}); make its folder writable, "
+                "or set another path under [store]"
+            ) from error
+
+    def _connect(self) -> sqlite3.Connection:
+        """Return a connection to a file of our schema."""
+        database = sqlite3.connect(
+            self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        )
+        try:
+            self._prepare(database)
+        except sqlite3.Error:
+            database.close()
+            raise
+        return database
+
+    def _prepare(self, database: sqlite3.Connection) -> None:
+        """Set up journal and tables; refuse a schema we do not know."""
+        version = database.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, SCHEMA_VERSION):
+            raise sqlite3.OperationalError(
+                f"schema version {version}, this gateway writes {SCHEMA_VERSION}"
+            )
+        synchronous = "FULL" if self._settings.survives == "power_cut" else "NORMAL"
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute(f"PRAGMA synchronous = {synchronous}")
+        database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+
+    def _set_aside(self, error: sqlite3.DatabaseError) -> None:
+        """Rename a damaged database and its journal."""
+        suffix = f".damaged-{self._clock.now_ns()}"
+        _LOG.error("store_damaged path=%s error=%s kept_as=%s", self._path, error, suffix)
+        for end in ("", "-wal", "-shm"):
+            file = self._path.with_name(self._path.name + end)
+            if file.exists():
+                file.rename(file.with_name(file.name + suffix))
+
+    def _close(self, database: sqlite3.Connection) -> None:
+        """Close the database; the journal is merged into the file."""
+        try:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            _LOG.warning("store_checkpoint_failed path=%s error=%s", self._path, error)
+        database.close()
+
+
+def _row(record: Received | Aligned | Verdict) -> tuple[str, Row]:
+    """Return the table and the row of a record."""
+    match record:
+        case Received():
+            return "frames", (record.source, record.link, record.received_ns, record.data)
+        case Aligned():
+            return "aligned", (
+                record.signal, record.unit, record.value, record.time_ns, record.bound_ns,
+                record.status, record.provenance.value, record.source, record.sequence,
+            )  # fmt: skip
+        case Verdict():
+            return "verdicts", (
+                record.asset, record.time_ns, record.state.value, record.probability,
+                record.since_ns, record.sequence, canonical(record),
+            )  # fmt: skip
+
+
+def _balance_json(balance: SourceBalance | SinkBalance) -> bytes:
+    """Return an account as JSON with sorted keys."""
+    facts = {
+        name: dict(value) if isinstance(value := getattr(balance, name), Mapping) else value
+        for name in balance.__dataclass_fields__
+    }
+    return json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _write(database: sqlite3.Connection, rows: list[tuple[str, Row]], rows_max: int) -> None:
+    """Insert rows and trim the tables they went to, all in one transaction."""
+    by_table: dict[str, list[Row]] = {}
+    for table, row in rows:
+        by_table.setdefault(table, []).append(row)
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        for table, group in by_table.items():
+            database.executemany(_INSERTS[table], group)
+            database.execute(_TRIMS[table], (rows_max,))
+        database.execute("COMMIT")
+    except sqlite3.Error:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
