@@ -1,10 +1,12 @@
 """Columns wired to chips: numbers, the way back through the driver, and what is refused."""
 
+import importlib
 from pathlib import Path
 
 import pytest
 
 from drivers.bus import EmulatedI2C
+from drivers.lsm6dsox.driver import Lsm6dsox
 from gateway.site import Site, load_site
 from hil.errors import ScenarioError, TraceError
 from hil.plants.pump import COLUMNS, write_pump_trace
@@ -36,6 +38,19 @@ def trace(tmp_path_factory) -> Trace:
 @pytest.fixture(scope="module")
 def drives(scenario, site, trace) -> dict[str, Drive]:
     return {drive.wire.channel: drive for drive in plan_drives(scenario, site, trace)}
+
+
+class BoardClock:
+    """The clock of a board that does nothing but sleep."""
+
+    def __init__(self) -> None:
+        self.now_us = 0
+
+    def ticks_us(self) -> int:
+        return self.now_us
+
+    def sleep_us(self, duration_us: int) -> None:
+        self.now_us += duration_us
 
 
 def with_wire(scenario: Scenario, index: int, **fields) -> Scenario:
@@ -132,16 +147,12 @@ def test_the_nodes_driver_reads_the_trace_back_within_the_chips_tolerance(site, 
         drive = drives[channel.name]
         chip = emulator_of(channel)
         chip.drive(drive.quantity, drive.source())
-        now_us = [0]
-
-        def sleep_us(duration_us, now_us=now_us):
-            now_us[0] += duration_us
-
-        bus = EmulatedI2C({channel.address: chip}, lambda now_us=now_us: now_us[0])
-        module = __import__(f"drivers.{channel.part}.driver", fromlist=["DRIVER"])
-        driver = module.DRIVER(bus, channel.address, sleep_us=sleep_us, **channel.options)
+        clock = BoardClock()
+        bus = EmulatedI2C({channel.address: chip}, clock.ticks_us)
+        module = importlib.import_module(f"drivers.{channel.part}.driver")
+        driver = module.DRIVER(bus, channel.address, sleep_us=clock.sleep_us, **channel.options)
         driver.start()
-        now_us[0] = 30 * S_US + 900_000
+        clock.now_us = 30 * S_US + 900_000
         arguments = (channel.argument,) if isinstance(channel.argument, int) else ()
         reading = getattr(driver, channel.reading)(*arguments)
         if isinstance(channel.argument, str):
@@ -152,6 +163,26 @@ def test_the_nodes_driver_reads_the_trace_back_within_the_chips_tolerance(site, 
             expected = drive.signal(float(drive.column.values[30]))
             got = channel.gain * reading + channel.offset
             assert abs(got - expected) <= abs(channel.gain) * tolerance * 1.001
+
+
+@pytest.mark.parametrize("late_us", [0, 2_000, 12_000])
+def test_a_block_read_through_the_accelerometer_has_the_rms_of_its_row(site, drives, late_us):
+    channel = site.nodes[0].channels[0]
+    drive = drives["vibration-1"]
+    chip = emulator_of(channel)
+    chip.drive(drive.quantity, drive.source())
+    clock = BoardClock()
+    bus = EmulatedI2C({channel.address: chip}, clock.ticks_us)
+    driver = Lsm6dsox(bus, channel.address, sleep_us=clock.sleep_us)
+    driver.start()
+    for row in (2, 3, 17):
+        squares = 0.0
+        for sample in range(10):
+            clock.now_us = row * S_US + sample * 100_000 + late_us
+            squares += driver.acceleration_m_s2().x ** 2
+        expected = drive.signal(float(drive.column.values[row]))
+        tolerance = chip.RANGES[drive.quantity][2]
+        assert abs((squares / 10) ** 0.5 - expected) <= tolerance
 
 
 # --- refusals ------------------------------------------------------------------------------------
