@@ -185,7 +185,8 @@ def _make_port(
     manifest = folder / "manifest.py"
     manifest.write_text(
         "".join(
-            f"freeze({str(base)!r}, {name!r}, opt=0)\n" for base, name in frozen_files(board, contents)
+            f"freeze({str(base)!r}, {name!r}, opt=0)\n"
+            for base, name in frozen_files(board, contents)
         )
     )
     options = [f"{key}={value}" for key, value in board.firmware.options.items()]

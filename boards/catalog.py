@@ -104,5 +104,7 @@ def load_board(name: str) -> Board:
         )
         raise BoardFileError(f"{path}:\n" + "\n".join(lines)) from error
     if board.name != name:
-        raise BoardFileError(f"{path}: name is {board.name!r}, the folder is {name!r}; make them equal")
+        raise BoardFileError(
+            f"{path}: name is {board.name!r}, the folder is {name!r}; make them equal"
+        )
     return board

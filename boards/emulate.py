@@ -1,9 +1,9 @@
 """Emulated boards as processes: provision, start, run a line of Python, stop.
 
 Promises: `start(...)` runs one line of Python on a board in a folder of its own that holds the
-provisioned files and the two FIFOs of the rig bus; `Emulated.close()` ends the process and can always
-be called.  `execute(...)` runs a piece of Python on a board and returns what it printed; device tests
-and `twinrig board emulate` use it.  Leaves the meaning of the rig bus to `hil/bus.py`.
+provisioned files and the two FIFOs of the rig bus; `Emulated.close()` ends the process and can
+always be called.  `execute(...)` runs a piece of Python on a board and returns what it printed;
+device tests and `twinrig board emulate` use it.  Leaves the meaning of the rig bus to `hil/bus.py`.
 """
 
 import os
@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from boards.catalog import Board
 from boards.errors import EmulatorError, MissingToolError
@@ -139,6 +140,31 @@ def start(
         emulated.close()
         raise
     return emulated
+
+
+SELF_PORTRAIT: Final = """
+import gc, sys
+print(sys.implementation.name, ".".join(str(part) for part in sys.implementation.version[:3]))
+print("machine  ", getattr(sys.implementation, "_machine", "?"))
+print("platform ", sys.platform)
+gc.collect()
+print("heap     ", gc.mem_free(), "bytes free of", gc.mem_free() + gc.mem_alloc())
+from wire.framing import frame
+print("frozen    wire.framing: frame of b'twinrig' is", frame(b"twinrig").hex())
+"""
+"""What a board says of itself when it is asked nothing else."""
+
+
+def interact(board: Board, image: Path, folder: Path) -> int:
+    """Hand this terminal to the board's prompt; return the exit status of its process."""
+    _prepare(folder, {})
+    if board.simulation == "process":
+        command = command_line(board, image)[:-2]
+    else:
+        command = command_line(board, image)
+        command[command.index("stdio")] = "mon:stdio"
+    environment = {**os.environ, "MICROPYPATH": ".frozen"}
+    return subprocess.run(command, cwd=folder, env=environment, check=False).returncode
 
 
 def execute(board: Board, image: Path, folder: Path, code: str, *, timeout_s: float) -> str:

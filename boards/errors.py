@@ -1,11 +1,11 @@
 """Errors of the boards folder; all of them are for the operator to mend.
 
-    BoardError
-      UnknownBoardError     no folder of that name
-      BoardFileError        a board.toml that does not parse
-      MissingToolError      a compiler, an emulator or the MicroPython source is not there
-      BuildError            the build ran and failed; the log's path is in the message
-      EmulatorError         the emulated board did not start, or died
+BoardError
+  UnknownBoardError     no folder of that name
+  BoardFileError        a board.toml that does not parse
+  MissingToolError      a compiler, an emulator or the MicroPython source is not there
+  BuildError            the build ran and failed; the log's path is in the message
+  EmulatorError         the emulated board did not start, or died
 """
 
 

@@ -85,7 +85,7 @@ class RigBus:
         self.exchange = exchange
 
     def transact(self, operation: int, argument: int, payload_bytes: int) -> int:
-        """Send the payload that already stands in REQUEST[8:]; return the reply's payload length."""
+        """Send the payload that stands in REQUEST[8:]; return the reply's payload length."""
         length = REQUEST_HEADER_BYTES + payload_bytes
         _put_header(REQUEST, length, operation, argument)
         self.exchange(length)
@@ -97,7 +97,7 @@ class RigBus:
         """One transaction whose payload is `data`."""
         count = len(data)
         if count > PAYLOAD_BYTES_MAX:
-            raise ValueError("rig bus: %d bytes in one transaction, at most %d" % (count, PAYLOAD_BYTES_MAX))
+            raise ValueError("rig bus: %d bytes, at most %d" % (count, PAYLOAD_BYTES_MAX))
         REQUEST[REQUEST_HEADER_BYTES : REQUEST_HEADER_BYTES + count] = data
         return self.transact(operation, argument, count)
 
@@ -218,7 +218,7 @@ def _raise(status: int) -> None:
     if status == STATUS_TIMEOUT:
         raise OSError(_ETIMEDOUT)
     if status == STATUS_STOP:
-        raise RigStop()
+        raise RigStop
     count = REPLY[2] | (REPLY[3] << 8)
     text = bytes(memoryview(REPLY)[REPLY_HEADER_BYTES : REPLY_HEADER_BYTES + count])
     raise RuntimeError("rig bus: refused: " + text.decode())

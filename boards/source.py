@@ -29,7 +29,8 @@ def micropython_source(cache: Path) -> Path:
         path = Path(chosen).expanduser().resolve()
         if not (path / "ports" / "qemu" / "Makefile").is_file():
             raise MissingToolError(
-                f"MICROPYTHON_SRC={chosen}: no ports/qemu/Makefile there; name the top of a checkout"
+                f"MICROPYTHON_SRC={chosen}: no ports/qemu/Makefile there;"
+                " name the top of a checkout"
             )
         return path
     stamp = cache / "source.path"
@@ -80,7 +81,8 @@ def _mirror_uri() -> str:
         if origin == "Debian" and label == "Debian":
             return uri
     raise MissingToolError(
-        f"this machine's apt has no Debian mirror with a fetched index: run apt-get update, or {_REMEDY}"
+        "this machine's apt has no Debian mirror with a fetched index:"
+        f" run apt-get update, or {_REMEDY}"
     )
 
 

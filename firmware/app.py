@@ -5,8 +5,8 @@ before it took; a sample that could not be taken in its slot is counted as an ov
 made up.  A block starts at a multiple of its own length and becomes one sealed frame.  A time probe
 is answered as soon as it is heard, between samples.
 
-Order of start: configuration, counters, keys, chips, boot record.  A node that cannot count or seal
-does not sample; a chip that does not answer stops the node with the driver's own error.
+Order of start (`bring_up`): configuration, counters, keys, chips, boot record.  A node that cannot
+count or seal does not sample; a chip that does not answer stops the node with the driver's error.
 """
 
 from firmware import config
@@ -19,37 +19,47 @@ FIRMWARE_VERSION = "0.1.0"
 _UART = 0
 
 
-class Node:
-    """One node on one board; `hal` is the board's hardware access."""
+def bring_up(hal) -> "Node":
+    """A node on the board `hal`, in the order that the module states, announced in a boot record.
 
-    def __init__(self, hal) -> None:
+    Raises ConfigError, StateError, or the DriverError of the chip that fails.
+    """
+    settings = config.parse(_provisioned(hal))
+    counters = Counters(hal)
+    counters.start()
+    uart = hal.uart(_UART)
+    uplink = Uplink(settings.node, settings.root_key, counters, uart, hal.ticks_us)
+    downlink = Downlink(settings.node, settings.root_key, uart, uplink, hal.ticks_us)
+    sampler = Sampler(settings.channels, hal)
+    sampler.start()
+    uplink.send_boot(
+        {
+            "firmware": FIRMWARE_VERSION,
+            "interpreter": hal.identity()[:64],
+            "unique_id": hal.unique_id(),
+            "sample_period_us": settings.sample_period_us,
+            "block_samples": settings.block_samples,
+            "sequence_start": counters.sequence_start,
+        }
+    )
+    return Node(hal, settings.sample_period_us, settings.block_samples, sampler, uplink, downlink)
+
+
+class Node:
+    """One node on one board; blocks of `block_samples` samples, `period_us` apart."""
+
+    def __init__(self, hal, period_us: int, block_samples: int, sampler, uplink, downlink) -> None:
         self._hal = hal
-        self._config = None
-        self._sampler = None
-        self._uplink = None
-        self._downlink = None
+        self._period_us = period_us
+        self._block_samples = block_samples
+        self._sampler = sampler
+        self._uplink = uplink
+        self._downlink = downlink
         self.overruns = 0
 
-    def start(self) -> None:
-        """Bring everything up in the order that the module states, and say so in a boot record."""
-        hal = self._hal
-        self._config = config.parse(_provisioned(hal))
-        counters = Counters(hal)
-        counters.start()
-        uart = hal.uart(_UART)
-        self._uplink = Uplink(self._config.node, self._config.root_key, counters, uart, hal.ticks_us)
-        self._downlink = Downlink(
-            self._config.node, self._config.root_key, uart, self._uplink, hal.ticks_us
-        )
-        self._sampler = Sampler(self._config.channels, hal)
-        self._sampler.start()
-        self._uplink.send_boot(self._boot_fields(counters))
-
     def run(self) -> None:
-        """Start, then sample until the board is stopped."""
-        self.start()
-        period_us = self._config.sample_period_us
-        block_us = period_us * self._config.block_samples
+        """Sample until the board is stopped."""
+        block_us = self._period_us * self._block_samples
         block_start_us = (self._hal.ticks_us() // block_us + 1) * block_us
         while True:
             self.run_block(block_start_us)
@@ -57,36 +67,24 @@ class Node:
             late_us = self._hal.ticks_us() - block_start_us
             if late_us > 0:
                 missed = late_us // block_us + 1
-                self.overruns += missed * self._config.block_samples
+                self.overruns += missed * self._block_samples
                 block_start_us += missed * block_us
 
     def run_block(self, block_start_us: int) -> None:
         """Take one block of samples and send its frame."""
-        period_us = self._config.sample_period_us
-        count = self._config.block_samples
-        for index in range(count):
-            self._wait_until(block_start_us + index * period_us)
+        hal = self._hal
+        for index in range(self._block_samples):
+            due_us = block_start_us + index * self._period_us
+            while hal.sleep_until_us(due_us):
+                self._downlink.serve()
             self._sampler.sample()
-        middle_us = block_start_us + (count - 1) * period_us // 2
+        middle_us = block_start_us + (self._block_samples - 1) * self._period_us // 2
         self._uplink.send_readings(self._sampler.take(), middle_us)
-
-    def _wait_until(self, due_us: int) -> None:
-        while self._hal.sleep_until_us(due_us):
-            self._downlink.serve()
-
-    def _boot_fields(self, counters) -> "dict":
-        return {
-            "firmware": FIRMWARE_VERSION,
-            "interpreter": self._hal.identity()[:64],
-            "unique_id": self._hal.unique_id(),
-            "sample_period_us": self._config.sample_period_us,
-            "block_samples": self._config.block_samples,
-            "sequence_start": counters.sequence_start,
-        }
 
 
 def _provisioned(hal) -> bytes:
     try:
         return hal.read_file(CONFIG_FILE)
     except OSError:
-        raise config.ConfigError("%s is missing: provision the node first" % CONFIG_FILE)
+        what = "%s is missing: provision the node first" % CONFIG_FILE
+        raise config.ConfigError(what) from None

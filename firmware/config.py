@@ -44,7 +44,7 @@ def parse(text: bytes) -> Config:
     try:
         fields = json.loads(text)
     except ValueError as error:
-        raise ConfigError("node.json is not JSON (%s): provision the node again" % error)
+        raise ConfigError("node.json is not JSON (%s): provision the node again" % error) from error
     _keys(fields, ("node", "key", "sample_period_us", "block_samples", "channels"), "node.json")
     listed = fields["channels"]
     if not isinstance(listed, list) or not 0 < len(listed) <= CHANNELS_MAX:

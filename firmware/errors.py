@@ -1,8 +1,8 @@
 """Errors of the node: what the person who provisioned it has to mend.
 
-    NodeError
-      ConfigError   node.json is missing, not JSON, or holds a wrong value
-      StateError    node.state cannot be trusted any more
+NodeError
+  ConfigError   node.json is missing, not JSON, or holds a wrong value
+  StateError    node.state cannot be trusted any more
 """
 
 

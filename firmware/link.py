@@ -1,4 +1,4 @@
-"""Both directions of the node's line: what is sealed on the way out, what is believed on the way in.
+"""Both directions of the node's line: what is sealed going out, what is believed coming in.
 
 Out: content -> seal (sequence number, boot id, tick of sending) -> frame -> UART.
 In:  UART -> frame -> seal checked under the downlink key -> sequence not seen before -> command.
@@ -31,8 +31,8 @@ class Uplink:
         """One frame of (name, unit, value) readings that all stand for `time_us`."""
         tick_us = self._ticks_us()
         time_s = (time_us - tick_us) / 1000000
-        payload = pack(self._base_name, [(name, unit, value, time_s) for name, unit, value in readings])
-        self._send(content.SENML_CBOR, tick_us, payload)
+        records = [(name, unit, value, time_s) for name, unit, value in readings]
+        self._send(content.SENML_CBOR, tick_us, pack(self._base_name, records))
 
     def send_answer(self, probe_id: int, received_tick_us: int) -> None:
         """The answer to a time probe; the tick in its seal is the time of sending."""
@@ -67,9 +67,8 @@ class Downlink:
     def serve(self) -> None:
         """Take what has arrived and act on it."""
         received_us = self._ticks_us()
-        for message, reason in self._deframer.feed(self._uart.read()):
-            if reason is None:
-                reason = self._obey(message, received_us)
+        for message, line_error in self._deframer.feed(self._uart.read()):
+            reason = line_error or self._obey(message, received_us)
             if reason is not None:
                 self.rejected[reason] = self.rejected.get(reason, 0) + 1
 

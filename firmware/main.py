@@ -13,7 +13,7 @@ def run() -> None:
     """Start the board's clock and links, then run the node until it is stopped."""
     hal.start()
     try:
-        app.Node(hal).run()
+        app.bring_up(hal).run()
     except SystemExit:
         hal.log("stopped")
     except Exception as error:

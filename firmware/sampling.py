@@ -30,7 +30,7 @@ class Sampler:
                     buses[channel.bus],
                     channel.address,
                     sleep_us=self._hal.sleep_us,
-                    **channel.options
+                    **channel.options,
                 )
                 chip.start()
                 self._chips[place] = chip
@@ -81,5 +81,5 @@ def _driver(part: str):
     try:
         module = __import__("drivers.%s.driver" % part, None, None, ("DRIVER",))
     except ImportError:
-        raise ConfigError("no driver for part %s in this image" % part)
+        raise ConfigError("no driver for part %s in this image" % part) from None
     return module.DRIVER

@@ -166,7 +166,8 @@ class BoardPort:
         room = UART_BACKLOG_BYTES_MAX - len(self._inbox)
         if len(data) > room:
             raise RigError(
-                f"node {self.node} has {len(self._inbox)} unread bytes on its UART: it does not listen"
+                f"node {self.node} has {len(self._inbox)} unread bytes on its UART:"
+                " it does not listen"
             )
         self._inbox += data
         request = self.waiting
@@ -189,7 +190,8 @@ class BoardPort:
         device = self.wiring.i2c.get((request.argument, address))
         bits = _I2C_START_STOP_BITS + _I2C_BITS_PER_BYTE * (1 + len(written))
         if device is None:
-            self.now_ns += (_I2C_START_STOP_BITS + _I2C_BITS_PER_BYTE) * 1_000_000_000 // self.wiring.i2c_hz
+            address_bits = _I2C_START_STOP_BITS + _I2C_BITS_PER_BYTE
+            self.now_ns += address_bits * 1_000_000_000 // self.wiring.i2c_hz
             self.answer(status=STATUS_NACK)
             return
         if read_count:
@@ -222,7 +224,7 @@ class BoardPort:
         self.answer(bytes([self.pins.get(request.argument, 0)]))
 
     def _refuse(self, request: Request) -> None:
-        self.answer(b"this rig has no such bus", STATUS_REFUSED)
+        self.answer(f"operation {request.operation} has no bus here".encode(), STATUS_REFUSED)
 
 
 _LOCAL: dict[int, Callable[[BoardPort, Request], None]] = {

@@ -86,7 +86,8 @@ class Lockstep:
             if port.node == node:
                 self._schedule(_Delivery(self.now_ns + port.line_time_ns(len(data)), node, data))
                 return
-        raise RigError(f"no board for node {node!r}; the scenario has {[p.node for p in self._ports]}")
+        known = ", ".join(port.node for port in self._ports)
+        raise RigError(f"no board for node {node!r}; the scenario has {known}")
 
     def set_timer(self, time_ns: int, tag: str) -> None:
         """Ask for a TimerDue at `time_ns`."""

@@ -35,7 +35,7 @@ Progress = Callable[[str, int], None]
 
 
 def lead_in_us(site: Site) -> int:
-    """Trace time zero on every board's clock: the first block of every node after LEAD_IN_MIN_US."""
+    """Trace time zero on every board's clock: where all blocks start after LEAD_IN_MIN_US."""
     lead_in = LEAD_IN_MIN_US
     blocks_us = {node.sample_period_ms * 1000 * node.block for node in site.nodes}
     while any(lead_in % block_us for block_us in blocks_us):
@@ -110,9 +110,7 @@ class Rig:
             files={NODE_FILE: node_file(node, self.keys[node.name])},
         )
         self._emulated.append(emulated)
-        self.lockstep.add(
-            BoardPort(node.name, emulated, wiring, uplink=self.lockstep.uplink)
-        )
+        self.lockstep.add(BoardPort(node.name, emulated, wiring, uplink=self.lockstep.uplink))
 
     @property
     def ports(self) -> Sequence[BoardPort]:
@@ -139,9 +137,11 @@ def make_devices(node: Node, scenario: Scenario) -> dict[tuple[int, int], Any]:
             raise ScenarioError(
                 str(scenario.path),
                 [
-                    f"node {node.name}: bus {channel.bus} address 0x{channel.address:02X} is"
-                    f" described twice, differently; give channel {channel.name!r} the part and"
-                    " options of the first one in the site file"
+                    (
+                        f"node {node.name}: bus {channel.bus} address 0x{channel.address:02X} is"
+                        f" described twice, differently; give channel {channel.name!r} the part"
+                        " and options of the first one in the site file"
+                    )
                 ],
             )
         if place not in devices:

@@ -30,7 +30,7 @@ def _exchange(length: int) -> None:
     _request.write(memoryview(rig_client.REQUEST)[:length])
     _request.flush()
     if not _reply.readinto(rig_client.REPLY):
-        raise SystemExit()
+        raise SystemExit
 
 
 def ticks_us() -> int:

@@ -87,7 +87,8 @@ def read_file(name: str) -> bytes:
     content = bytearray(length)
     missing = 0
     if length:
-        missing = _semihost(_SYS_READ, array.array("I", [handle, uctypes.addressof(content), length]))
+        block = array.array("I", [handle, uctypes.addressof(content), length])
+        missing = _semihost(_SYS_READ, block)
     _semihost(_SYS_CLOSE, array.array("I", [handle]))
     if missing:
         raise OSError(5)
@@ -188,15 +189,20 @@ def identity() -> str:
     )
 
 
-def start() -> None:
-    """Open the rig bus, start the clock at zero and say hello."""
-    _control[3] = _open("rig.reply", _MODE_RB)
-    _control[0] = _open("rig.request", _MODE_WB)
+def start_counter() -> None:
+    """Start TIM2 at zero, for `cycles_ns` without a rig."""
     machine.mem32[_TIM2 + _TIM_PSC] = 0
     machine.mem32[_TIM2 + _TIM_ARR] = 0xFFFFFFFF
     machine.mem32[_TIM2 + _TIM_EGR] = 1
     machine.mem32[_TIM2 + _TIM_CNT] = 0
     machine.mem32[_TIM2 + _TIM_CR1] = 1
+
+
+def start() -> None:
+    """Open the rig bus, start the clock at zero and say hello."""
+    _control[3] = _open("rig.reply", _MODE_RB)
+    _control[0] = _open("rig.request", _MODE_WB)
+    start_counter()
     _bus.hello(identity())
 
 

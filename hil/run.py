@@ -1,0 +1,333 @@
+"""One scenario from trace to verdicts: boards in lockstep, the gateway in virtual time.
+
+Promises: `Run.play` gives the gateway what the boards sent, at the virtual time at which it
+arrived, and nothing depends on how long anything took; the result therefore holds two hashes that
+are the same every time.  `async with Run(...)` ends every process and closes every port it opened.
+Leaves to others: the order of events (lockstep.py), what the gateway concludes (gateway/), what a
+person reads (report.py).
+
+Virtual UTC is the trace's own time: trace row 0 stands at `origin_us` on every board's clock.
+"""
+
+import asyncio
+import hashlib
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from gateway.app import Gateway
+from gateway.canonical import canonical
+from gateway.clock import ManualClock
+from gateway.loss import SourceBalance
+from gateway.records import Received, Record, State, Verdict
+from gateway.site import Site
+from hil.errors import RigError
+from hil.lockstep import TimerDue, UplinkBytes
+from hil.plc import PumpPlc
+from hil.rig import Progress, Rig
+from hil.scenario import OpenedTrace, Scenario
+from wire.framing import Deframer
+
+_TICK_NS = 1_000_000_000
+_TICK_PHASE_NS = 250_000_000
+_TAIL_NS = 500_000_000
+_DRAIN_EVERY_TICKS = 10
+
+_TICK = "tick"
+_END = "end"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardResult:
+    """What one board did in a run."""
+
+    node: str
+    board: str
+    identity: str
+    sent_frames: int
+    transactions: int
+    transactions_sha256: str
+    computed_ns: int
+    log: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedVerdict:
+    """A verdict and the virtual UTC at which the gateway came to it."""
+
+    verdict: Verdict
+    emitted_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """What came out of one run; `alarm_delay_s` is None without a label or without an alarm."""
+
+    scenario: str
+    trace_sha256: str
+    origin: str
+    is_simulated: bool
+    frames_sha256: str
+    verdicts_sha256: str
+    boards: tuple[BoardResult, ...]
+    ledger: tuple[SourceBalance, ...]
+    ledger_adds_up: bool
+    verdicts: tuple[TimedVerdict, ...]
+    label_start_ns: int | None
+    alarm: TimedVerdict | None
+    alarm_delay_s: float | None
+    false_alarms: int
+    virtual_s: float
+    real_s: float
+    failures: tuple[str, ...]
+
+    @property
+    def sent(self) -> int:
+        """Frames that the boards have put on their lines."""
+        return sum(board.sent_frames for board in self.boards)
+
+    @property
+    def verified(self) -> int:
+        """Frames of nodes that passed every check."""
+        nodes = {board.node for board in self.boards}
+        return sum(row.verified for row in self.ledger if row.source in nodes)
+
+    @property
+    def rejected(self) -> int:
+        """Frames that failed a check, line errors included."""
+        return sum(row.rejected_total + sum(row.line_errors.values()) for row in self.ledger)
+
+    @property
+    def lost(self) -> int:
+        """Frames sent that were neither verified nor rejected, and gaps in the sequence numbers."""
+        return max(self.sent - self.verified - self.rejected, sum(row.lost for row in self.ledger))
+
+    @property
+    def speed(self) -> float:
+        """Virtual time over real time."""
+        return self.virtual_s / self.real_s
+
+
+class Run:
+    """One run of one scenario; an asynchronous context manager.
+
+    scenario, opened: as read by scenario.py; site: the gateway's site, with the ports it is to use;
+    observer: sees every record with the virtual UTC at which it was made.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        opened: OpenedTrace,
+        site: Site,
+        folder: Path,
+        *,
+        observer: Callable[[Record, int], None] = lambda record, now_ns: None,
+    ) -> None:
+        self.scenario = scenario
+        self.opened = opened
+        self.folder = folder
+        self.rig = Rig(scenario, site, opened.trace, folder)
+        self.plc = PumpPlc() if scenario.plc is not None else None
+        self._site = site
+        self._observer = observer
+        self._epoch_ns = opened.trace.start_utc_ns - self.rig.origin_us * 1000
+        self._clock = ManualClock(self._epoch_ns)
+        self._frames = hashlib.sha256()
+        self._verdicts_digest = hashlib.sha256()
+        self._verdicts: list[TimedVerdict] = []
+        self._deframers = {board.node: Deframer() for board in scenario.boards}
+        self._ticks = 0
+        self.gateway: Gateway | None = None
+
+    async def __aenter__(self) -> Self:
+        """Check everything, then start the PLC, the gateway and the boards."""
+        self.rig.plan()
+        try:
+            site = self._site
+            if self.plc is not None and self.scenario.plc is not None:
+                await self.plc.start()
+                site = site.at_ports({self.scenario.plc.link: self.plc.port})
+            state_dir = self.folder / "gateway"
+            # Counters of an earlier run would change the bytes that go down to the nodes.
+            shutil.rmtree(state_dir, ignore_errors=True)
+            gateway = Gateway(site, self._clock, state_dir, keys=self.rig.keys)
+            await gateway.start()
+            self.gateway = gateway
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        """End everything that was started."""
+        await self.close()
+
+    async def close(self) -> None:
+        """End the boards, the gateway and the PLC; safe to call twice."""
+        self.rig.close()
+        gateway, self.gateway = self.gateway, None
+        if gateway is not None:
+            await gateway.stop()
+        if self.plc is not None:
+            await self.plc.stop()
+
+    def endpoints(self) -> dict[str, str]:
+        """What can be read where while the run is open; the Modbus PLC included."""
+        found = self._gateway().endpoints()
+        if self.plc is not None:
+            found["modbus"] = f"tcp://127.0.0.1:{self.plc.port}"
+        return found
+
+    async def play(
+        self,
+        *,
+        building: Progress = lambda step, count: None,
+        playing: Callable[[float, float], None] = lambda now_s, end_s: None,
+    ) -> RunResult:
+        """Run the whole scenario; `playing` is told virtual seconds and how many there will be."""
+        await asyncio.to_thread(self.rig.start, building)
+        lockstep = self.rig.lockstep
+        end_ns = self.rig.origin_us * 1000 + self.scenario.duration_ns(self.opened.trace) + _TAIL_NS
+        lockstep.set_timer(end_ns, _END)
+        lockstep.set_timer(_TICK_PHASE_NS, _TICK)
+        started_s = time.perf_counter()
+        while (event := lockstep.next_event()) is not None:
+            if isinstance(event, UplinkBytes):
+                self._receive(event)
+            elif event.tag == _TICK:
+                await self._tick(event)
+                playing(event.time_ns / 1e9, end_ns / 1e9)
+            else:
+                break
+        lockstep.stop()
+        while (event := lockstep.next_event()) is not None:
+            if isinstance(event, UplinkBytes):
+                self._receive(event)
+        real_s = time.perf_counter() - started_s
+        await self._gateway().drain()
+        return self._result(end_ns / 1e9, real_s)
+
+    def _gateway(self) -> Gateway:
+        if self.gateway is None:
+            raise RigError("the run has not been entered; use `async with Run(...)`")
+        return self.gateway
+
+    def _receive(self, event: UplinkBytes) -> None:
+        """Bytes from a node: out of the frame, into the gateway."""
+        now_ns = self._advance(event.time_ns)
+        gateway = self._gateway()
+        for message, reason in self._deframers[event.node].feed(event.data):
+            self._frames.update(f"{event.node} {event.time_ns} {reason} {len(message)} ".encode())
+            self._frames.update(message)
+            if reason is not None:
+                gateway.ledger.line_error(event.node, reason)
+                continue
+            received = Received(source=event.node, link="rig", data=message, received_ns=now_ns)
+            self._observe(gateway.receive(received, now_ns), now_ns)
+
+    async def _tick(self, event: TimerDue) -> None:
+        """What the gateway does by itself once a second: time probes and Modbus polls."""
+        now_ns = self._advance(event.time_ns)
+        gateway = self._gateway()
+        self.rig.lockstep.set_timer(event.time_ns + _TICK_NS, _TICK)
+        for node, data in gateway.probes(now_ns):
+            self.rig.lockstep.send(node, data)
+        if self.plc is not None:
+            self.plc.advance(event.time_ns)
+        self._observe(await gateway.poll_modbus(now_ns), now_ns)
+        self._ticks += 1
+        if self._ticks % _DRAIN_EVERY_TICKS == 0:
+            await gateway.drain()
+
+    def _advance(self, time_ns: int) -> int:
+        now_ns = self._epoch_ns + time_ns
+        self._clock.advance_to(now_ns)
+        return now_ns
+
+    def _observe(self, records: list[Record], now_ns: int) -> None:
+        for record in records:
+            self._observer(record, now_ns)
+            if isinstance(record, Verdict):
+                self._verdicts.append(TimedVerdict(verdict=record, emitted_ns=now_ns))
+                self._verdicts_digest.update(canonical(record))
+
+    def _result(self, virtual_s: float, real_s: float) -> RunResult:
+        ledger = self._gateway().ledger
+        labels = self.opened.trace.labels
+        spans = [] if labels is None else list(labels.spans_ns())
+        first_ns = None if labels is None else labels.first_ns()
+        start_ns = self.opened.trace.start_utc_ns
+        label_ns = None if first_ns is None else start_ns + first_ns
+        alarm, false_alarms = judge_alarms(
+            self._verdicts, [(start_ns + first, start_ns + last) for first, last in spans]
+        )
+        delay_s = None if alarm is None or label_ns is None else (alarm.emitted_ns - label_ns) / 1e9
+        result = RunResult(
+            scenario=self.scenario.scenario.name,
+            trace_sha256=self.opened.trace.sha256,
+            origin=self.opened.origin,
+            is_simulated=self.opened.is_simulated,
+            frames_sha256=self._frames.hexdigest(),
+            verdicts_sha256=self._verdicts_digest.hexdigest(),
+            boards=self._boards(),
+            ledger=tuple(ledger.rows()),
+            ledger_adds_up=ledger.adds_up(),
+            verdicts=tuple(self._verdicts),
+            label_start_ns=label_ns,
+            alarm=alarm,
+            alarm_delay_s=delay_s,
+            false_alarms=false_alarms,
+            virtual_s=virtual_s,
+            real_s=real_s,
+            failures=(),
+        )
+        return with_failures(result, self.scenario)
+
+    def _boards(self) -> tuple[BoardResult, ...]:
+        boards = {board.node: board.board for board in self.scenario.boards}
+        return tuple(
+            BoardResult(
+                node=port.node,
+                board=boards[port.node],
+                identity=port.identity,
+                sent_frames=port.sent_frames,
+                transactions=port.transactions,
+                transactions_sha256=port.transactions_sha256,
+                computed_ns=port.computed_ns,
+                log=tuple(port.log_lines),
+            )
+            for port in self.rig.ports
+        )
+
+
+def judge_alarms(
+    verdicts: list[TimedVerdict], spans_ns: list[tuple[int, int]]
+) -> tuple[TimedVerdict | None, int]:
+    """The first alarm inside a labelled span, and how many alarms began outside of all spans.
+
+    Without labels no alarm can be called false; the first alarm is then simply the first.
+    """
+    alarms = [item for item in verdicts if item.verdict.state is State.ALARM]
+    if not spans_ns:
+        return (alarms[0] if alarms else None), 0
+    inside = [
+        item for item in alarms if any(first <= item.emitted_ns <= last for first, last in spans_ns)
+    ]
+    return (inside[0] if inside else None), len(alarms) - len(inside)
+
+
+def with_failures(result: RunResult, scenario: Scenario) -> RunResult:
+    """The result with one sentence for every expectation that does not hold."""
+    failures = scenario.expect.failures(
+        rejected=result.rejected,
+        lost=result.lost,
+        alarm_delay_s=result.alarm_delay_s,
+        false_alarms=result.false_alarms,
+    )
+    if not result.ledger_adds_up:
+        failures.append("loss ledger: the counters do not add up; see its rows")
+    return replace(result, failures=tuple(failures))
