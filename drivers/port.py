@@ -88,5 +88,6 @@ class RegisterPort:
         raise DriverError(self.part, register.label(), bus, what)
 
     def _fail_of_bus(self, register: Register, error: OSError) -> None:
-        cause = _CAUSES.get(error.errno or 0)
-        self.fail(register, cause or f"bus error {error.errno}; check the wiring")
+        # CPython sets `errno` only of an OSError made with two arguments.
+        number = error.args[0] if error.args else 0
+        self.fail(register, _CAUSES.get(number, f"bus error {number}; check the wiring"))

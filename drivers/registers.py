@@ -192,6 +192,7 @@ def _faults_of(register: Register) -> "list":
         names.append(field.name)
         if field.low < 0 or field.width < 1 or field.low + field.width > bits:
             found.append(f"{register.name}: field {field.name} lies outside {bits} bits")
+            continue
         if taken & field.mask():
             found.append(f"{register.name}: field {field.name} overlaps another")
         taken |= field.mask()

@@ -12,7 +12,7 @@ from drivers.errors import RegisterError
 from drivers.port import RegisterPort
 
 _RATE_HERTZ = 860
-# Section 9.4.2.1 and table 7.5: some 30 us to wake up, then 1/860 s on a clock that is 10 % slow.
+# Sections 9.4.2.1 and 7.5: some 30 us to wake up, then 1/860 s on a clock that is 10 % slow.
 _CONVERSION_MAX_US = 30 + 1163 * 11 // 10 + 1
 _POLLS_MAX = 4
 _PAUSE_US = 200

@@ -71,6 +71,7 @@ class Ads1115Emulator(EmulatedChip):
             self._begin(word, now_us)
         elif not was_single:
             self._conversions.halt()
+            self._count = 0
         is_busy = self._conversions.is_running() and not self._count
         if self._is_single and field("os").get(word) and not is_busy:
             self._begin(word, now_us)

@@ -1,4 +1,4 @@
-"""The ADS1115's registers, from SBAS444D (January 2018), section 9.6, tables 7 to 9."""
+"""The ADS1115's registers, from SBAS444D (January 2018), section 9.6, Register Map."""
 
 from drivers.registers import READ_WRITE, Field, Register, RegisterMap
 
@@ -31,6 +31,6 @@ HI_THRESH = Register("hi_thresh", 0x03, ">h", access=READ_WRITE, reset=0x7FFF)
 
 MAP = RegisterMap("ads1115", "SBAS444D", (CONVERSION, CONFIG, LO_THRESH, HI_THRESH))
 
-# Section 9.3.3, table 3: one count is the full scale over 2 to the 15th.
+# Section 9.3.3, Full-Scale Range and Corresponding LSB Size: full scale over 2 to the 15th.
 COUNTS = 32768
 INPUTS = 4

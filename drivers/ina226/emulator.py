@@ -71,7 +71,7 @@ class Ina226Emulator(EmulatedChip):
         ended_us = self._conversions.ended_us(count)
         shunt = self._sample("current_ampere", self._lsb_ampere, ended_us)
         bus = self._sample("voltage_volt", BUS_VOLTAGE.lsb, ended_us)
-        # Equations 3 and 4 of section 6.5.1.
+        # Equations 3 and 4 of SBOS547 (June 2011), page 15; in later editions, section 6.5.
         current = shunt * CALIBRATION.field("fs").get(self._words["calibration"]) // 2048
         if not -0x8000 <= current <= 0x7FFF:
             self._refuse(f"the current register overflows at {current}; lower the calibration")

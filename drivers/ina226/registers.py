@@ -1,4 +1,4 @@
-"""The INA226's registers, from SBOS547B (September 2024), section 7.1, tables 7-1 to 7-15."""
+"""The INA226's registers, from SBOS547B (September 2024), section 7.1, Register Maps, table 7-1."""
 
 from drivers.registers import READ_ONLY, READ_WRITE, Field, Register, RegisterMap
 

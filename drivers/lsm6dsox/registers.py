@@ -1,4 +1,4 @@
-"""The LSM6DSOX's accelerometer registers, from DS12814 (revision 3), section 9.
+"""The LSM6DSOX's accelerometer registers, from DS12814, section 9.
 
 Output data rates and full scales agree with ST's own driver header (lsm6dsox_reg.h): code 8 is
 1.66 kHz, code 1 of the full scale is 16 g. The 1.6 Hz of code 11 is left out: it exists in
@@ -71,6 +71,6 @@ MAP = RegisterMap(
     is_byte_addressed=True,
 )
 
-# Section 4.1, table 2, LA_So: milli-g a count, by full scale in g.
+# Section 4.1, Mechanical characteristics, LA_So: milli-g a count, by full scale in g.
 SENSITIVITY_MILLI_G = {2: 0.061, 4: 0.122, 8: 0.244, 16: 0.488}
 STANDARD_GRAVITY_M_S2 = 9.80665

@@ -2,7 +2,7 @@
 
 What is driven is the temperature itself, so the error of cold-junction compensation and the
 converter's own resolution do not appear. Other thermocouple types, burst mode and the filter are an
-error when asked for; alerts read 0. Timing is the typical one of DS20005426, tables 5-2 and 5-3.
+error when asked for; alerts read 0. Timing is the typical one of DS20005426, section 5.
 """
 
 from drivers.emulation import Conversions, EmulatedChip
@@ -22,7 +22,7 @@ from drivers.mcp9600.registers import (
 class Mcp9600Emulator(EmulatedChip):
     """Quantities `temperature_celsius` (hot junction) and `cold_junction_temperature_celsius`.
 
-    Ranges: type K of table 1-1, and the chip's own operating range.
+    Ranges: type K, and the chip's own operating range.
     """
 
     # Half a count, and a little for 32-bit floats.

@@ -75,6 +75,6 @@ MAP = RegisterMap(
     (T_H, T_DELTA, T_C, STATUS, SENSOR_CONFIGURATION, DEVICE_CONFIGURATION, DEVICE_ID),
 )
 
-# Tables 5-3 and 5-2, typical: by bits of the converter, by resolution of the cold junction.
+# Typical times by bits of the converter (section 5.2.3), by cold-junction resolution (table 5-2).
 CONVERSION_US = {18: 320000, 16: 80000, 14: 20000, 12: 5000}
 COLD_JUNCTION_US = {0.0625: 250000, 0.25: 63000}

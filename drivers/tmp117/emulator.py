@@ -1,7 +1,7 @@
 """A TMP117 that converts continuously: cycle times, data-ready, reset value until a first result.
 
 One-shot mode and the alert comparisons are not modelled: asking for the former is an error, the
-latter read 0. Timing is the typical one of SNOSD82D, section 6.5 and table 7-7.
+latter read 0. Timing is the typical one of SNOSD82D, section 7.6, Conversion Cycle Time in CC Mode.
 """
 
 from drivers.emulation import Conversions, EmulatedChip
@@ -65,7 +65,7 @@ class Tmp117Emulator(EmulatedChip):
             self._words["configuration"] = ready.put(word, int(self._count > self._seen))
 
     def _after_read(self, register) -> None:
-        # Table 7-6: reading either register clears Data_Ready.
+        # Section 7.6, configuration register: reading either register clears Data_Ready.
         if register is TEMP_RESULT or register is CONFIGURATION:
             self._seen = self._count
 

@@ -1,4 +1,4 @@
-"""The TMP117's registers, from SNOSD82D (September 2022), section 7.6, tables 7-3 to 7-14.
+"""The TMP117's registers, from SNOSD82D (September 2022), section 7.6, Register Map.
 
 The EEPROM registers are left out: nothing here unlocks or writes them.
 """
@@ -44,7 +44,7 @@ MAP = RegisterMap(
     "tmp117", "SNOSD82D", (TEMP_RESULT, CONFIGURATION, THIGH_LIMIT, TLOW_LIMIT, DEVICE_ID)
 )
 
-# Table 7-7: a cycle lasts the longer of what CONV and what AVG ask for.
+# Section 7.6, Conversion Cycle Time in CC Mode: the longer of what CONV and what AVG ask for.
 CYCLE_US_BY_CONV = (15500, 125000, 250000, 500000, 1000000, 4000000, 8000000, 16000000)
 CYCLE_US_BY_AVG = (15500, 125000, 500000, 1000000)
 CONVERSION_US = 15500
