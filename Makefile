@@ -31,7 +31,7 @@ test: ready static ## Everything: static checks, board images, all tests on all 
 check: ready-python static ## Lint, format, types and import directions; offline, under two minutes
 
 .PHONY: emulate
-emulate: ready ## One emulated STM32 with its console
+emulate: ready ## One emulated STM32 says what it is, from inside MicroPython
 	@$(BIN)/twinrig board emulate qemu_stm32f2
 
 .PHONY: bench

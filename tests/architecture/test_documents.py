@@ -5,9 +5,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import typer.main
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+import twinrig
 
 # Put together here, so that this file does not hold what it forbids.
 REGISTRY_HOSTS = [
@@ -56,6 +59,37 @@ def test_documents_name_only_targets_of_the_makefile(documents: dict[str, str], 
     }
     assert len(named) > 4, "the documents name no commands?"
     assert sorted((path, target) for path, target in named if target not in targets) == []
+
+
+def test_documents_name_only_commands_of_the_program(documents: dict[str, str]) -> None:
+    program = typer.main.get_command(twinrig.app)
+    groups = {name: getattr(group, "commands", {}) for name, group in program.commands.items()}
+    named = [
+        (path, group, command)
+        for path, text in documents.items()
+        for group, command in re.findall(r"`twinrig ([a-z]+)(?: ([a-z]+)\b)?", text)
+    ]
+    assert len(named) > 4, "the documents name no commands?"
+    wrong = [
+        entry
+        for entry in named
+        if entry[1] not in groups or (groups[entry[1]] and entry[2] not in groups[entry[1]])
+    ]
+    assert wrong == []
+
+
+def test_documents_name_only_files_that_exist(
+    documents: dict[str, str], root: Path, project_files: list[str]
+) -> None:
+    folders = {path.split("/")[0] for path in project_files if "/" in path}
+    missing = [
+        f"{path} names {name}"
+        for path, text in documents.items()
+        if path != "CHANGELOG.md"
+        for name in re.findall(r"`([a-z]+/[\w./-]*)`", text)
+        if name.split("/")[0] in folders and not (root / name).exists()
+    ]
+    assert missing == []
 
 
 def test_links_between_documents_lead_somewhere(documents: dict[str, str], root: Path) -> None:
