@@ -15,6 +15,8 @@ equal (1, 1.0, true) count as repeated. On an interpreter with 32-bit floats a 6
 narrowed.
 """
 
+from struct import pack
+
 from wire.cbor_float import encode_float
 from wire.cbor_reader import Reader, Simple, Tagged
 from wire.errors import CborError
@@ -30,8 +32,8 @@ __all__ = (
     "Tagged",
     "decode",
     "encode",
-    "write_head",
-    "write_text",
+    "head",
+    "text",
 )
 
 _NEGATIVE = const(0x20)
@@ -45,9 +47,30 @@ _SIMPLE = const(0xE0)
 
 def encode(value: object) -> bytes:
     """Return the deterministic encoding of `value`; CborError for what has none."""
-    out = bytearray()
-    _write(out, value)
-    return bytes(out)
+    parts: "list[bytes]" = []
+    _write(parts, value)
+    return b"".join(parts)
+
+
+def head(major: int, argument: int) -> bytes:
+    """Return the shortest head of type `major` (upper three bits) and unsigned `argument`."""
+    if argument < 24:
+        return pack(">B", major | argument)
+    if argument < 0x100:
+        return pack(">BB", major | 24, argument)
+    if argument < 0x10000:
+        return pack(">BH", major | 25, argument)
+    if argument >> 32 == 0:
+        return pack(">BI", major | 26, argument)
+    if argument >> 64 == 0:
+        return pack(">BQ", major | 27, argument)
+    raise CborError("%d does not fit in 64 bits" % argument)
+
+
+def text(value: str) -> bytes:
+    """Return `value` as a CBOR text string."""
+    encoded = value.encode()
+    return head(TEXT, len(encoded)) + encoded
 
 
 def decode(
@@ -66,89 +89,62 @@ def decode(
     return value
 
 
-def write_head(out: bytearray, major: int, argument: int) -> None:
-    """Append the shortest head of `major` (type in the upper three bits) and `argument`."""
-    if argument < 24:
-        out.append(major | argument)
-    elif argument < 0x100:
-        out.append(major | 24)
-        out.append(argument)
-    elif argument < 0x10000:
-        out.append(major | 25)
-        out.append(argument >> 8)
-        out.append(argument & 0xFF)
-    elif argument >> 32 == 0:
-        out.append(major | 26)
-        out.extend(argument.to_bytes(4, "big"))
-    elif argument >> 64 == 0:
-        out.append(major | 27)
-        out.extend(argument.to_bytes(8, "big"))
-    else:
-        raise CborError("%d does not fit in 64 bits" % argument)
-
-
-def _write(out: bytearray, value: object) -> None:
+def _write(parts: "list[bytes]", value: object) -> None:
     writer = _WRITERS.get(type(value))
     if writer is None:
         raise CborError("a value of type %s has no CBOR encoding here" % type(value).__name__)
-    writer(out, value)
+    writer(parts, value)
 
 
-def _write_int(out: bytearray, value: int) -> None:
-    if value >= 0:
-        write_head(out, 0, value)
-    else:
-        write_head(out, _NEGATIVE, -1 - value)
+def _write_int(parts: "list[bytes]", value: int) -> None:
+    parts.append(head(0, value) if value >= 0 else head(_NEGATIVE, -1 - value))
 
 
-def _write_bytes(out: bytearray, value: Buffer) -> None:
-    write_head(out, BYTES, len(value))
-    out.extend(value)
+def _write_bytes(parts: "list[bytes]", value: Buffer) -> None:
+    parts.append(head(BYTES, len(value)))
+    parts.append(bytes(value))
 
 
-def write_text(out: bytearray, value: str) -> None:
-    """Append `value` as a text string."""
-    encoded = value.encode()
-    write_head(out, TEXT, len(encoded))
-    out.extend(encoded)
+def _write_text(parts: "list[bytes]", value: str) -> None:
+    parts.append(text(value))
 
 
-def _write_list(out: bytearray, value: "list[object]") -> None:
-    write_head(out, LIST, len(value))
+def _write_list(parts: "list[bytes]", value: "list[object]") -> None:
+    parts.append(head(LIST, len(value)))
     for item in value:
-        _write(out, item)
+        _write(parts, item)
 
 
-def _write_map(out: bytearray, value: "dict[object, object]") -> None:
+def _write_map(parts: "list[bytes]", value: "dict[object, object]") -> None:
     encoded = {encode(key): item for key, item in value.items()}
     if len(encoded) != len(value):
         raise CborError("two keys of a map have the same CBOR encoding")
-    write_head(out, MAP, len(encoded))
+    parts.append(head(MAP, len(encoded)))
     for key in sorted(encoded):
-        out.extend(key)
-        _write(out, encoded[key])
+        parts.append(key)
+        _write(parts, encoded[key])
 
 
-def _write_tagged(out: bytearray, value: Tagged) -> None:
+def _write_tagged(parts: "list[bytes]", value: Tagged) -> None:
     if value.tag < 0:
         raise CborError("a CBOR tag is not negative, this one is %d" % value.tag)
-    write_head(out, TAG, value.tag)
-    _write(out, value.value)
+    parts.append(head(TAG, value.tag))
+    _write(parts, value.value)
 
 
-def _write_simple(out: bytearray, value: Simple) -> None:
+def _write_simple(parts: "list[bytes]", value: Simple) -> None:
     number = value.number
     if not (0 <= number < 20 or number == 23 or 32 <= number < 256):
         raise CborError("%d is not a CBOR simple value" % number)
-    write_head(out, _SIMPLE, number)
+    parts.append(head(_SIMPLE, number))
 
 
-def _write_constant(out: bytearray, value: "bool | None") -> None:
-    out.append(0xF6 if value is None else 0xF5 if value else 0xF4)
+def _write_constant(parts: "list[bytes]", value: "bool | None") -> None:
+    parts.append(b"\xf6" if value is None else b"\xf5" if value else b"\xf4")
 
 
-def _write_float(out: bytearray, value: float) -> None:
-    out.extend(encode_float(value))
+def _write_float(parts: "list[bytes]", value: float) -> None:
+    parts.append(encode_float(value))
 
 
 _WRITERS: "dict[object, Function]" = {
@@ -156,7 +152,7 @@ _WRITERS: "dict[object, Function]" = {
     bytes: _write_bytes,
     bytearray: _write_bytes,
     memoryview: _write_bytes,
-    str: write_text,
+    str: _write_text,
     list: _write_list,
     tuple: _write_list,
     dict: _write_map,

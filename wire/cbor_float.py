@@ -4,25 +4,22 @@ The 16-bit form is made from and widened to the bits of the 32-bit one, in two h
 MicroPython's struct has no half floats and its small integers have 31 bits.
 """
 
-import struct
 from math import isnan
+from struct import pack, unpack
 
+from wire.errors import CborError
 from wire.kernel import Buffer
-
-_NAN = b"\xf9\x7e\x00"
 
 
 def encode_float(value: float) -> bytes:
     """Return the shortest CBOR float that keeps `value`; NaN is f97e00 whatever its payload."""
-    if isnan(value):
-        return _NAN
     try:
-        single = struct.pack(">f", value)
+        single = pack(">f", value)
     except OverflowError:
-        return b"\xfb" + struct.pack(">d", value)
-    if struct.unpack(">f", single)[0] != value:
-        return b"\xfb" + struct.pack(">d", value)
-    return shorten_single(single)
+        return pack(">Bd", 0xFB, value)
+    if unpack(">f", single)[0] == value or isnan(value):
+        return encode_single(value)
+    return pack(">Bd", 0xFB, value)
 
 
 def encode_single(value: float) -> bytes:
@@ -30,22 +27,29 @@ def encode_single(value: float) -> bytes:
 
     Beyond their range CPython raises OverflowError and MicroPython returns infinity.
     """
-    if isnan(value):
-        return _NAN
-    return shorten_single(struct.pack(">f", value))
+    encoded = pack(">Bf", 0xFA, value)
+    # A half float keeps 10 of the 23 fraction bits, and most measurements need more.
+    if (encoded[4] or encoded[3] & 0x1F) and not isnan(value):
+        return encoded
+    return _shorten(encoded)
 
 
-def shorten_single(single: bytes) -> bytes:
-    """Return the CBOR float of big-endian `single` (no NaN): 3 bytes if 16 bits hold it, else 5."""
-    low = single[2] << 8 | single[3]
-    if low & 0x1FFF:
-        # A half float has 10 of the 23 fraction bits; a subnormal one has fewer still.
-        return b"\xfa" + single
-    high = single[0] << 8 | single[1]
-    half = _half(high & 0x8000, high >> 7 & 0xFF, (high & 0x7F) << 3 | low >> 13)
-    if half < 0:
-        return b"\xfa" + single
-    return bytes((0xF9, half >> 8, half & 0xFF))
+def encode_finite(value: float) -> bytes:
+    """Return what encode_single does; CborError or OverflowError unless that is a finite number."""
+    encoded = pack(">Bf", 0xFA, value)
+    if encoded[1] & 0x7F == 0x7F and encoded[2] & 0x80:
+        raise CborError("%r is not finite" % value)
+    if encoded[4] or encoded[3] & 0x1F:
+        return encoded
+    return _shorten(encoded)
+
+
+def _shorten(encoded: bytes) -> bytes:
+    """Return 32-bit CBOR float `encoded`, its low 13 bits being 0, in 16 bits if they hold it."""
+    high = encoded[1] << 8 | encoded[2]
+    fraction = (high & 0x7F) << 3 | encoded[3] >> 5
+    half = _half(high & 0x8000, high >> 7 & 0xFF, fraction)
+    return encoded if half < 0 else pack(">BH", 0xF9, half)
 
 
 def _half(sign: int, exponent: int, fraction: int) -> int:
@@ -55,7 +59,7 @@ def _half(sign: int, exponent: int, fraction: int) -> int:
     if exponent == 0:
         return sign if fraction == 0 else -1
     if exponent == 255:
-        return sign | 0x7C00
+        return sign | 0x7C00 if fraction == 0 else 0x7E00
     shift = 113 - exponent
     significand = 0x400 | fraction
     if 0 < shift <= 10 and significand & (1 << shift) - 1 == 0:
@@ -73,7 +77,7 @@ def decode_half(high: int, low: int) -> float:
         return -magnitude if high & 0x80 else magnitude
     wide = 255 if exponent == 31 else exponent + 112
     upper = (high & 0x80) << 8 | wide << 7 | fraction >> 3
-    value: float = struct.unpack(">f", struct.pack(">HH", upper, (fraction & 7) << 13))[0]
+    value: float = unpack(">f", pack(">HH", upper, (fraction & 7) << 13))[0]
     return value
 
 
@@ -81,5 +85,5 @@ def decode_float(data: Buffer) -> float:
     """Return the value of 2, 4 or 8 big-endian bytes; 32-bit interpreters narrow the last."""
     if len(data) == 2:
         return decode_half(data[0], data[1])
-    value: float = struct.unpack(">f" if len(data) == 4 else ">d", data)[0]
+    value: float = unpack(">f" if len(data) == 4 else ">d", data)[0]
     return value

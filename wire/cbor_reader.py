@@ -153,7 +153,7 @@ class Reader:
         return result
 
     def _chunks(self, major: int) -> object:
-        """Return the joined chunks of a string, which are definite ones of its type (RFC 8949, 3.2.3)."""
+        """Return the joined chunks of a string: definite ones of its own type (RFC 8949, 3.2.3)."""
         strings = []
         texts = []
         while not self._at_break():

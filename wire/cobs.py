@@ -11,32 +11,30 @@ _RUN_MAX = const(254)
 
 
 @micropython.viper
-def encode_kernel(data: object, count: int, target: object) -> int:
-    """Stuff `count` bytes of `data` into `target`, long enough for any; return the bytes written."""
-    source = ptr8(data)
-    output = ptr8(target)
-    code_at = 0
-    at = 1
-    code = 1
-    index = 0
-    while index < count:
-        byte = source[index]
-        index += 1
-        if byte:
-            output[at] = byte
-            at += 1
-            code += 1
-        if byte == 0 or (code == 255 and index < count):
-            output[code_at] = code
-            code_at = at
-            at += 1
-            code = 1
-    output[code_at] = code
-    return at
+def stuff_kernel(frame: ptr8, at: int, after: int) -> int:
+    """Put the codes into `frame`, whose bytes 1 to `at` are the data and whose byte 0 is free.
+
+    Goes backwards, `after` being the index behind the last byte at first and that of the code found
+    last from there on: a zero is where a code belongs. Returns 0 when a code would have to be
+    inserted, at a run of 254 bytes or more. All is an argument, for those lie in registers.
+    """
+    while at:
+        if frame[at]:
+            at -= 1
+        else:
+            if after - at > 254:
+                return 0
+            frame[at] = after - at
+            after = at
+            at -= 1
+    if after > 254:
+        return 0
+    frame[0] = after
+    return 1
 
 
-def encode_runs(data: Buffer) -> bytes:
-    """Return `data` stuffed, by whole runs instead of bytes: the fast way where slices are cheap."""
+def stuff_runs(data: Buffer) -> bytes:
+    """Return `data` stuffed, whatever the length of its runs; the fast way on CPython."""
     stuffed = bytearray()
     runs = bytes(data).split(b"\x00")
     for run in runs:
@@ -52,13 +50,17 @@ def encode_runs(data: Buffer) -> bytes:
     return bytes(stuffed)
 
 
-def encode(data: Buffer) -> bytes:
-    """Return `data` stuffed: no byte of the result is zero."""
-    if not IS_MICROPYTHON:
-        return encode_runs(data)
+def stuff_in_place(data: Buffer) -> bytes:
+    """Return `data` stuffed, as stuff_runs does; the fast way on MicroPython."""
     count = len(data)
-    target = bytearray(count + count // _RUN_MAX + 1)
-    return bytes(memoryview(target)[: encode_kernel(data, count, target)])
+    frame = bytearray(count + 1)
+    frame[1:] = data
+    if stuff_kernel(frame, count, count + 1):
+        return bytes(frame)
+    return stuff_runs(data)
+
+
+encode = stuff_in_place if IS_MICROPYTHON else stuff_runs
 
 
 def decode(data: Buffer) -> bytes:

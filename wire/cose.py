@@ -12,8 +12,9 @@ Foreign COSE_Mac0 messages are read by mac0.py.
 """
 
 from collections import namedtuple
+from struct import pack
 
-from wire.cbor import BYTES, write_head
+from wire.cbor import BYTES, head
 from wire.errors import CoseError
 from wire.kernel import Buffer, const
 from wire.mac import DIGEST_BYTES, HmacSha256, equal
@@ -61,7 +62,7 @@ class Sealer:
         if not 0 < len(kid) <= KID_BYTES_MAX:
             raise CoseError("a kid has 1 to %d bytes, not %d" % (KID_BYTES_MAX, len(kid)))
         self._mac = mac
-        self._kid_and_sequence = _KID + _bstr(kid) + _SEQUENCE
+        self._kid_and_sequence = _KID + head(BYTES, len(kid)) + bytes(kid) + _SEQUENCE
         self._openings: "dict[int, bytes]" = {}
         self._boot_id = -1
         self._boot_id_and_tick = b""
@@ -85,10 +86,15 @@ class Sealer:
                 _uint(tick_us, TICK_US_MAX),
             )
         )
-        sealed_protected = _bstr(protected)
-        sealed_payload = _bstr(payload)
-        tag = self._mac.digest(_MAC_STRUCTURE, sealed_protected, _NO_EXTERNAL_AAD, sealed_payload)
-        message = b"".join((_MESSAGE, sealed_protected, _NO_UNPROTECTED, sealed_payload, _TAG, tag))
+        # The tag goes over exactly these parts of the message, with two constants around them.
+        sealed_protected = head(BYTES, len(protected)) + protected
+        payload_head = head(BYTES, len(payload))
+        tag = self._mac.digest(
+            _MAC_STRUCTURE, sealed_protected, _NO_EXTERNAL_AAD, payload_head, payload
+        )
+        message = b"".join(
+            (_MESSAGE, sealed_protected, _NO_UNPROTECTED, payload_head, payload, _TAG, tag)
+        )
         if len(message) > MESSAGE_BYTES_MAX:
             raise CoseError(
                 "the seal has %d bytes, at most %d may be sent: shorten the payload"
@@ -125,9 +131,16 @@ def peek(data: Buffer) -> "tuple[Header, bytes, bytes, bytes]":
 
 
 def verify(parts: "tuple[Header, bytes, bytes, bytes]", mac: HmacSha256) -> None:
-    """Raise CoseError with reason "bad_mac" unless the tag in `parts` of `peek` is that of `mac`."""
+    """Raise CoseError with reason "bad_mac" unless the tag in `parts` of `peek` fits `mac`."""
     _, protected, payload, tag = parts
-    expected = mac.digest(_MAC_STRUCTURE, _bstr(protected), _NO_EXTERNAL_AAD, _bstr(payload))
+    expected = mac.digest(
+        _MAC_STRUCTURE,
+        head(BYTES, len(protected)),
+        protected,
+        _NO_EXTERNAL_AAD,
+        head(BYTES, len(payload)),
+        payload,
+    )
     if not equal(expected, tag):
         raise CoseError("the tag does not fit the message and the key", "bad_mac")
 
@@ -145,31 +158,26 @@ def open_sealed(data: Buffer, mac: HmacSha256, kid: Buffer) -> "tuple[Header, by
     return header, parts[2]
 
 
-def _bstr(content: Buffer) -> bytes:
-    """Return `content` as a CBOR byte string."""
-    out = bytearray()
-    write_head(out, BYTES, len(content))
-    out.extend(content)
-    return bytes(out)
-
-
 def _uint(value: int, value_max: int) -> bytes:
     """Return `value`, which lies in 0 to `value_max`, as a CBOR integer."""
-    if not 0 <= value <= value_max:
-        raise CoseError("%d in a sealed header lies outside 0 to %d" % (value, value_max))
-    out = bytearray()
-    write_head(out, 0, value)
-    return bytes(out)
+    if 0 <= value <= value_max:
+        return head(0, value)
+    raise CoseError("%d in a sealed header lies outside 0 to %d" % (value, value_max))
 
 
 def _partial_iv(sequence: int) -> bytes:
     """Return the sequence number as its byte string, without leading zeros (RFC 8613, 6.1)."""
+    if sequence < 0x10000:
+        if sequence >= 0x100:
+            return pack(">BH", BYTES | 2, sequence)
+        if sequence >= 0:
+            return pack(">BB", BYTES | 1, sequence)
     if not 0 <= sequence <= SEQUENCE_MAX:
         raise CoseError("sequence %d lies outside 0 to 2^40 - 1: make a new key" % sequence)
-    size = 1
+    size = 3
     while sequence >> (8 * size):
         size += 1
-    return bytes((BYTES | size,)) + sequence.to_bytes(size, "big")
+    return pack(">B", BYTES | size) + sequence.to_bytes(size, "big")
 
 
 def _read_header(protected: bytes) -> Header:

@@ -10,13 +10,13 @@ SEED = const(0xFFFF)
 
 
 @micropython.viper
-def crc16_kernel(data: object, count: int, crc: int) -> int:
-    """Return the CRC of `count` bytes of `data`, continued from `crc`; no table."""
-    source = ptr8(data)
-    for index in range(count):
+def crc16_kernel(source: ptr8, index: int, crc: int, count: int) -> int:
+    """Return `crc` continued over the bytes of `source` from `index` to `count`; no table."""
+    while index < count:
         mixed = (crc >> 8) ^ source[index]
         mixed ^= mixed >> 4
         crc = ((crc << 8) ^ (mixed << 12) ^ (mixed << 5) ^ mixed) & 0xFFFF
+        index += 1
     return crc
 
 
@@ -24,7 +24,7 @@ if IS_MICROPYTHON:
 
     def crc16(data: Buffer, seed: int = SEED) -> int:
         """Return the CRC-16/CCITT-FALSE of `data`; `seed` is the CRC of what came before."""
-        return crc16_kernel(data, len(data), seed)
+        return crc16_kernel(data, 0, seed, len(data))
 
 else:
     from binascii import crc_hqx

@@ -5,19 +5,35 @@ The receiver cuts at zeros, so after any damage it is in step again at the next 
 a row enclose nothing, so a sender may begin with one to flush what noise has left.
 """
 
-from wire.cobs import decode, encode
+from wire.cobs import decode, encode, stuff_kernel
 from wire.crc import crc16
 from wire.errors import FrameError
-from wire.kernel import Buffer
+from wire.kernel import IS_MICROPYTHON, Buffer
 
 REASONS = ("cobs", "crc", "too_long", "short")
 _DECODED_BYTES_MIN = 3
 
 
-def frame(message: Buffer) -> bytes:
-    """Return `message` as one frame, delimiter included."""
-    check = crc16(message)
-    return encode(b"".join((message, bytes((check >> 8, check & 0xFF))))) + b"\x00"
+if IS_MICROPYTHON:
+
+    def frame(message: Buffer) -> bytes:
+        """Return `message` as one frame, delimiter included."""
+        check = crc16(message)
+        count = len(message) + 2
+        # The code goes before the data and the delimiter, already zero, behind them.
+        stuffed = bytearray(count + 2)
+        stuffed[1 : count - 1] = message
+        stuffed[count - 1] = check >> 8
+        stuffed[count] = check & 0xFF
+        if stuff_kernel(stuffed, count, count + 1):
+            return bytes(stuffed)
+        return encode(bytes(message) + check.to_bytes(2, "big")) + b"\x00"
+
+else:
+
+    def frame(message: Buffer) -> bytes:
+        """Return `message` as one frame, delimiter included."""
+        return encode(b"".join((message, crc16(message).to_bytes(2, "big")))) + b"\x00"
 
 
 class Deframer:

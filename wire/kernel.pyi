@@ -4,6 +4,9 @@ from typing import Any, TypeAlias, TypeVar
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Value = TypeVar("_Value")
 
+ptr8: TypeAlias = Any
+ptr16: TypeAlias = Any
+ptr32: TypeAlias = Any
 Function: TypeAlias = Callable[..., Any]
 IS_MICROPYTHON: bool
 Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -17,7 +20,4 @@ class _Identity:
 micropython: type[_Identity]
 
 def const(value: _Value) -> _Value: ...
-def ptr8(buffer: object) -> Any: ...
-def ptr16(buffer: object) -> Any: ...
-def ptr32(buffer: object) -> Any: ...
 def uint(value: int) -> int: ...

@@ -69,13 +69,12 @@ def hkdf_sha256(key_material: Buffer, salt: Buffer, info: Buffer, length: int) -
 
 
 @micropython.viper
-def differences_kernel(left: object, right: object, count: int) -> int:
+def differences_kernel(left: ptr8, right: ptr8, count: int) -> int:
     """Return 0 if the first `count` bytes of both buffers are the same; every byte is looked at."""
-    first = ptr8(left)
-    second = ptr8(right)
     differences = 0
-    for index in range(count):
-        differences |= first[index] ^ second[index]
+    while count:
+        count -= 1
+        differences |= left[count] ^ right[count]
     return differences
 
 
