@@ -30,6 +30,8 @@ from gateway.site_rules import hint, rule_problems
 from wire import units
 
 _SITE_BYTES_MAX: Final = 1_000_000
+_SHOWN_MAX: Final = 60
+"""Characters of a wrong value shown in a message."""
 
 
 def _one_of(kind: str, known: Sequence[str]) -> AfterValidator:
@@ -48,6 +50,13 @@ def _under_site_file(value: object, info: ValidationInfo) -> object:
     if not isinstance(value, str) or not value:
         return value
     return Path(info.context) / value if isinstance(info.context, Path) else Path(value)
+
+
+def _not_empty(value: object) -> object:
+    """Refuse an empty list before its rows are looked at, so that only this is said."""
+    if value == []:
+        raise ValueError("is empty; add at least one")
+    return value
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=32)]
@@ -121,7 +130,7 @@ class Node(_Table):
     sample_period_ms: Annotated[int, Field(ge=1, le=3_600_000)] = 100
     block: Annotated[int, Field(ge=1, le=1000)] = 10
     """Samples per frame."""
-    channels: Annotated[tuple[Channel, ...], Field(strict=False, min_length=1)]
+    channels: Annotated[tuple[Channel, ...], Field(strict=False), BeforeValidator(_not_empty)]
 
 
 class Tag(_Table):
@@ -150,7 +159,7 @@ class ModbusDevice(_Table):
     timeout_ms: Annotated[int, Field(ge=10, le=60_000)] = 1000
     gap_registers_max: Annotated[int, Field(ge=0, le=124)] = 8
     """Registers nobody asked for that one request may read along to save another request."""
-    tags: Annotated[tuple[Tag, ...], Field(strict=False, min_length=1)]
+    tags: Annotated[tuple[Tag, ...], Field(strict=False), BeforeValidator(_not_empty)]
 
 
 class FuseSettings(_Table):
@@ -335,7 +344,7 @@ def _field_problem(detail: ErrorDetails) -> str:
         return f"{where}: {given!r} is not possible; {hint(given, choices)}"
     message = detail["msg"].removeprefix("Value error, ")
     message = re.sub(r"^(Input|String|Value|Tuple) should", "must", message)
-    shown = "" if kind == "value_error" else f", not {given!r}"
+    shown = "" if kind == "value_error" else f", not {repr(given)[:_SHOWN_MAX]}"
     quoted = isinstance(given, str) and kind in ("int_type", "float_type", "bool_type")
     return f"{where}: {message}{shown}{'; write it without quotes' if quoted else ''}"
 

@@ -1,0 +1,142 @@
+"""A small site and records for the gateway's tests."""
+
+import socket
+from pathlib import Path
+
+from gateway import status
+from gateway.records import (
+    Aligned,
+    Blame,
+    Estimate,
+    Provenance,
+    Received,
+    SignalEstimate,
+    State,
+    Verdict,
+)
+from gateway.site import Site, load_site
+
+START_NS = 1_700_000_000_000_000_000
+SECOND_NS = 1_000_000_000
+
+SITE = """
+[site]
+name = "skid"
+asset = "pump"
+
+[[nodes]]
+name = "a"
+link = "rig"
+key_file = "a.key"
+
+[[nodes.channels]]
+name = "flow"
+quantity = "flow_m3_s"
+unit = "m3/s"
+part = "ads1115"
+address = 0x48
+reading = "voltage_volt"
+argument = 1
+valid = [0.0, 0.0025]
+
+[[nodes.channels]]
+name = "temperature"
+quantity = "temperature_celsius"
+unit = "Cel"
+part = "tmp117"
+address = 0x48
+reading = "temperature_celsius"
+
+[[modbus]]
+name = "plc"
+host = "127.0.0.1"
+
+[[modbus.tags]]
+name = "setpoint"
+address = 0
+type = "float32"
+unit = "m3/s"
+
+[opcua]
+port = 0
+allow_unencrypted_loopback = true
+
+[sparkplug]
+group_id = "g"
+edge_node_id = "e"
+
+[store]
+"""
+
+
+def free_port() -> int:
+    """Return a loopback port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def make_site(folder: Path, text: str = SITE) -> Site:
+    """Write a site file into `folder` and load it."""
+    path = folder / "site.toml"
+    path.write_text(text)
+    return load_site(path)
+
+
+def aligned(signal: str = "a:flow", value: float = 0.001, second: int = 0, **changes) -> Aligned:
+    """Return a good sealed value `second` seconds after the start."""
+    facts = {
+        "signal": signal,
+        "unit": "m3/s",
+        "value": value,
+        "time_ns": START_NS + second * SECOND_NS,
+        "bound_ns": 1_500_000,
+        "status": status.GOOD,
+        "provenance": Provenance.SEALED,
+        "source": signal.partition(":")[0],
+        "sequence": second,
+    }
+    return Aligned(**(facts | changes))
+
+
+def verdict(state: State = State.ALARM, second: int = 0) -> Verdict:
+    """Return a verdict that blames the flow."""
+    return Verdict(
+        asset="pump",
+        time_ns=START_NS + second * SECOND_NS,
+        state=state,
+        probability=0.99,
+        since_ns=START_NS,
+        blamed=(Blame(signal="a:flow", share=0.75), Blame(signal="a:temperature", share=0.25)),
+        evidence="flow 0.0010 m3/s, expected 0.0020 +- 0.0001",
+        sequence=1,
+    )
+
+
+def estimate(second: int = 0) -> Estimate:
+    """Return a trained estimate of one signal."""
+    value = SignalEstimate(
+        signal="a:flow",
+        value=0.001,
+        expected=0.002,
+        standard_deviation=0.0001,
+        contribution=12.5,
+        status=status.GOOD,
+    )
+    return Estimate(
+        asset="pump",
+        time_ns=START_NS + second * SECOND_NS,
+        values=(value,),
+        log_density=-50.0,
+        score=12.5,
+        anomaly_probability=0.97,
+        is_trained=True,
+        status=status.GOOD,
+    )
+
+
+def received(number: int = 0) -> Received:
+    """Return a frame with recognisable bytes."""
+    return Received(
+        source="a", link="test", data=number.to_bytes(4, "big"), received_ns=START_NS + number
+    )
