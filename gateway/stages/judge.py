@@ -1,0 +1,153 @@
+"""Estimates become `Verdict`s: one on every change of state, with evidence a person can check.
+
+    LEARNING --first trained row below `alarm_on`--> NORMAL
+    LEARNING, NORMAL --`rows_on` rows in a row at or above `alarm_on`--> ALARM
+    ALARM --`rows_off` rows in a row at or below `alarm_off`--> NORMAL
+
+Between the two thresholds the state stays (hysteresis). The evidence says in words and numbers
+which sensors, how far from what the others made expected, how probable, since when.
+Numbers in a verdict are rounded, so that its text and its bytes say the same.
+"""
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, final
+
+from gateway.records import Blame, Estimate, SignalEstimate, State, Verdict
+
+_SHARE_MIN: Final = 0.05
+"""Signals with a smaller part of the evidence are not named."""
+_NAMED_MAX: Final = 3
+_NS_PER_S: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Persistence:
+    """When the state changes; probabilities 0..1, counts in rows."""
+
+    alarm_on: float = 0.5
+    rows_on: int = 3
+    alarm_off: float = 0.2
+    rows_off: int = 10
+
+
+@final
+class Judge:
+    """Keeps the state of one asset."""
+
+    def __init__(self, asset: str, persistence: Persistence | None = None) -> None:
+        self.asset = asset
+        self.state = State.LEARNING
+        self._rule = Persistence() if persistence is None else persistence
+        self._run: deque[Estimate] = deque(maxlen=max(self._rule.rows_on, self._rule.rows_off))
+        self._run_rows = 0
+        self._run_start_ns = 0
+        self._sequence = 0
+
+    def feed(self, item: Estimate, _now_ns: int, /) -> list[Verdict]:
+        """Take one estimate; return a verdict if the state changes with it."""
+        if not item.is_trained:
+            return []
+        speaks = self._speaks_for_change(item.anomaly_probability)
+        if speaks:
+            if self._run_rows == 0:
+                self._run_start_ns = item.time_ns
+                self._run.clear()
+            self._run_rows += 1
+            self._run.append(item)
+        else:
+            self._run_rows = 0
+        if self.state is State.LEARNING and not speaks:
+            return [self._change(State.NORMAL, item, item.time_ns, ())]
+        needed = self._rule.rows_off if self.state is State.ALARM else self._rule.rows_on
+        if self._run_rows < needed:
+            return []
+        after = State.NORMAL if self.state is State.ALARM else State.ALARM
+        rows = tuple(self._run)[-needed:]
+        return [self._change(after, item, self._run_start_ns, rows)]
+
+    def _speaks_for_change(self, probability: float) -> bool:
+        """Tell whether a row speaks for leaving the present state."""
+        if self.state is State.ALARM:
+            return probability <= self._rule.alarm_off
+        return probability >= self._rule.alarm_on
+
+    def _change(
+        self, state: State, item: Estimate, since_ns: int, rows: tuple[Estimate, ...]
+    ) -> Verdict:
+        """Enter a state and say so."""
+        before, self.state, self._run_rows = self.state, state, 0
+        blamed = _blame(rows) if state is State.ALARM else ()
+        verdict = Verdict(
+            asset=self.asset,
+            time_ns=item.time_ns,
+            state=state,
+            probability=round(item.anomaly_probability, 6),
+            since_ns=since_ns,
+            blamed=blamed,
+            evidence=_evidence(before, state, item, since_ns, rows, blamed),
+            sequence=self._sequence,
+        )
+        self._sequence += 1
+        return verdict
+
+
+def _blame(rows: tuple[Estimate, ...]) -> tuple[Blame, ...]:
+    """Return the signals with their shares of the positive evidence of the rows, largest first."""
+    totals: dict[str, float] = {}
+    for row in rows:
+        for value in row.values:
+            totals[value.signal] = totals.get(value.signal, 0.0) + max(value.contribution, 0.0)
+    whole = sum(totals.values())
+    if whole <= 0.0:
+        return ()
+    shares = [(round(total / whole, 4), signal) for signal, total in totals.items()]
+    named = sorted((pair for pair in shares if pair[0] >= _SHARE_MIN), key=lambda p: (-p[0], p[1]))
+    return tuple(Blame(signal=signal, share=share) for share, signal in named)
+
+
+def _evidence(
+    before: State,
+    state: State,
+    item: Estimate,
+    since_ns: int,
+    rows: tuple[Estimate, ...],
+    blamed: tuple[Blame, ...],
+) -> str:
+    """Return the reason of a change in words and numbers."""
+    probability = item.anomaly_probability
+    if before is State.LEARNING and state is State.NORMAL:
+        return f"model trained on {len(item.values)} signals; anomaly probability {probability:.3f}"
+    when = datetime.fromtimestamp(since_ns // _NS_PER_S, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    head = f"anomaly probability {probability:.3f}, {len(rows)} rows in a row since {when}"
+    if state is State.NORMAL:
+        return f"back to normal: {head}"
+    named = [_sensor(blame, rows) for blame in blamed[:_NAMED_MAX]]
+    return "; ".join([f"not normal: {head}", *named])
+
+
+def _sensor(blame: Blame, rows: tuple[Estimate, ...]) -> str:
+    """Return what one blamed sensor did, as means over the rows that have a value of it."""
+    seen = [
+        value
+        for row in rows
+        for value in row.values
+        if value.signal == blame.signal and math.isfinite(value.value)
+    ]
+    share = f"{blame.share:.0%} of the evidence"
+    if not seen:
+        return f"{blame.signal} has no value, {share}"
+    measured = sum(value.value for value in seen) / len(seen)
+    expected = sum(value.expected for value in seen) / len(seen)
+    sigmas = sum(_sigmas(value) for value in seen) / len(seen)
+    return (
+        f"{blame.signal} {measured:.6g} instead of {expected:.6g} "
+        f"({sigmas:+.1f} sigma given the others), {share}"
+    )
+
+
+def _sigmas(value: SignalEstimate) -> float:
+    """Return the distance from the conditional prediction in its standard deviations."""
+    return (value.value - value.expected) / value.standard_deviation

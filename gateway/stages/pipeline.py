@@ -1,0 +1,64 @@
+"""The stages in reading order: verify, sync, fuse, judge.
+
+`feed` pushes one frame or poll through all of them and returns every record made, in the order
+made, for the sinks. What verify rejects goes no further; the ledger knows. Several assets may
+look at the same values. Rule of order: a record comes before the records made from it.
+"""
+
+from collections.abc import Iterable
+from typing import final
+
+from gateway.loss import LossLedger
+from gateway.records import Estimate, Input, Record, Verified
+from gateway.stages.fuse import Fuse
+from gateway.stages.judge import Judge
+from gateway.stages.sync import Sync
+from gateway.stages.verify import Verify
+
+
+@final
+class Pipeline:
+    """Verify, sync, then each asset's fuse and judge; shares `ledger` with verify."""
+
+    def __init__(
+        self,
+        verify: Verify,
+        sync: Sync,
+        assets: Iterable[tuple[Fuse, Judge]],
+        ledger: LossLedger,
+    ) -> None:
+        self.verify = verify
+        self.sync = sync
+        self.assets = tuple(assets)
+        self.ledger = ledger
+
+    def feed(self, item: Input, now_ns: int, /) -> list[Record]:
+        """Take one frame or poll and return every record it leads to."""
+        made: list[Record] = []
+        for checked in self.verify.feed(item, now_ns):
+            made.append(checked)
+            if isinstance(checked, Verified):
+                self._understand(checked, now_ns, made)
+                self.ledger.account(checked.source).delivered += 1
+        return made
+
+    def tick(self, now_ns: int, /) -> list[Record]:
+        """Let time pass without input: rows that waited long enough are judged as they are."""
+        made: list[Record] = []
+        for fuse, judge in self.assets:
+            _judge(fuse.tick(now_ns), judge, now_ns, made)
+        return made
+
+    def _understand(self, checked: Verified, now_ns: int, made: list[Record]) -> None:
+        """Align a verified frame, and let every asset see its values."""
+        for aligned in self.sync.feed(checked, now_ns):
+            made.append(aligned)
+            for fuse, judge in self.assets:
+                _judge(fuse.feed(aligned, now_ns), judge, now_ns, made)
+
+
+def _judge(estimates: list[Estimate], judge: Judge, now_ns: int, made: list[Record]) -> None:
+    """Append estimates, each followed by the verdict it leads to."""
+    for estimate in estimates:
+        made.append(estimate)
+        made.extend(judge.feed(estimate, now_ns))

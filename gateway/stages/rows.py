@@ -1,0 +1,115 @@
+"""Values of many sources, each with its own phase and lateness, become rows of one period.
+
+- The boundaries between rows lie in the widest gap between the phases of the signals, found in the
+  first few periods, so that jitter does not throw two values of a signal into one row.
+- A row is closed when it is complete, when a younger row is complete, or `wait_ns` after its end.
+- Rows come out in order and once. A value for a closed row is counted `late`, one that claims to
+  be from the future `ahead`, a second one for its place replaces the first and is counted `double`.
+"""
+
+from collections import Counter
+from typing import Final, NamedTuple, final
+
+from gateway import status
+from gateway.records import Aligned
+
+_OPEN_MAX: Final = 16
+"""Rows under way at once; the oldest is closed when there are more."""
+_SETTLING_PERIODS: Final = 3
+
+
+class Row(NamedTuple):
+    """The values of one period; `values[i]` is None where the signal gave none."""
+
+    number: int
+    time_ns: int
+    """Middle of the period."""
+    values: tuple[Aligned | None, ...]
+
+
+@final
+class RowCollector:
+    """Collects `signals` into rows of `period_ns`."""
+
+    def __init__(self, signals: tuple[str, ...], period_ns: int, wait_ns: int) -> None:
+        self._places = {signal: place for place, signal in enumerate(signals)}
+        self._period_ns = period_ns
+        self._wait_ns = wait_ns
+        self._boundary_ns: int | None = None
+        self._settling: list[Aligned] = []
+        self._open: dict[int, list[Aligned | None]] = {}
+        self._closed_to: int | None = None
+        self.counts: Counter[str] = Counter()
+
+    def put(self, value: Aligned, now_ns: int) -> list[Row]:
+        """Take a value and return the rows that are finished by it or by the time."""
+        if value.signal not in self._places:
+            return []
+        if value.time_ns - value.bound_ns > now_ns + self._period_ns:
+            self.counts["ahead"] += 1
+            return []
+        if self._boundary_ns is None:
+            return self._settle(value, now_ns)
+        return self._place(value) + self.due(now_ns)
+
+    def due(self, now_ns: int) -> list[Row]:
+        """Return the rows whose time is up."""
+        if self._boundary_ns is None:
+            return []
+        last = (now_ns - self._wait_ns - self._boundary_ns) // self._period_ns - 1
+        return self._close(last) if self._open and min(self._open) <= last else []
+
+    def _settle(self, value: Aligned, now_ns: int) -> list[Row]:
+        """Keep the first values until the phases are known, then place them all."""
+        self._settling.append(value)
+        first_ns = min(kept.time_ns for kept in self._settling)
+        if value.time_ns - first_ns < _SETTLING_PERIODS * self._period_ns:
+            return []
+        phases = sorted({kept.time_ns % self._period_ns for kept in self._settling})
+        self._boundary_ns = _widest_gap(phases, self._period_ns)
+        rows: list[Row] = []
+        for kept in sorted(self._settling, key=lambda kept: kept.time_ns):
+            rows += self._place(kept)
+        self._settling.clear()
+        return rows + self.due(now_ns)
+
+    def _place(self, value: Aligned) -> list[Row]:
+        """Put the value into its row; a complete row closes itself and all older ones."""
+        assert self._boundary_ns is not None  # noqa: S101 - both callers know it
+        number = (value.time_ns - self._boundary_ns) // self._period_ns
+        if self._closed_to is not None and number <= self._closed_to:
+            self.counts["late"] += 1
+            return []
+        row = self._open.get(number)
+        if row is None:
+            row = self._open[number] = [None] * len(self._places)
+        place = self._places[value.signal]
+        if row[place] is not None:
+            self.counts["double"] += 1
+        row[place] = value
+        if all(kept is not None and not status.is_bad(kept.status) for kept in row):
+            return self._close(number)
+        if len(self._open) > _OPEN_MAX:
+            return self._close(min(self._open))
+        return []
+
+    def _close(self, last: int) -> list[Row]:
+        """Close every open row up to `last`."""
+        assert self._boundary_ns is not None  # noqa: S101 - the callers know it
+        middle_ns = self._boundary_ns + self._period_ns // 2
+        numbers = sorted(number for number in self._open if number <= last)
+        if numbers:
+            self._closed_to = numbers[-1]
+        return [
+            Row(number, middle_ns + number * self._period_ns, tuple(self._open.pop(number)))
+            for number in numbers
+        ]
+
+
+def _widest_gap(phases: list[int], period_ns: int) -> int:
+    """Return the middle of the widest gap between sorted phases on the circle of one period."""
+    following = [*phases[1:], phases[0] + period_ns]
+    widest, start = max(
+        (after - before, -before) for before, after in zip(phases, following, strict=True)
+    )
+    return (-start + widest // 2) % period_ns
