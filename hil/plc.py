@@ -148,10 +148,10 @@ class PumpPlc:
 
     def _device(self) -> SimDevice:
         """Return the device of the map; id 0 answers to every unit id, as PLCs on TCP do."""
-        # pymodbus wants no table empty; `_answer` refuses the bits.
+        # pymodbus wants no table empty; `_answer` refuses bits and writes.
         bits = SimData(address=0, values=[False] * 16, datatype=DataType.BITS)
-        holding = SimData(address=0, count=4, datatype=DataType.REGISTERS, readonly=True)
-        inputs = SimData(address=0, count=1, datatype=DataType.REGISTERS, readonly=True)
+        holding = SimData(address=0, count=4, datatype=DataType.REGISTERS)
+        inputs = SimData(address=0, count=1, datatype=DataType.REGISTERS)
         return SimDevice(id=0, simdata=([bits], [bits], [holding], [inputs]), action=self._answer)
 
     async def _answer(

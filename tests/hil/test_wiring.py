@@ -1,5 +1,6 @@
 """Columns wired to chips: numbers, the way back through the driver, and what is refused."""
 
+import dataclasses
 import importlib
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hil.errors import ScenarioError, TraceError
 from hil.plants.pump import COLUMNS, write_pump_trace
 from hil.scenario import Scenario, load_scenario
 from hil.traces import Trace, read_trace
-from hil.wiring import Drive, chip_quantity, current_loop, emulator_of, plan_drives
+from hil.wiring import Drive, check_range, chip_quantity, current_loop, emulator_of, plan_drives
 
 EXAMPLE = Path(__file__).parents[2] / "examples/pump"
 S_US = 1_000_000
@@ -260,6 +261,12 @@ def test_a_value_beyond_the_chip_is_refused_with_its_place(
     text = str(caught.value)
     assert text.startswith(f"{trace.path}:9: column {column!r}: ")
     assert message in text
+
+
+def test_a_sine_is_held_against_both_ends_of_the_range(drives, trace):
+    lopsided = dataclasses.replace(drives["vibration-1"], low=-0.1)
+    with pytest.raises(TraceError, match=r"at the peak of its wave, outside -0\.1 \.\. 19\.6014"):
+        check_range(lopsided, trace)
 
 
 def test_a_sine_that_just_fits_is_let_through(scenario, site, tmp_path):
