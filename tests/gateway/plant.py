@@ -1,6 +1,9 @@
-"""A small site and records for the gateway's tests."""
+"""A small site, records and a way to run things meanwhile, for the gateway's tests."""
 
+import asyncio
 import socket
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from gateway import status
@@ -74,6 +77,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+@asynccontextmanager
+async def background(*coroutines: Coroutine) -> AsyncIterator[None]:
+    """Run coroutines meanwhile and cancel them at the end; an error of one fails the test."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(coroutine) for coroutine in coroutines]
+        yield
+        for task in tasks:
+            task.cancel()
 
 
 def make_site(folder: Path, text: str = SITE) -> Site:
