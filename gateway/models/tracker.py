@@ -218,9 +218,11 @@ def _condition(covariance: Floats, seen: NDArray[np.bool_]) -> _Conditional:
     precision: Floats = np.linalg.inv(covariance[np.ix_(seen, seen)])
     _, log_determinant = np.linalg.slogdet(covariance[np.ix_(seen, seen)])
     gain: Floats = covariance[:, seen] @ precision
-    variance: Floats = np.diag(covariance) - (gain * covariance[:, seen]).sum(axis=1)
+    explained = np.einsum("ij,ij->i", gain, covariance[:, seen])
+    variance: Floats = np.subtract(np.diag(covariance), explained)
     own = np.diag(precision)
     gain[seen] = np.eye(len(own)) - precision / own[:, None]
     variance[seen] = 1.0 / own
+    deviation: Floats = np.sqrt(variance)
     normaliser = -0.5 * (len(own) * _LOG_TWO_PI + float(log_determinant))
-    return _Conditional(precision, gain, np.sqrt(variance), normaliser)
+    return _Conditional(precision, gain, deviation, normaliser)
