@@ -102,7 +102,11 @@ class EmulatedChip:
             self._words[register.name] = register.reset
 
     def _sample(self, quantity: str, lsb: float, now_us: int) -> int:
-        """Return the driven value at `now_us` in counts of `lsb`; outside RANGES is an error."""
+        """Return the driven value at `now_us` in counts of `lsb`; outside RANGES is an error.
+
+        A chip counts a conversion as done after its samples only: then a refused value is
+        refused again at the next read, never passed over.
+        """
         source = self._sources[quantity]
         value = source(now_us) if callable(source) else source
         low, high, _ = self.RANGES[quantity]

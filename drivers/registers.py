@@ -85,7 +85,9 @@ class Register:
         self.address = address
         self.code = code
         self.width_bytes = calcsize(code)
-        self.is_signed = code[-1] in "bhi"
+        self.is_signed = code[-1].islower()
+        self._bits_code = code.upper()
+        self._bits = (1 << 8 * self.width_bytes) - 1
         self.access = access
         self.reset = reset
         self.fields = fields
@@ -122,11 +124,11 @@ class Register:
 
     def mask(self) -> int:
         """Return the word with all bits of the register set."""
-        return (1 << 8 * self.width_bytes) - 1
+        return self._bits
 
     def pack(self, word: int) -> bytes:
         """Return `word` (two's complement when negative) as the bytes that cross the bus."""
-        return pack(self.code.upper(), word & self.mask())
+        return pack(self._bits_code, word & self._bits)
 
     def unpack(self, data) -> int:
         """Return the number that the bytes of the bus mean, negative where the code says so."""

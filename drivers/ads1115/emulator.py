@@ -9,6 +9,13 @@ from drivers.ads1115.registers import CONFIG, COUNTS, INPUTS, MAP
 from drivers.emulation import Conversions, EmulatedChip
 
 _WAKE_UP_US = 25
+_QUANTITIES = ("voltage_volt_0", "voltage_volt_1", "voltage_volt_2", "voltage_volt_3")
+_OS = CONFIG.field("os")
+_MUX = CONFIG.field("mux")
+_PGA = CONFIG.field("pga")
+_MODE = CONFIG.field("mode")
+_DR = CONFIG.field("dr")
+_COMP_QUE = CONFIG.field("comp_que")
 
 
 def _ranges(full_scale_volt: float, supply_volt: float) -> dict:
@@ -19,7 +26,7 @@ def _ranges(full_scale_volt: float, supply_volt: float) -> dict:
     lsb = full_scale_volt / COUNTS
     low = max(-full_scale_volt, -0.3)
     high = min(full_scale_volt - lsb, supply_volt + 0.3)
-    return {f"voltage_volt_{channel}": (low, high, 0.52 * lsb) for channel in range(INPUTS)}
+    return dict.fromkeys(_QUANTITIES, (low, high, 0.52 * lsb))
 
 
 class Ads1115Emulator(EmulatedChip):
@@ -38,7 +45,7 @@ class Ads1115Emulator(EmulatedChip):
         self._conversions = Conversions()
         self._is_single = True
         self._count = 0
-        self._quantity = "voltage_volt_0"
+        self._quantity = _QUANTITIES[0]
         self._lsb_volt = 2.048 / COUNTS
 
     def _convert(self, now_us: int) -> None:
@@ -46,46 +53,45 @@ class Ads1115Emulator(EmulatedChip):
         if self._is_single and count > 1:
             count = 1
         if count != self._count:
-            self._count = count
             ended_us = self._conversions.ended_us(count)
             self._words["conversion"] = self._sample(self._quantity, self._lsb_volt, ended_us)
+            self._count = count
 
     def _before_read(self, register, now_us: int) -> None:
         self._convert(now_us)
         if register is CONFIG:
             is_idle = self._is_single and (self._count or not self._conversions.is_running())
             word = self._words["config"]
-            self._words["config"] = CONFIG.field("os").put(word, int(is_idle))
+            self._words["config"] = _OS.put(word, int(is_idle))
 
     def _after_write(self, register, word: int, now_us: int) -> None:
         if register is not CONFIG:
             return
         # What has ended so far belongs to the old configuration, read or not.
         self._convert(now_us)
-        field = CONFIG.field
-        if field("comp_que").get(word) != field("comp_que").code("disabled"):
+        if _COMP_QUE.get(word) != _COMP_QUE.code("disabled"):
             self._refuse("the comparator is not modelled; configure comp_que 3, disabled")
         was_single = self._is_single
-        self._is_single = field("mode").setting(word) == "single_shot"
+        self._is_single = _MODE.setting(word) == "single_shot"
         if not self._is_single:
             self._begin(word, now_us)
         elif not was_single:
             self._conversions.halt()
             self._count = 0
         is_busy = self._conversions.is_running() and not self._count
-        if self._is_single and field("os").get(word) and not is_busy:
+        if self._is_single and _OS.get(word) and not is_busy:
             self._begin(word, now_us)
 
     def _begin(self, word: int, now_us: int) -> None:
-        field = CONFIG.field
-        if field("mux").get(word) < INPUTS:
+        if _MUX.get(word) < INPUTS:
             self._refuse("differential inputs are not modelled; configure mux 4 .. 7")
-        full_scale_volt = field("pga").setting(word)
-        self._lsb_volt = full_scale_volt / COUNTS
-        self.RANGES = _ranges(full_scale_volt, self._supply_volt)
-        self._quantity = f"voltage_volt_{field('mux').setting(word)}"
+        lsb_volt = _PGA.setting(word) / COUNTS
+        if lsb_volt != self._lsb_volt:
+            self._lsb_volt = lsb_volt
+            self.RANGES = _ranges(_PGA.setting(word), self._supply_volt)
+        self._quantity = _QUANTITIES[_MUX.setting(word)]
         self._count = 0
-        period_us = 1000000 // field("dr").setting(word)
+        period_us = 1000000 // _DR.setting(word)
         self._conversions.run(now_us, _WAKE_UP_US + period_us, period_us)
 
 

@@ -67,7 +67,6 @@ class Ina226Emulator(EmulatedChip):
         count = self._conversions.count(now_us)
         if count == self._count:
             return
-        self._count = count
         ended_us = self._conversions.ended_us(count)
         shunt = self._sample("current_ampere", self._lsb_ampere, ended_us)
         bus = self._sample("voltage_volt", BUS_VOLTAGE.lsb, ended_us)
@@ -79,6 +78,7 @@ class Ina226Emulator(EmulatedChip):
         self._words["bus_voltage"] = bus
         self._words["current"] = current
         self._words["power"] = abs(current) * bus // 20000
+        self._count = count
 
     def _before_read(self, register, now_us: int) -> None:
         if register in _RESULTS:

@@ -54,10 +54,10 @@ class Lsm6dsoxEmulator(EmulatedChip):
         count = self._conversions.count(now_us)
         if count == self._count:
             return
-        self._count = count
         ended_us = self._conversions.ended_us(count)
         for name, quantity in _OUTPUTS.items():
             self._words[name] = self._sample(quantity, self._lsb_m_s2, ended_us)
+        self._count = count
 
     def _before_read(self, register, now_us: int) -> None:
         if register.name in _OUTPUTS:

@@ -59,19 +59,19 @@ class Mcp9600Emulator(EmulatedChip):
     def _convert(self, now_us: int) -> None:
         count = self._cold.count(now_us)
         if count != self._cold_count:
-            self._cold_count = count
             cold = self._sample(
                 "cold_junction_temperature_celsius", T_C.lsb, self._cold.ended_us(count)
             )
             field = DEVICE_CONFIGURATION.field("cold_junction_resolution")
             is_coarse = field.get(self._words["device_configuration"])
             self._words["t_c"] = cold & ~3 if is_coarse else cold
+            self._cold_count = count
         count = self._hot.count(now_us)
         if count != self._hot_count:
-            self._hot_count = count
             hot = self._sample("temperature_celsius", T_H.lsb, self._hot.ended_us(count))
             self._words["t_h"] = hot
             self._words["t_delta"] = hot - self._words["t_c"]
+            self._hot_count = count
 
     def _before_read(self, register, now_us: int) -> None:
         if register in (T_H, T_DELTA, T_C):

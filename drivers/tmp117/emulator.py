@@ -49,11 +49,11 @@ class Tmp117Emulator(EmulatedChip):
     def _convert(self, now_us: int) -> None:
         count = self._conversions.count(now_us)
         if count != self._count:
-            self._count = count
             ended_us = self._conversions.ended_us(count)
             self._words["temp_result"] = self._sample(
                 "temperature_celsius", TEMP_RESULT.lsb, ended_us
             )
+            self._count = count
 
     def _before_read(self, register, now_us: int) -> None:
         if register is TEMP_RESULT:

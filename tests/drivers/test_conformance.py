@@ -206,6 +206,8 @@ def test_a_value_out_of_range_is_refused_with_the_limits(part, beyond):
             read(rig.driver, quantity)
         assert f"{quantity} = {value}" in str(caught.value)
         assert f"outside {low} .. {high}" in str(caught.value)
+        with pytest.raises(EmulatorError):
+            read(rig.driver, quantity)
         rig.emulator.drive(quantity, max(low, 0.0))
 
 
