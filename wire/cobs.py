@@ -46,7 +46,7 @@ def stuff_runs(data: Buffer) -> bytes:
         stuffed += run[len(run) - rest :]
     if runs[-1] and rest == 0:
         # The data end with a full run, which stands for no zero: nothing follows it.
-        stuffed.pop()
+        return bytes(stuffed[:-1])
     return bytes(stuffed)
 
 
