@@ -1,50 +1,20 @@
 """What goes down to a node: sealed with its downlink key, numbered, framed for the line.
 
 Promises: a pair of (boot id, sequence) is never used twice with a key. The boot id is the gateway's
-own start counter; it is on disk before the first command leaves, so a crash can only skip numbers.
+own start counter (`state.py`), on disk before the first command leaves: a crash only skips numbers.
 Left to others: when to ask (`stages/sync.py`), which link carries the bytes (`app.py`).
 """
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Final, final
+from typing import final
 
 from gateway.clock import NS_PER_US
-from gateway.errors import OperatorError
 from wire.content import TIME_PROBE
 from wire.cose import Sealer
 from wire.framing import frame
 from wire.keys import downlink_key
 from wire.mac import HmacSha256
 from wire.messages import encode_probe
-
-_START_FILE: Final = "starts"
-
-
-def next_start(state_dir: Path) -> int:
-    """Count this start of the gateway on disk and return its number, from 1.
-
-    Raises `OperatorError` when the counter cannot be read or written: without it a command of an
-    earlier run could be replayed to a node.
-    """
-    path = state_dir / _START_FILE
-    try:
-        state_dir.mkdir(parents=True, exist_ok=True)
-        text = path.read_text() if path.exists() else "0"
-        start = int(text) + 1
-        fresh = path.with_suffix(".new")
-        with fresh.open("w") as file:
-            file.write(f"{start}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except (OSError, ValueError) as error:
-        raise OperatorError(
-            f"{path}: the start counter cannot be kept ({error}); make the folder writable, and if "
-            "the file is damaged write the number of starts so far, rounded up generously"
-        ) from error
-    return start
 
 
 @final
@@ -53,7 +23,7 @@ class Commands:
 
     Args:
         keys: root key (32 bytes) by node name; the name is also the key id on the wire.
-        boot_id: number of this start, from `next_start`.
+        boot_id: number of this start, from `state.next_start`.
         started_ns: UTC of the start; ticks count from here.
     """
 

@@ -92,6 +92,10 @@ class TimeSettings(_Table):
     probe_period_s: Positive = 10.0
     drift_ppm: Positive = 100.0
     """Largest rate error a node's oscillator may have; the bound of every time stamp uses it."""
+    bound_max_ms: Positive = 50.0
+    """Time budget: a value whose time is less certain than this has an uncertain status."""
+    unsynchronised_bound_ms: Positive = 1000.0
+    """Bound stated while a node's clock is unknown."""
 
 
 class Channel(_Table):
@@ -169,10 +173,17 @@ class FuseSettings(_Table):
     period_ms: Annotated[int, Field(ge=10, le=3_600_000)] = 1000
     signals: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Resolved names (`node:channel`); empty = every channel of every node."""
+    wait_ms: Annotated[int, Field(ge=0, le=3_600_000)] | None = None
+    """How long a row waits for missing values after its period; default: one period."""
 
 
 class JudgeSettings(_Table):
-    """[judge] When a verdict changes."""
+    """[judge] When a verdict changes; between the two probabilities it stays."""
+
+    alarm_on: Probability = 0.5
+    rows_on: Annotated[int, Field(ge=1, le=10_000)] = 3
+    alarm_off: Probability = 0.2
+    rows_off: Annotated[int, Field(ge=1, le=10_000)] = 10
 
 
 class OpcUaSettings(_Table):

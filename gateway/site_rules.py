@@ -48,6 +48,7 @@ def rule_problems(data: RawTable) -> list[str]:
     problems += [problem for i, node in nodes for problem in _node_problems(f"nodes[{i}]", node)]
     problems += _unknown_signals(data, nodes, devices)
     problems += _open_endpoints(data)
+    problems += _no_hysteresis(data)
     if not named:
         problems.append("nodes: no source of data; add [[nodes]] or [[modbus]]")
     return problems
@@ -121,3 +122,10 @@ def _open_endpoints(data: RawTable) -> Iterator[str]:
             return
         case {"host": str() as host} if not is_loopback(host):
             yield f"sparkplug.ca_file: {host} is not loopback; name its CA file to turn TLS on"
+
+
+def _no_hysteresis(data: RawTable) -> Iterator[str]:
+    """Refuse thresholds between which a verdict would never come to rest."""
+    match data.get("judge"):
+        case {"alarm_on": float() as on, "alarm_off": float() as off} if off > on:
+            yield f"judge.alarm_off: {off} is above alarm_on = {on}; set it to {on} or less"

@@ -13,6 +13,7 @@ Source: OPC 10000-4 6.1, OPC 10000-12 (layout); thumbprint = SHA-1 of the DER, a
 import hashlib
 import ipaddress
 import os
+import socket
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -74,7 +75,10 @@ def own_identity(folder: Path, application_uri: str, host: str) -> Identity:
 def _make_identity(key_path: Path, certificate_path: Path, uri: str, host: str) -> None:
     """Write a fresh RSA-2048 key and a self-signed certificate for it; the key file comes last."""
     key = generate_private_key()
-    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri)]
+    names: list[x509.GeneralName] = [
+        x509.UniformResourceIdentifier(uri),
+        x509.DNSName(socket.gethostname()),
+    ]
     try:
         names.append(x509.IPAddress(ipaddress.ip_address(host)))
     except ValueError:
@@ -178,7 +182,7 @@ class TrustedReaders(UserManager):
         """Return a reading user for a trusted client, None (access denied) for anybody else."""
         if username is not None:
             return None
-        if certificate is None:
+        if not certificate:
             return User(role=UserRole.User) if self._allow_unencrypted else None
         if self._trust.is_trusted(certificate):
             return User(role=UserRole.User, name=thumbprint(certificate))

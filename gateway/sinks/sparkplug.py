@@ -11,6 +11,7 @@ notices. Left to others: what metrics say (`sparkplug_metrics.py`), their bytes
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 import ssl
@@ -103,8 +104,10 @@ class SparkplugSink:
         return connected, self._pump()
 
     async def settle(self) -> None:
-        """Return after the first birth or the first failure."""
-        await self._settled.wait()
+        """Return after the first birth or the first failure, or when both take too long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_WAIT_S):
+                await self._settled.wait()
 
     def put(self, record: Record) -> None:
         """Queue values, estimates and verdicts; other kinds are not published here."""

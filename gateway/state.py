@@ -1,0 +1,90 @@
+"""What must outlive the gateway so that nothing sealed is ever accepted or sent twice.
+
+    <state>/starts             how often this gateway was started; the boot id of its commands
+    <state>/replay-marks.json  the replay window of every node
+
+Promises: files are replaced whole, never half-written; a damaged one stops the start with a remedy
+instead of being guessed. Marks are written every second, so after a kill frames of the last second
+could be replayed once; the start counter is on disk before the first command.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from gateway.errors import OperatorError
+from gateway.stages.replay_window import ReplayMark
+
+_STARTS: Final = "starts"
+_MARKS: Final = "replay-marks.json"
+_MARK_TYPES: Final = {"source": str, "boot_id": int, "highest": int, "seen": int}
+
+
+def next_start(state_dir: Path) -> int:
+    """Count this start of the gateway on disk and return its number, from 1.
+
+    Raises `OperatorError` when the counter cannot be read or written: without it a command of an
+    earlier run could be replayed to a node.
+    """
+    path = state_dir / _STARTS
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        start = int(path.read_text() if path.exists() else "0") + 1
+        _replace(path, f"{start}\n", is_synced=True)
+    except (OSError, ValueError) as error:
+        raise OperatorError(
+            f"{path}: the start counter cannot be kept ({error}); make the folder writable, and if "
+            "the file is damaged write the number of starts so far, rounded up generously"
+        ) from error
+    return start
+
+
+def load_marks(state_dir: Path) -> list[ReplayMark]:
+    """Return the replay windows of the earlier run; none if there was none.
+
+    Raises `OperatorError` when the file is damaged.
+    """
+    path = state_dir / _MARKS
+    try:
+        rows = json.loads(path.read_text()) if path.exists() else []
+        return [_mark(row) for row in rows]
+    except (OSError, ValueError, TypeError) as error:
+        raise OperatorError(
+            f"{path}: the replay marks cannot be read ({error}); remove the file only if frames "
+            "recorded before now may be played to this gateway once more"
+        ) from error
+
+
+def save_marks(state_dir: Path, marks: Sequence[ReplayMark]) -> None:
+    """Replace the replay windows on disk; raise `OperatorError` when that is impossible."""
+    path = state_dir / _MARKS
+    try:
+        _replace(path, json.dumps([asdict(mark) for mark in marks]) + "\n", is_synced=False)
+    except OSError as error:
+        raise OperatorError(
+            f"{path}: the replay marks cannot be kept ({error}); make the folder writable and free "
+            "some space"
+        ) from error
+
+
+def _mark(row: object) -> ReplayMark:
+    """Return one mark, or raise ValueError."""
+    if not isinstance(row, dict) or row.keys() != _MARK_TYPES.keys():
+        raise ValueError(f"{row!r} is no mark")
+    if any(type(row[name]) is not kind for name, kind in _MARK_TYPES.items()):
+        raise ValueError(f"{row!r} has a field of a wrong type")
+    return ReplayMark(**row)
+
+
+def _replace(path: Path, text: str, *, is_synced: bool) -> None:
+    """Put a whole new file in the place of the old one; `is_synced` waits for the disk."""
+    fresh = path.with_name(path.name + ".new")
+    with fresh.open("w") as file:
+        file.write(text)
+        file.flush()
+        if is_synced:
+            os.fsync(file.fileno())
+    fresh.replace(path)
