@@ -215,8 +215,9 @@ def _condition(covariance: Floats, seen: NDArray[np.bool_]) -> _Conditional:
     With L the precision of the seen signals, a seen one is predicted from the others by
     x_j - (L x)_j / L_jj with variance 1 / L_jj; an unseen one by its regression on all seen.
     """
-    precision: Floats = np.linalg.inv(covariance[np.ix_(seen, seen)])
-    _, log_determinant = np.linalg.slogdet(covariance[np.ix_(seen, seen)])
+    among = covariance[np.ix_(seen, seen)]
+    precision: Floats = np.asarray(np.linalg.inv(among), dtype=np.float64)
+    _, log_determinant = np.linalg.slogdet(among)
     gain: Floats = covariance[:, seen] @ precision
     explained = np.einsum("ij,ij->i", gain, covariance[:, seen])
     variance: Floats = np.subtract(np.diag(covariance), explained)
