@@ -48,7 +48,8 @@ def demo(
     ] = None,
 ) -> None:
     """Emulate two STM32 nodes, replay a recorded fault into them and watch the gateway find it."""
-    from hil.demo import Watch, demo as run_demo
+    from hil.demo import Watch
+    from hil.demo import demo as run_demo
 
     with _progress() as (building, playing):
         watch = Watch(building=building, playing=playing)
@@ -194,8 +195,8 @@ def hil_run(
 
     The gateway runs without its north side (OPC UA, MQTT, store): a verdict does not depend on it.
     """
-    from hil.report import full_report, hash_lines, summary_line
     from hil.repeat import repeat_scenario
+    from hil.report import full_report, hash_lines, summary_line
 
     with _progress() as (building, playing):
         results = repeat_scenario(

@@ -47,7 +47,7 @@ class Contents:
 APPLICATION = Contents(
     name="application",
     globs=("wire/*.py", "drivers/*.py", "drivers/*/*.py", "firmware/*.py"),
-    without=("drivers/bus.py", "drivers/*/emulator.py"),
+    without=("drivers/bus.py", "drivers/emulation.py", "drivers/*/emulator.py"),
 )
 DEVICE_TESTS = Contents(
     name="device-tests",

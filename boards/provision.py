@@ -15,29 +15,41 @@ NODE_FILE = "node.json"
 class ChannelTable(Protocol):
     """One [[nodes.channels]] table of site.toml."""
 
-    name: str
-    part: str
-    bus: int
-    address: int
-    reading: str
-    argument: int | str | None
-    unit: str
-    filter: str
-    gain: float
-    offset: float
-    options: Mapping[str, int | float | str | bool]
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def part(self) -> str: ...  # noqa: D102
+    @property
+    def bus(self) -> int: ...  # noqa: D102
+    @property
+    def address(self) -> int: ...  # noqa: D102
+    @property
+    def reading(self) -> str: ...  # noqa: D102
+    @property
+    def argument(self) -> int | str | None: ...  # noqa: D102
+    @property
+    def unit(self) -> str: ...  # noqa: D102
+    @property
+    def filter(self) -> str: ...  # noqa: D102
+    @property
+    def gain(self) -> float: ...  # noqa: D102
+    @property
+    def offset(self) -> float: ...  # noqa: D102
+    @property
+    def options(self) -> Mapping[str, int | float | str | bool]: ...  # noqa: D102
 
 
 class NodeTable(Protocol):
     """One [[nodes]] table of site.toml."""
 
-    name: str
-    sample_period_ms: int
-    block: int
-
     @property
-    def channels(self) -> Sequence[ChannelTable]:
-        """The node's channels, in the order in which they are sampled."""
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def sample_period_ms(self) -> int: ...  # noqa: D102
+    @property
+    def block(self) -> int: ...  # noqa: D102
+    @property
+    def channels(self) -> Sequence[ChannelTable]: ...  # noqa: D102
 
 
 def node_file(node: NodeTable, root_key: bytes) -> bytes:

@@ -144,6 +144,9 @@ class RigI2C:
         self._exchange = bus.exchange
         self._number = number
 
+    def __str__(self) -> str:
+        return "I2C(%d)" % self._number
+
     def _transfer(self, address: int, written: int, read_bytes: int) -> None:
         _put_i2c(REQUEST, self._number, address, written, read_bytes)
         self._exchange(11 + written)

@@ -7,8 +7,6 @@ Leaves to others: what is sampled when (firmware/app.py), the order of events (l
 the gateway makes of it (run.py).
 """
 
-import importlib
-import inspect
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,12 +17,12 @@ from boards.catalog import Board, load_board
 from boards.emulate import start
 from boards.provision import NODE_FILE, node_file
 from gateway.site import Node, Site
-from hil.bus import BoardPort, I2CDevice, Wiring
+from hil.bus import BoardPort, Wiring
 from hil.errors import ScenarioError
 from hil.lockstep import Lockstep
 from hil.scenario import Scenario
 from hil.traces import Trace
-from hil.wiring import Drive, plan_drives
+from hil.wiring import Drive, emulator_of, plan_drives
 from wire.mac import hkdf_sha256
 
 LEAD_IN_MIN_US: Final = 2_000_000
@@ -145,13 +143,5 @@ def make_devices(node: Node, scenario: Scenario) -> dict[tuple[int, int], Any]:
                 ],
             )
         if place not in devices:
-            devices[place] = make_emulator(channel.part, channel.options)
+            devices[place] = emulator_of(channel)
     return devices
-
-
-def make_emulator(part: str, options: Mapping[str, object]) -> I2CDevice:
-    """The emulator of a part, with those options of the channel that concern its wiring."""
-    emulator = importlib.import_module(f"drivers.{part}.emulator").EMULATOR
-    known = inspect.signature(emulator).parameters
-    device: I2CDevice = emulator(**{key: value for key, value in options.items() if key in known})
-    return device

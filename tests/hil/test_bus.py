@@ -1,0 +1,156 @@
+"""The rig's end of the bus: what each request costs, answers and refuses."""
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from drivers.tmp117.emulator import EMULATOR
+from hil.bus import (
+    OP_EXIT,
+    OP_HELLO,
+    OP_I2C,
+    OP_LOG,
+    OP_PIN,
+    OP_SLEEP,
+    OP_SPI,
+    OP_UART_WRITE,
+    STATUS_NACK,
+    STATUS_OK,
+    STATUS_REFUSED,
+    BoardPort,
+    Wiring,
+)
+from hil.errors import RigError
+from hil.lockstep import Lockstep, UplinkBytes
+from tests.hil.scripted_board import ScriptedBoard, request
+
+HELLO = request(OP_HELLO, 0, b"a board")
+EXIT = request(OP_EXIT)
+
+
+def sleep(duration_us: int, *, wakes: bool = False, cpu_ns: int = 0) -> bytes:
+    return request(OP_SLEEP, int(wakes), struct.pack("<I", duration_us), cpu_ns)
+
+
+def i2c(address: int, write: bytes, read_count: int, cpu_ns: int = 0) -> bytes:
+    return request(OP_I2C, 0, struct.pack("<BH", address, read_count) + write, cpu_ns)
+
+
+def play(
+    tmp_path: Path, script: list[bytes], wiring: Wiring | None = None
+) -> tuple[ScriptedBoard, BoardPort, list[UplinkBytes]]:
+    """Run one scripted board to its end; what it was answered, its port, what it sent."""
+    lockstep = Lockstep()
+    sent = []
+    with ScriptedBoard(tmp_path / "board", script) as board:
+        port = BoardPort("node", board.emulated, wiring or Wiring(i2c={}), uplink=lockstep.uplink)
+        lockstep.add(port)
+        while (event := lockstep.next_event()) is not None:
+            assert isinstance(event, UplinkBytes)
+            sent.append(event)
+    return board, port, sent
+
+
+def test_the_clock_starts_at_the_hello_and_counts_computing(tmp_path: Path) -> None:
+    script = [
+        request(OP_HELLO, 0, b"me", cpu_ns=5_000_000),
+        request(OP_LOG, 0, b"later", cpu_ns=7_500_999),
+        request(OP_EXIT, 0, b"", cpu_ns=7_500_999),
+    ]
+    board, port, _ = play(tmp_path, script)
+    assert [reply.now_us for reply in board.replies] == [0, 2500, 2500]
+    assert port.identity == "me"
+    assert list(port.log_lines) == ["later"]
+
+
+def test_the_cpu_clock_may_wrap(tmp_path: Path) -> None:
+    script = [
+        request(OP_HELLO, cpu_ns=0xFFFF_FF00),
+        request(OP_LOG, cpu_ns=0x0000_0F00),
+        EXIT[:4] + struct.pack("<I", 0x0000_0F00),
+    ]
+    board, _, _ = play(tmp_path, script)
+    assert board.replies[1].now_us == (0x1000) // 1000
+
+
+def test_a_sleep_is_a_jump(tmp_path: Path) -> None:
+    board, _, _ = play(tmp_path, [HELLO, sleep(123_456), EXIT])
+    assert board.replies[1].now_us == 123_456
+
+
+def test_an_i2c_transfer_reads_the_chip_and_takes_its_time_on_the_bus(tmp_path: Path) -> None:
+    chip = EMULATOR()
+    wiring = Wiring(i2c={(0, 0x48): chip}, i2c_hz=400_000)
+    board, _, _ = play(tmp_path, [HELLO, i2c(0x48, b"\x0f", 2), EXIT], wiring)
+    reply = board.replies[1]
+    assert reply.status == STATUS_OK
+    assert reply.payload == b"\x01\x17"
+    # Start, address, register, repeated start, address, two bytes, stop: 48 bits of 2.5 us.
+    assert reply.now_us == 48 * 5 // 2
+
+
+def test_an_absent_address_is_not_acknowledged(tmp_path: Path) -> None:
+    board, _, _ = play(tmp_path, [HELLO, i2c(0x50, b"\x00", 2), EXIT])
+    assert board.replies[1].status == STATUS_NACK
+    assert board.replies[1].payload == b""
+
+
+def test_what_the_chip_forbids_ends_the_run_with_time_and_place(tmp_path: Path) -> None:
+    wiring = Wiring(i2c={(0, 0x48): EMULATOR()})
+    with pytest.raises(RigError, match=r"node node, i2c bus 0, address 0x48, t = 0\.000000 s: .*"):
+        play(tmp_path, [HELLO, i2c(0x48, b"\xee", 2), EXIT], wiring)
+
+
+def test_uart_output_arrives_after_its_time_on_the_line_one_after_the_other(tmp_path: Path) -> None:
+    wiring = Wiring(i2c={}, uart_baud=100_000)
+    script = [HELLO, request(OP_UART_WRITE, 0, b"abc\0"), request(OP_UART_WRITE, 0, b"d\0"), EXIT]
+    _, port, sent = play(tmp_path, script, wiring)
+    # 10 bits a byte at 100 kbit/s are 100 us a byte.
+    assert [(event.time_ns, event.data) for event in sent] == [
+        (400_000, b"abc\0"),
+        (600_000, b"d\0"),
+    ]
+    assert port.sent_frames == 2
+
+
+def test_pins_keep_their_level(tmp_path: Path) -> None:
+    script = [
+        HELLO,
+        request(OP_PIN, 3, b"\x02"),
+        request(OP_PIN, 3, b"\x01"),
+        request(OP_PIN, 3, b"\x02"),
+        EXIT,
+    ]
+    board, port, _ = play(tmp_path, script)
+    assert [reply.payload for reply in board.replies[1:4]] == [b"\x00", b"\x01", b"\x01"]
+    assert port.pins == {3: 1}
+
+
+def test_a_bus_that_the_rig_does_not_have_is_refused_in_words(tmp_path: Path) -> None:
+    board, _, _ = play(tmp_path, [HELLO, request(OP_SPI, 0, b"x"), EXIT])
+    assert board.replies[1].status == STATUS_REFUSED
+    assert b"no bus" in board.replies[1].payload
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x01", request(99), struct.pack("<HBBI", 9000, OP_LOG, 0, 0), HELLO + b"more"]
+)
+def test_noise_is_no_request(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(RigError, match="no rig request"):
+        play(tmp_path, [data, EXIT])
+
+
+def test_every_byte_and_time_is_in_the_hash(tmp_path: Path) -> None:
+    scripts = {
+        "same 1": [HELLO, sleep(1000), EXIT],
+        "same 2": [HELLO, sleep(1000), EXIT],
+        "another time": [HELLO, sleep(1001), EXIT],
+        "another byte": [request(OP_HELLO, 0, b"b board"), sleep(1000), EXIT],
+    }
+    hashes = {
+        name: play(tmp_path / name, script)[1].transactions_sha256
+        for name, script in scripts.items()
+    }
+    assert hashes["same 1"] == hashes["same 2"]
+    assert len(set(hashes.values())) == 3
