@@ -16,6 +16,7 @@ from gateway.records import Aligned
 _OPEN_MAX: Final = 16
 """Rows under way at once; the oldest is closed when there are more."""
 _SETTLING_PERIODS: Final = 3
+_HARDLY_NARROWER: Final = 0.75
 
 
 class Row(NamedTuple):
@@ -65,10 +66,11 @@ class RowCollector:
         first_ns = min(kept.time_ns for kept in self._settling)
         if value.time_ns - first_ns < _SETTLING_PERIODS * self._period_ns:
             return []
-        phases = sorted({kept.time_ns % self._period_ns for kept in self._settling})
+        self._settling.sort(key=lambda kept: kept.time_ns)
+        phases = [kept.time_ns % self._period_ns for kept in self._settling]
         self._boundary_ns = _widest_gap(phases, self._period_ns)
         rows: list[Row] = []
-        for kept in sorted(self._settling, key=lambda kept: kept.time_ns):
+        for kept in self._settling:
             rows += self._place(kept)
         self._settling.clear()
         return rows + self.due(now_ns)
@@ -107,9 +109,15 @@ class RowCollector:
 
 
 def _widest_gap(phases: list[int], period_ns: int) -> int:
-    """Return the middle of the widest gap between sorted phases on the circle of one period."""
-    following = [*phases[1:], phases[0] + period_ns]
-    widest, start = max(
-        (after - before, -before) for before, after in zip(phases, following, strict=True)
-    )
-    return (-start + widest // 2) % period_ns
+    """Return the middle of the widest gap between phases on the circle of one period.
+
+    `phases` are in the order of time. The gap before the first value is preferred to one that is
+    hardly wider, so that the first row starts with the first value.
+    """
+    circle = sorted(set(phases))
+    before = [circle[-1] - period_ns, *circle[:-1]]
+    gaps = [end - start for start, end in zip(before, circle, strict=True)]
+    place = circle.index(phases[0])
+    if gaps[place] < _HARDLY_NARROWER * max(gaps):
+        place = gaps.index(max(gaps))
+    return (circle[place] - gaps[place] // 2) % period_ns

@@ -149,9 +149,7 @@ def test_replay_is_recognised_over_a_restart_with_marks(verify, node):
 def polled(source="plc", signal="plc:flow"):
     """Return one poll."""
     reading = Reading(signal=signal, unit="m3/s", value=1.0, tick_us=None)
-    return Polled(
-        source=source, link="modbus", readings=(reading,), requested_ns=1, received_ns=3
-    )
+    return Polled(source=source, link="modbus", readings=(reading,), requested_ns=1, received_ns=3)
 
 
 def test_a_poll_passes_as_unauthenticated(verify, ledger):

@@ -1,0 +1,123 @@
+"""A verdict comes on a lasting change only, and says why."""
+
+import pytest
+
+from gateway import status
+from gateway.records import Estimate, SignalEstimate, State
+from gateway.stages.judge import Judge, Persistence
+from tests.gateway.stages.frames import SECOND_NS
+
+START_NS = 1_583_748_000 * SECOND_NS
+
+
+def estimate(second, probability, is_trained=True, flow=28.0):
+    """Return an estimate in which the flow is off and the rest is not."""
+    values = tuple(
+        SignalEstimate(
+            signal=signal,
+            value=measured,
+            expected=expected,
+            standard_deviation=0.5,
+            contribution=contribution,
+            status=status.GOOD,
+        )
+        for signal, measured, expected, contribution in (
+            ("b:flow", flow, 32.0, 60.0),
+            ("b:current", 1.5, 1.0, 20.0),
+            ("a:vibration", 0.1, 0.1, -2.0),
+        )
+    )
+    return Estimate(
+        asset="pump",
+        time_ns=START_NS + second * SECOND_NS,
+        values=values if is_trained else (),
+        log_density=0.0,
+        score=78.0,
+        anomaly_probability=probability,
+        is_trained=is_trained,
+        status=status.GOOD,
+    )
+
+
+def judged(probabilities, judge=None):
+    """Return (row, verdict) for a run of probabilities after training."""
+    judge = Judge("pump") if judge is None else judge
+    return [
+        (second, verdict)
+        for second, probability in enumerate(probabilities)
+        for verdict in judge.feed(estimate(second, probability), 0)
+    ]
+
+
+def test_nothing_is_said_while_learning():
+    judge = Judge("pump")
+    assert judge.feed(estimate(0, 0.0, is_trained=False), 0) == []
+    assert judge.state is State.LEARNING
+
+
+def test_the_first_normal_row_ends_the_learning():
+    ((second, verdict),) = judged([0.01, 0.01])
+    assert (second, verdict.state, verdict.sequence) == (0, State.NORMAL, 0)
+    assert verdict.blamed == ()
+
+
+def test_an_alarm_needs_its_rows_and_names_its_first_one():
+    said = judged([0.0, 0.9, 0.9, 0.1, 0.8, 0.9, 0.95, 0.99])
+    assert [(second, verdict.state) for second, verdict in said] == [
+        (0, State.NORMAL),
+        (6, State.ALARM),
+    ]
+    alarm = said[1][1]
+    assert alarm.since_ns == START_NS + 4 * SECOND_NS
+    assert alarm.time_ns == START_NS + 6 * SECOND_NS
+    assert alarm.sequence == 1
+
+
+def test_an_anomaly_from_the_first_row_is_an_alarm_without_a_normal_before():
+    assert [verdict.state for _, verdict in judged([0.9] * 5)] == [State.ALARM]
+
+
+def test_the_way_back_is_slower_and_has_another_threshold():
+    probabilities = [0.0] + [0.9] * 3 + [0.3] * 20 + [0.1] * 9 + [0.3] + [0.1] * 10
+    said = judged(probabilities)
+    assert [verdict.state for _, verdict in said] == [State.NORMAL, State.ALARM, State.NORMAL]
+    assert said[-1][0] == len(probabilities) - 1
+    assert said[-1][1].since_ns == START_NS + (len(probabilities) - 10) * SECOND_NS
+
+
+def test_the_evidence_names_sensors_numbers_and_time():
+    alarm = judged([0.0, 0.9, 0.9, 0.987654321])[1][1]
+    assert [(blame.signal, blame.share) for blame in alarm.blamed] == [
+        ("b:flow", 0.75),
+        ("b:current", 0.25),
+    ]
+    assert alarm.probability == 0.987654
+    assert alarm.evidence == (
+        "not normal: anomaly probability 0.988, 3 rows in a row since 2020-03-09T10:00:01Z; "
+        "b:flow 28 instead of 32 (-8.0 sigma given the others), 75% of the evidence; "
+        "b:current 1.5 instead of 1 (+1.0 sigma given the others), 25% of the evidence"
+    )
+
+
+def test_a_blamed_sensor_that_fell_silent_is_said_so():
+    judge = Judge("pump")
+    verdicts = [
+        verdict
+        for second in range(4)
+        for verdict in judge.feed(estimate(second, 0.9 if second else 0.0, flow=float("nan")), 0)
+    ]
+    assert "b:flow has no value" in verdicts[-1].evidence
+
+
+def test_persistence_is_configuration():
+    quick = Judge("pump", Persistence(alarm_on=0.3, rows_on=1, alarm_off=0.1, rows_off=1))
+    states = [verdict.state for _, verdict in judged([0.0, 0.4, 0.2, 0.05], quick)]
+    assert states == [State.NORMAL, State.ALARM, State.NORMAL]
+
+
+@pytest.mark.parametrize("probability", [0.5, 0.2])
+def test_the_thresholds_themselves_speak_for_the_change(probability):
+    rule = Persistence(rows_on=1, rows_off=1)
+    judge = Judge("pump", rule)
+    assert judged([0.0, 0.5], judge)[-1][1].state is State.ALARM
+    assert bool(judged([probability], judge)) is (probability <= rule.alarm_off)

@@ -1,0 +1,115 @@
+"""Rows come out in order, once, and complete if the values came in time."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway import status
+from gateway.records import Aligned, Provenance
+from gateway.stages.rows import RowCollector
+from tests.gateway.stages.frames import SECOND_NS
+
+SIGNALS = ("a:x", "b:y")
+
+
+def value(signal, time_ns, number=1.0, code=status.GOOD):
+    """Return one aligned value."""
+    return Aligned(
+        signal=signal,
+        unit="V",
+        value=number,
+        time_ns=time_ns,
+        bound_ns=0,
+        status=code,
+        provenance=Provenance.SEALED,
+        source=signal.split(":")[0],
+        sequence=0,
+    )
+
+
+def collector(wait_ns=SECOND_NS):
+    """Return an empty collector."""
+    return RowCollector(SIGNALS, SECOND_NS, wait_ns)
+
+
+def feed_seconds(rows, seconds, phases=(0, SECOND_NS // 2)):
+    """Feed both signals once per second with their own phases."""
+    out = []
+    for second in seconds:
+        for signal, phase_ns in zip(SIGNALS, phases, strict=True):
+            time_ns = second * SECOND_NS + phase_ns
+            out += rows.put(value(signal, time_ns, float(second)), time_ns)
+    return out
+
+
+def test_two_phases_make_one_complete_row_per_second():
+    out = feed_seconds(collector(), range(100, 110))
+    assert [row.number - out[0].number for row in out] == list(range(10))
+    assert all(row.values[0].value == row.values[1].value for row in out)
+
+
+def test_the_boundary_keeps_its_distance_from_jitter_around_the_second():
+    """Phases 0.98 and 0.02: a fixed grid would tear neighbours apart."""
+    out = []
+    rows = collector()
+    for second in range(20):
+        for signal, shift in (("a:x", -20_000_000), ("b:y", 20_000_000)):
+            time_ns = (second + 5) * SECOND_NS + shift
+            out += rows.put(value(signal, time_ns, float(second)), time_ns)
+    assert [row.values[0].value for row in out] == [float(second) for second in range(20)]
+    assert all(row.values[0].value == row.values[1].value for row in out)
+    assert not rows.counts
+
+
+def test_a_row_lacking_a_value_waits_then_comes_thin():
+    rows = collector()
+    feed_seconds(rows, range(100, 110))
+    assert rows.put(value("a:x", 110 * SECOND_NS), 110 * SECOND_NS) == []
+    assert rows.due(111 * SECOND_NS) == []
+    (row,) = rows.due(113 * SECOND_NS)
+    assert row.values[0].time_ns == 110 * SECOND_NS
+    assert row.values[1] is None
+
+
+def test_a_younger_complete_row_closes_a_thin_one_first():
+    rows = collector(wait_ns=100 * SECOND_NS)
+    feed_seconds(rows, range(100, 110))
+    rows.put(value("b:y", 110 * SECOND_NS + SECOND_NS // 2), 111 * SECOND_NS)
+    out = feed_seconds(rows, [111])
+    assert [row.values[0] is None for row in out] == [True, False]
+    assert out[0].number + 1 == out[1].number
+
+
+def test_late_ahead_double_and_unknown_values_are_counted_or_ignored():
+    rows = collector()
+    feed_seconds(rows, range(100, 110))
+    assert rows.put(value("a:x", 105 * SECOND_NS), 110 * SECOND_NS) == []
+    assert rows.put(value("a:x", 900 * SECOND_NS), 110 * SECOND_NS) == []
+    rows.put(value("a:x", 110 * SECOND_NS, 1.0), 110 * SECOND_NS)
+    rows.put(value("a:x", 110 * SECOND_NS, 2.0), 110 * SECOND_NS)
+    assert rows.put(value("c:z", 110 * SECOND_NS), 110 * SECOND_NS) == []
+    assert rows.counts == {"late": 1, "ahead": 1, "double": 1}
+    (row,) = rows.due(200 * SECOND_NS)
+    assert row.values[0].value == 2.0
+
+
+def test_a_bad_value_does_not_complete_a_row_but_is_kept():
+    rows = collector()
+    feed_seconds(rows, range(100, 110))
+    time_ns = 110 * SECOND_NS
+    rows.put(value("a:x", time_ns, code=status.BAD_SENSOR_FAILURE), time_ns)
+    assert rows.put(value("b:y", time_ns + SECOND_NS // 2), time_ns + SECOND_NS // 2) == []
+    (row,) = rows.due(200 * SECOND_NS)
+    assert row.values[0].status == status.BAD_SENSOR_FAILURE
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.sampled_from(SIGNALS)), max_size=150))
+@settings(derandomize=True, deadline=None, max_examples=150)
+def test_any_order_gives_each_row_once_and_in_order(offers):
+    rows = collector()
+    out = []
+    for second, signal in offers:
+        out += rows.put(value(signal, second * SECOND_NS), 60 * SECOND_NS)
+    out += rows.due(1000 * SECOND_NS)
+    numbers = [row.number for row in out]
+    assert numbers == sorted(set(numbers))
+    assert all(any(kept is not None for kept in row.values) for row in out)
