@@ -25,6 +25,8 @@ from gateway.records import Polled, Reading
 from gateway.site import ModbusDevice, Tag
 
 LINK: Final = "modbus"
+_GRACE_S: Final = 0.5
+"""Our deadline after the library's own, in case that one fails."""
 _REGISTERS_MAX: Final = 125
 _BITS_MAX: Final = 2000
 _FORMATS: Final = {
@@ -70,11 +72,15 @@ class PollResult:
     errors: tuple[TagError, ...]
 
 
-def plan_requests(tags: Sequence[Tag], gap_max: int) -> tuple[ReadRequest, ...]:
+def plan_requests(
+    tags: Sequence[Tag], gap_max: int, avoid: Sequence[Tag] = ()
+) -> tuple[ReadRequest, ...]:
     """Return the fewest requests, in table and address order, that read every tag whole.
 
-    `gap_max` is how many registers (or bits) nobody asked for may be read along between two tags.
+    `gap_max` is how many registers (or bits) nobody asked for may be read along between two tags;
+    the registers of the tags in `avoid` are never read along.
     """
+    barriers = {(tag.table, tag.address + word) for tag in avoid for word in range(width(tag))}
     requests: list[ReadRequest] = []
     for tag in sorted(tags, key=lambda tag: (tag.table, tag.address, tag.name)):
         end = tag.address + width(tag)
@@ -82,7 +88,9 @@ def plan_requests(tags: Sequence[Tag], gap_max: int) -> tuple[ReadRequest, ...]:
         if last is not None and last.table == tag.table:
             whole = max(end, last.address + last.count) - last.address
             limit = _BITS_MAX if tag.table in _BIT_TABLES else _REGISTERS_MAX
-            if tag.address - (last.address + last.count) <= gap_max and whole <= limit:
+            gap = range(last.address + last.count, tag.address)
+            is_clear = barriers.isdisjoint((tag.table, address) for address in gap)
+            if len(gap) <= gap_max and whole <= limit and is_clear:
                 requests[-1] = ReadRequest(
                     table=tag.table, address=last.address, count=whole, tags=(*last.tags, tag)
                 )
@@ -123,6 +131,7 @@ class ModbusLink:
         self.cadence = Cadence(device.period_ms * NS_PER_MS)
         self._timeout_s = device.timeout_ms / 1000
         self._alone: set[str] = set()
+        self._gap_max = device.gap_registers_max
         self._requests = self._plan()
         self._client: AsyncModbusTcpClient | None = None
 
@@ -167,6 +176,7 @@ class ModbusLink:
             raise self._error(f"waiting to connect again; last: {self.supervision.last_failure}")
         self.supervision.attempt()
         self._alone.clear()
+        self._gap_max = self.device.gap_registers_max
         self._requests = self._plan()
         # The library must not reconnect or retry by itself: pauses are the supervisor's.
         client = AsyncModbusTcpClient(
@@ -188,8 +198,9 @@ class ModbusLink:
     def _plan(self) -> tuple[ReadRequest, ...]:
         """Return the requests of a poll: shared ones, and one each for tags that need it."""
         shared = [tag for tag in self.device.tags if tag.name not in self._alone]
-        single = [plan_requests((t,), 0)[0] for t in self.device.tags if t.name in self._alone]
-        return (*plan_requests(shared, self.device.gap_registers_max), *single)
+        alone = [tag for tag in self.device.tags if tag.name in self._alone]
+        single = [plan_requests((tag,), 0)[0] for tag in alone]
+        return (*plan_requests(shared, self._gap_max, alone), *single)
 
     async def _read(
         self,
@@ -220,12 +231,18 @@ class ModbusLink:
         readings: list[Reading],
         errors: list[TagError],
     ) -> None:
-        """Ask for each tag of a refused request alone, and remember who needs that."""
+        """Ask for each tag of a refused request alone, and plan the next poll accordingly."""
         known = len(errors)
         for tag in request.tags:
             await self._read(client, plan_requests((tag,), 0)[0], readings, errors)
-        # If every tag answers alone, the gap between them was refused: none of them can share.
-        self._alone |= {error.tag for error in errors[known:]} or {t.name for t in request.tags}
+        at_fault = {error.tag for error in errors[known:]}
+        if at_fault:
+            self._alone |= at_fault
+        elif self._gap_max > 0:
+            # Every tag answers alone, so what was refused is a register between them.
+            self._gap_max = 0
+        else:
+            self._alone |= {tag.name for tag in request.tags}
         self._requests = self._plan()
 
     async def _execute(
@@ -241,14 +258,17 @@ class ModbusLink:
             "coil": client.read_coils,
             "discrete": client.read_discrete_inputs,
         }[request.table]
+        place = f"{request.table} {request.address}+{request.count}"
         try:
-            async with asyncio.timeout(self._timeout_s + 0.5):
+            async with asyncio.timeout(self._timeout_s + _GRACE_S):
                 answer: ModbusPDU = await read(
                     request.address, count=request.count, device_id=self.device.unit_id
                 )
         except (ModbusException, TimeoutError, OSError) as error:
-            place = f"{request.table} {request.address}+{request.count}"
             raise self._error(f"{place}: no answer ({error or 'deadline passed'})") from error
+        if not answer.transaction_id:
+            # pymodbus takes 0 for a match of every request; its own ids begin at 1.
+            raise self._error(f"{place}: answer without our transaction id")
         if answer.isError():
             return int(answer.exception_code)
         words: Sequence[int | bool] = (
