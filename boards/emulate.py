@@ -21,6 +21,8 @@ from boards.errors import EmulatorError, MissingToolError
 
 REQUEST_FIFO = "rig.request"
 REPLY_FIFO = "rig.reply"
+# util-linux: the kernel ends the board when this process ends, even by SIGKILL.
+_END_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
 _PROMPT = b">>> "
 _RAW_PROMPT = b"raw REPL; CTRL-B to exit\r\n>"
 
@@ -225,7 +227,7 @@ def _prepare(folder: Path, files: Mapping[str, bytes]) -> None:
 
 def _spawn(board: Board, image: Path, folder: Path, code: str) -> Emulated:
     process = subprocess.Popen(
-        command_line(board, image, code),
+        [*_END_WITH_US, *command_line(board, image, code)],
         cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -1,7 +1,10 @@
 """Emulated boards as processes: they start, run what they are given, and always end."""
 
 import os
+import select
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,9 @@ from boards.build import build
 from boards.catalog import Board, load_board
 from boards.emulate import SELF_PORTRAIT, execute, start
 from boards.errors import EmulatorError, MissingToolError
+from wire.framing import frame
 
+ROOT = Path(__file__).resolve().parents[2]
 BOARDS = ("host", "qemu_stm32f2")
 
 
@@ -22,9 +27,7 @@ def board(request: pytest.FixtureRequest) -> Board:
 def test_code_runs_inside_micropython(board: Board, tmp_path: Path) -> None:
     output = execute(board, build(board), tmp_path, SELF_PORTRAIT, timeout_s=60)
     assert output.startswith("micropython 1.")
-    # The worked CRC and COBS of wire.framing, computed on the board.
-    from wire.framing import frame
-
+    # CRC and COBS, computed on the board.
     assert frame(b"twinrig").hex() in output
 
 
@@ -75,4 +78,29 @@ def test_a_board_that_dies_leaves_an_obituary(tmp_path: Path) -> None:
             emulated.wait_for(b"never", 30)
     finally:
         emulated.close()
-    assert not os.path.exists(f"/proc/{emulated.process.pid}/task")
+    assert not Path(f"/proc/{emulated.process.pid}").exists()
+
+
+def test_a_board_ends_with_whoever_started_it_even_by_sigkill(tmp_path: Path) -> None:
+    board = load_board("qemu_stm32f2")
+    program = f"""
+import pathlib, time
+from boards.build import build
+from boards.catalog import load_board
+from boards.emulate import start
+board = load_board({board.name!r})
+folder = pathlib.Path({str(tmp_path / "run")!r})
+emulated = start(board, build(board), folder, code="pass", files={{}})
+print(emulated.process.pid, flush=True)
+time.sleep(600)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=ROOT)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    child_end = os.pidfd_open(child)
+    parent.kill()
+    parent.wait(timeout=10)
+    parent.stdout.close()
+    readable, _, _ = select.select([child_end], [], [], 10.0)
+    os.close(child_end)
+    assert readable
