@@ -25,7 +25,9 @@ Bools = NDArray[np.bool_]
 
 BLOCKS_MIN: Final = 5
 _CLIP_DEVIATIONS: Final = 5.0
-_MAD_TO_DEVIATION: Final = 1.4826
+_HALF_QUANTILE: Final = 0.6745
+_MOST_QUANTILE: Final = 1.6449
+"""Half and nine tenths of normal values lie within so many standard deviations."""
 
 
 class UnfitRowsError(ValueError):
@@ -66,7 +68,7 @@ def fit(rows: Floats, window_rows: int, drift_safety: float) -> LinearGaussian:
     Raises `UnfitRowsError` for too few rows, too many gaps, or when no signal varies.
     """
     blocks = _blocks(rows, window_rows)
-    means, deviations = _split(blocks)
+    means, deviations = _split(_clipped(blocks))
     used = _varies(rows)
     if not used.any():
         raise UnfitRowsError("no signal varies in the training rows")
@@ -75,8 +77,8 @@ def fit(rows: Floats, window_rows: int, drift_safety: float) -> LinearGaussian:
     if len(complete) <= 2 * raw.shape[1] or len(complete) < len(rows) // 2:
         raise UnfitRowsError(f"only {len(complete)} of {len(rows)} training rows are complete")
     location = np.nanmedian(raw, axis=0)
-    scale, clipped = _scaled(complete, _resolution(raw))
-    factors = factor_analysis.choose(clipped)
+    scale = np.maximum(complete.std(axis=0), _resolution(raw) / np.sqrt(12.0))
+    factors = factor_analysis.choose(complete / scale)
     row_covariance = factors.covariance
     scaled_means = (means - location) / scale
     wanders = [
@@ -128,6 +130,35 @@ def _blocks(rows: Floats, window_rows: int) -> Floats:
     return rows[len(rows) - count * window_rows :].reshape(count, window_rows, rows.shape[1])
 
 
+def _clipped(blocks: Floats) -> Floats:
+    """Return the blocks with values far from their block's median pulled in.
+
+    So a spike moves neither the mean of its block nor, through it, the deviation of its neighbours.
+    """
+    is_empty = np.isnan(blocks).all(axis=1, keepdims=True)
+    medians = np.nanmedian(np.where(is_empty, 0.0, blocks), axis=1, keepdims=True)
+    deviations = blocks - medians
+    limit = _CLIP_DEVIATIONS * np.array(
+        [_spread(column) for column in deviations.T.reshape(blocks.shape[2], -1)]
+    )
+    clipped: Floats = medians + np.clip(deviations, -limit, limit)
+    return clipped
+
+
+def _spread(deviations: Floats) -> float:
+    """Return a robust standard deviation of (n,) values around zero; NaN values do not count.
+
+    The larger of what the middle half and the middle nine tenths say: a signal that mostly repeats
+    one value has a narrow middle. If both are zero, the plain deviation.
+    """
+    seen = np.abs(deviations[~np.isnan(deviations)])
+    if not len(seen):
+        return 0.0
+    half, most = np.quantile(seen, (0.5, 0.9))
+    robust = max(half / _HALF_QUANTILE, most / _MOST_QUANTILE)
+    return float(robust if robust > 0.0 else np.sqrt((seen**2).mean()))
+
+
 def _split(blocks: Floats) -> tuple[Floats, Floats]:
     """Return block means (blocks, signals) and deviations from them (rows, signals).
 
@@ -157,17 +188,6 @@ def _resolution(rows: Floats) -> Floats:
     steps = np.abs(np.diff(rows, axis=0))
     resolution: Floats = np.where(steps > 0.0, steps, np.inf).min(axis=0)
     return np.where(np.isfinite(resolution), resolution, 0.0)
-
-
-def _scaled(deviations: Floats, resolution: Floats) -> tuple[Floats, Floats]:
-    """Return the robust scale (signals,) and the deviations in it, outliers clipped."""
-    spread = _MAD_TO_DEVIATION * np.median(np.abs(deviations), axis=0)
-    plain = deviations.std(axis=0)
-    # A signal that mostly repeats one value has a tiny median deviation; its plain one is taken.
-    limit = _CLIP_DEVIATIONS * np.where(spread > 0.3 * plain, spread, plain)
-    clipped = np.clip(deviations, -limit, limit)
-    scale = np.maximum(clipped.std(axis=0), resolution / np.sqrt(12.0))
-    return scale, clipped / scale
 
 
 def _settle(means: Floats, noise: Floats, drift_per_block: Floats) -> tuple[Floats, Floats]:
