@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def vectors(shared_dir: Path) -> Callable[[str], Any]:
-    """Return the content of a vector file, given its path such as "cbor/rfc7049-appendix-a.json"."""
+    """Return a function that reads a vector file, such as "cbor/rfc7049-appendix-a.json"."""
 
     def load(path: str) -> Any:
         file = shared_dir / "vectors" / path

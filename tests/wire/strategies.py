@@ -35,9 +35,7 @@ def containers(children: st.SearchStrategy) -> st.SearchStrategy:
 plain_values = st.recursive(scalars, containers, max_leaves=12)
 values = st.recursive(
     scalars | simple_values,
-    lambda children: (
-        containers(children) | st.builds(Tagged, unknown_tags, children)
-    ),
+    lambda children: containers(children) | st.builds(Tagged, unknown_tags, children),
     max_leaves=12,
 )
 # Bytes that are nearly CBOR: heads of every type before short tails.
