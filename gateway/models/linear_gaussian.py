@@ -25,6 +25,7 @@ Bools = NDArray[np.bool_]
 
 BLOCKS_MIN: Final = 5
 _CLIP_DEVIATIONS: Final = 5.0
+_FAR_DEVIATIONS: Final = 1e6
 _HALF_QUANTILE: Final = 0.6745
 _MOST_QUANTILE: Final = 1.6449
 """Half and nine tenths of normal values lie within so many standard deviations."""
@@ -101,8 +102,17 @@ def fit(rows: Floats, window_rows: int, drift_safety: float) -> LinearGaussian:
         level=level,
         level_covariance=level_covariance,
         degrees=float(len(blocks) - 1),
-        tail=(raw[-(window_rows - 1) :] - location) / scale,
+        tail=standardised(raw[-(window_rows - 1) :], location, scale),
     )
+
+
+def standardised(rows: Floats, location: Floats, scale: Floats) -> Floats:
+    """Return (..., signals) in units of scale from the location; absurd values are held at a limit.
+
+    The limit is far beyond anything a model can tell apart and keeps squares from overflowing.
+    """
+    reach = _FAR_DEVIATIONS * scale
+    return (np.clip(rows, location - reach, location + reach) - location) / scale
 
 
 def update(

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.models.evidence import anomaly_probability
-from gateway.models.linear_gaussian import Floats, LinearGaussian, update
+from gateway.models.linear_gaussian import Floats, LinearGaussian, standardised, update
 
 RENEWAL_ROWS: Final = 10
 _LOG_TWO_PI: Final = math.log(2.0 * math.pi)
@@ -91,7 +91,7 @@ class Tracker:
     def step(self, row: Floats) -> Step:
         """Take one row (used signals,), NaN for a missing value, and say what it means."""
         model = self._model
-        scaled = (row - model.location) / model.scale
+        scaled = standardised(row, model.location, model.scale)
         level = self._level
         expected, deviation, log_density = self._predict(scaled - level)
         self._shift(scaled)

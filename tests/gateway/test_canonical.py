@@ -1,0 +1,59 @@
+"""One record, one byte string: sorted, strict JSON, and different records never share it."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.canonical import as_json, canonical
+from gateway.errors import InternalError
+from gateway.records import Blame, Reading, Received, Rejected, State, Verdict
+
+VERDICT = Verdict(
+    asset="pump",
+    time_ns=1_583_748_003_000_000_000,
+    state=State.ALARM,
+    probability=0.1 + 0.2,
+    since_ns=1_583_748_001_000_000_000,
+    blamed=(Blame(signal="b:flow", share=0.75),),
+    evidence="not normal: \N{DEGREE SIGN}",
+    sequence=1,
+)
+
+
+def test_the_bytes_of_a_verdict_are_these():
+    """If this test must change, every stored digest changes with it: write an ADR."""
+    assert canonical(VERDICT) == (
+        b'{"asset":"pump","blamed":[{"record":"Blame","share":0.75,"signal":"b:flow"}],'
+        b'"evidence":"not normal: \\u00b0","probability":0.30000000000000004,"record":"Verdict",'
+        b'"sequence":1,"since_ns":1583748001000000000,"state":"alarm",'
+        b'"time_ns":1583748003000000000}'
+    )
+
+
+def test_bytes_are_hex_and_kinds_never_collide():
+    frame = Received(source="n", link="l", data=b"\x00\xff", received_ns=1)
+    assert as_json(frame)["data"] == "00ff"
+    rejected = Rejected(source="n", link="l", reason="r", detail="", received_ns=1)
+    assert as_json(frame)["record"] != as_json(rejected)["record"]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_null(value):
+    assert as_json(Reading(signal="s", unit="V", value=value, tick_us=None))["value"] is None
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 2**63))
+@settings(derandomize=True, deadline=None, max_examples=200)
+def test_numbers_read_back_to_the_same_bits(value, tick_us):
+    body = json.loads(canonical(Reading(signal="s", unit="V", value=value, tick_us=tick_us)))
+    assert math.copysign(1, body["value"]) == math.copysign(1, value)
+    assert (body["value"], body["tick_us"]) == (value, tick_us)
+
+
+@pytest.mark.parametrize("thing", [1, "text", {"a": 1}, Reading, object()])
+def test_only_records_have_canonical_bytes(thing):
+    with pytest.raises(InternalError, match="is not a record"):
+        as_json(thing)
