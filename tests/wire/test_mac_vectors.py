@@ -56,12 +56,12 @@ def test_hkdf_of_wycheproof(vectors: Callable[[str], Any]) -> None:
     seen = 0
     for case in wycheproof(content):
         seen += 1
-        arguments = [bytes.fromhex(case[name]) for name in ("ikm", "salt", "info")]
+        key_material, salt, info = (bytes.fromhex(case[name]) for name in ("ikm", "salt", "info"))
         if case["result"] == "invalid":
             with pytest.raises(WireError, match="8160"):
-                hkdf_sha256(*arguments, case["size"])
+                hkdf_sha256(key_material, salt, info, case["size"])
             continue
-        assert hkdf_sha256(*arguments, case["size"]).hex() == case["okm"], case
+        assert hkdf_sha256(key_material, salt, info, case["size"]).hex() == case["okm"], case
     assert seen == content["numberOfTests"] == 86
 
 

@@ -1,0 +1,91 @@
+"""The worked frame in docs/wire-format.md is what the code makes, and what other libraries read."""
+
+import hashlib
+import hmac
+import re
+from pathlib import Path
+
+import cbor2
+import pytest
+from cobs import cobs
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from wire import content
+from wire.cose import MESSAGE_BYTES_MAX, Sealer, open_sealed
+from wire.framing import REASONS, Deframer, frame
+from wire.keys import uplink_key
+from wire.mac import HmacSha256
+from wire.messages import BOOT_FIELDS
+from wire.senml import pack, unpack
+
+ROOT_KEY = bytes(range(32))
+KID = b"pump-a"
+READINGS = [("temperature", "Cel", 23.5, -0.45), ("vibration-1", "m/s2", 1.2345, -0.45)]
+
+
+@pytest.fixture(scope="module")
+def page(root: Path) -> str:
+    return (root / "docs" / "wire-format.md").read_text(encoding="utf-8")
+
+
+def block(page: str, name: str) -> bytes:
+    """The bytes of the fenced block `name`, comments left out."""
+    (text,) = re.findall(rf"^```{name}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    return bytes.fromhex("".join(line.partition("#")[0] for line in text.splitlines()))
+
+
+def test_the_code_makes_these_bytes(page: str) -> None:
+    key = uplink_key(ROOT_KEY, KID)
+    assert key == block(page, "key")
+    payload = pack("pump-a:", READINGS)
+    seal = Sealer(KID, HmacSha256(key)).seal(content.SENML_CBOR, 42, 7, 123456789, payload)
+    assert seal.hex() == block(page, "seal").hex()
+    assert frame(seal).hex() == block(page, "frame").hex()
+
+
+def test_the_code_reads_these_bytes(page: str) -> None:
+    ((seal, reason),) = Deframer().feed(block(page, "frame"))
+    assert reason is None
+    header, payload = open_sealed(seal, HmacSha256(block(page, "key")), KID)
+    assert header[1:] == (112, KID, 42, 7, 123456789)
+    records = unpack(payload)
+    assert [record.name for record in records] == ["pump-a:temperature", "pump-a:vibration-1"]
+    assert [record.value for record in records] == pytest.approx([23.5, 1.2345], rel=6e-8)
+
+
+def test_other_libraries_agree(page: str) -> None:
+    hkdf = HKDF(hashes.SHA256(), 32, b"", b"twinrig v1 uplink|pump-a")
+    key = hkdf.derive(ROOT_KEY)
+    assert key == block(page, "key")
+    *stuffed, end = block(page, "frame")
+    assert end == 0
+    seal = cobs.decode(bytes(stuffed))[:-2]
+    assert seal == block(page, "seal")
+    protected, unprotected, payload, tag = cbor2.loads(seal).value
+    structure = cbor2.dumps(["MAC0", protected, b"", payload])
+    assert hmac.new(key, structure, hashlib.sha256).digest() == tag
+    assert unprotected == {}
+    assert cbor2.loads(protected) == {
+        1: 5,
+        3: 112,
+        4: KID,
+        6: b"\x2a",
+        -65537: 7,
+        -65538: 123456789,
+    }
+
+
+def test_the_limits_on_the_page_are_those_of_the_code(page: str) -> None:
+    assert f"at most **{Deframer().frame_bytes_max}** bytes" in page
+    assert f"at most **{MESSAGE_BYTES_MAX}** bytes" in page
+    assert [reason for reason in REASONS if f"| `{reason}` |" not in page] == []
+    names = enumerate(BOOT_FIELDS)
+    assert [name for number, name in names if f"`{number}` {name}" not in page] == []
+    for number, name in content.NAMES.items():
+        assert f"| {number} | `{name.upper()}` |" in page
+
+
+def test_a_full_frame_holds_the_longest_seal() -> None:
+    longest = frame(b"\x01" * MESSAGE_BYTES_MAX)
+    assert Deframer().feed(longest) == [(b"\x01" * MESSAGE_BYTES_MAX, None)]
