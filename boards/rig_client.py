@@ -2,8 +2,9 @@
 
 Promises: a request carries the operation, its arguments and the time the CPU has computed; the
 call returns when the rig has answered, and the answer says what the board's clock now shows.
-Leaves to `hal.py` how the bytes travel (semihosting or pipes): one function `exchange(length)`
-sends the first `length` bytes of REQUEST, stamps them, and fills REPLY.
+Leaves to `hal.py` how the bytes travel (semihosting or pipes): `exchange(line)` stamps REQUEST,
+sends as many bytes of it as its own length says, and fills REPLY; `line` is whatever the HAL keeps
+the connection in.
 
 Frozen into the images of emulated boards only.  `hil/bus.py` is the other end.
 
@@ -61,7 +62,7 @@ def _put_header(request: ptr8, length: int, operation: int, argument: int):
 
 
 @micropython.viper
-def _put_i2c(request: ptr8, bus: int, address: int, written: int, count: int):
+def _put_i2c(request: ptr8, bus: int, address: int, count: int, written: int):
     length = 11 + written
     request[0] = length
     request[1] = length >> 8
@@ -79,16 +80,17 @@ def _take(reply: ptr8, into: ptr8, count: int):
 
 
 class RigBus:
-    """The transactions of one board, over `exchange(length: int) -> None`."""
+    """The transactions of one board, over `exchange(line) -> None`."""
 
-    def __init__(self, exchange) -> None:
+    def __init__(self, exchange, line) -> None:
         self.exchange = exchange
+        self.line = line
 
     def transact(self, operation: int, argument: int, payload_bytes: int) -> int:
         """Send the payload that stands in REQUEST[8:]; return the reply's payload length."""
         length = REQUEST_HEADER_BYTES + payload_bytes
         _put_header(REQUEST, length, operation, argument)
-        self.exchange(length)
+        self.exchange(self.line)
         if REPLY[0]:
             _raise(REPLY[0])
         return REPLY[2] | (REPLY[3] << 8)
@@ -142,40 +144,49 @@ class RigI2C:
 
     def __init__(self, bus: RigBus, number: int) -> None:
         self._exchange = bus.exchange
+        self._line = bus.line
         self._number = number
 
     def __str__(self) -> str:
         return "I2C(%d)" % self._number
 
-    def _transfer(self, address: int, written: int, read_bytes: int) -> None:
-        _put_i2c(REQUEST, self._number, address, written, read_bytes)
-        self._exchange(11 + written)
-        if REPLY[0]:
-            _raise(REPLY[0])
-
     def writeto(self, address: int, data) -> None:
         """Write `data` to the device."""
-        REQUEST[11 : 11 + len(data)] = data
-        self._transfer(address, len(data), 0)
+        written = len(data)
+        REQUEST[11 : 11 + written] = data
+        _put_i2c(REQUEST, self._number, address, 0, written)
+        self._exchange(self._line)
+        if REPLY[0]:
+            _raise(REPLY[0])
 
     def readfrom_into(self, address: int, buffer) -> None:
         """Fill `buffer` from the device."""
         count = len(buffer)
-        self._transfer(address, 0, count)
+        _put_i2c(REQUEST, self._number, address, count, 0)
+        self._exchange(self._line)
+        if REPLY[0]:
+            _raise(REPLY[0])
         _take(REPLY, buffer, count)
 
     def readfrom_mem_into(self, address: int, register: int, buffer) -> None:
         """Write the register's number, then read `buffer` after a repeated start."""
-        REQUEST[11] = register
         count = len(buffer)
-        self._transfer(address, 1, count)
+        REQUEST[11] = register
+        _put_i2c(REQUEST, self._number, address, count, 1)
+        self._exchange(self._line)
+        if REPLY[0]:
+            _raise(REPLY[0])
         _take(REPLY, buffer, count)
 
     def writeto_mem(self, address: int, register: int, data) -> None:
         """Write the register's number and `data` in one transfer."""
+        written = 1 + len(data)
         REQUEST[11] = register
-        REQUEST[12 : 12 + len(data)] = data
-        self._transfer(address, 1 + len(data), 0)
+        REQUEST[12 : 11 + written] = data
+        _put_i2c(REQUEST, self._number, address, 0, written)
+        self._exchange(self._line)
+        if REPLY[0]:
+            _raise(REPLY[0])
 
 
 class RigSPI:

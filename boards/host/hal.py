@@ -24,10 +24,12 @@ def write_file(name: str, content: bytes) -> None:
         file.write(content)
 
 
-def _exchange(length: int) -> None:
+def _exchange(_line) -> None:
+    request = rig_client.REQUEST
+    length = request[0] | (request[1] << 8)
     for index in range(4, 8):
-        rig_client.REQUEST[index] = 0
-    _request.write(memoryview(rig_client.REQUEST)[:length])
+        request[index] = 0
+    _request.write(memoryview(request)[:length])
     _request.flush()
     if not _reply.readinto(rig_client.REPLY):
         raise SystemExit
@@ -108,4 +110,4 @@ def stop() -> None:
     _bus.exit()
 
 
-_bus = rig_client.RigBus(_exchange)
+_bus = rig_client.RigBus(_exchange, None)

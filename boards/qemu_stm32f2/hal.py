@@ -42,6 +42,7 @@ def _transact(r0):
     """One transaction over the control block at r0, without a word of Python in between.
 
     r0 -> handle, address, length (SYS_WRITE) | handle, address, length (SYS_READ) | TIM2 after.
+    The request's own length, its first two bytes, goes into the SYS_WRITE; TIM2 into bytes 4 to 7.
     """
     push({r4, r5})
     mov(r4, r0)
@@ -49,6 +50,8 @@ def _transact(r0):
     ldr(r0, [r5, 0])
     ldr(r1, [r4, 4])
     str(r0, [r1, 4])
+    ldrh(r0, [r1, 0])
+    str(r0, [r4, 8])
     mov(r1, r4)
     mov(r0, 5)
     data(2, 0xBEAB)
@@ -120,11 +123,6 @@ _control = array.array(
         0,
     ],
 )
-
-
-def _exchange(length: int) -> None:
-    _control[2] = length
-    _transact(_control)
 
 
 def ticks_us() -> int:
@@ -211,4 +209,4 @@ def stop() -> None:
     _bus.exit()
 
 
-_bus = rig_client.RigBus(_exchange)
+_bus = rig_client.RigBus(_transact, _control)
