@@ -1,11 +1,13 @@
 """Records are frozen, closed and keyword-only; trust is in the type."""
 
 import dataclasses
+import json
+import re
 from pathlib import Path
 
 import pytest
 
-from gateway import records
+from gateway import errors, records, status
 from gateway.errors import InternalError
 from gateway.records import Aligned, Polled, Provenance, Received, Verified
 
@@ -88,3 +90,40 @@ def test_a_poll_that_ends_before_it_began_is_our_bug():
 def test_positional_arguments_are_refused():
     with pytest.raises(TypeError):
         Aligned("s", "V", 1.0, 0, 0, 0, Provenance.SEALED, "n", 0)
+
+
+CODES = GATEWAY.parents[1] / "shared" / "vectors" / "opcua" / "status_codes.json"
+
+
+def test_status_codes_have_the_severity_their_name_says():
+    severities = {"GOOD": 0, "UNCERTAIN": 1, "BAD": 2}
+    for name, code in vars(status).items():
+        if name.isupper() and not name.startswith("_"):
+            assert code >> 30 == severities[name.split("_")[0]], name
+            assert code & 0xFFFF == 0, "a plain code has no info bits"
+    assert status.is_bad(status.BAD_NO_DATA)
+    assert status.is_good(status.GOOD_SUB_NORMAL)
+    assert status.worst(status.GOOD, status.UNCERTAIN) == status.UNCERTAIN
+    assert status.worst(status.BAD_TIMEOUT, status.BAD_NO_DATA) == status.BAD_TIMEOUT
+
+
+@pytest.mark.skipif(not CODES.exists(), reason=f"no vectors at {CODES}")
+def test_status_codes_are_those_of_the_standard():
+    listed = {entry["name"]: int(entry["code"], 16) for entry in json.loads(CODES.read_text())}
+    ours = {
+        name.replace("_", "").lower(): code
+        for name, code in vars(status).items()
+        if name.isupper() and not name.startswith("_")
+    }
+    standard = {name.lower(): code for name, code in listed.items()}
+    assert ours == {name: standard[name] for name in ours}
+
+
+def test_the_error_tree_is_drawn_as_it_is():
+    drawn = set(re.findall(r"\b([A-Z]\w+Error)\b", errors.__doc__))
+    real = {name for name, item in vars(errors).items() if name.endswith("Error")}
+    assert drawn == real
+    assert len(real) <= 12
+    families = (errors.OperatorError, errors.PeerError, errors.InternalError)
+    for name in real - {"TwinrigError"}:
+        assert sum(issubclass(getattr(errors, name), family) for family in families) == 1
