@@ -1,0 +1,389 @@
+"""The OPC UA server as a foreign client sees it (asyncua's own client, real sockets)."""
+
+import asyncio
+import math
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from asyncua import Client, ua
+from asyncua.crypto.cert_gen import (
+    dump_private_key_as_pem,
+    generate_private_key,
+    generate_self_signed_app_certificate,
+)
+from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from gateway import status
+from gateway.clock import NS_PER_US, ManualClock, SystemClock
+from gateway.errors import PortInUseError
+from gateway.loss import LossLedger
+from gateway.records import State
+from gateway.sinks.opcua import OpcUaSink
+from gateway.sinks.opcua_identity import TrustList
+from gateway.sinks.opcua_space import eu_information, utc
+from tests.gateway.plant import (
+    SECOND_NS,
+    START_NS,
+    aligned,
+    background,
+    estimate,
+    free_port,
+    make_site,
+    received,
+    verdict,
+)
+
+pytestmark = pytest.mark.slow
+"""asyncua builds its standard address space for more than a second."""
+
+
+@dataclass
+class Served:
+    """A running server and what belongs to it."""
+
+    sink: OpcUaSink
+    ledger: LossLedger
+    clock: ManualClock
+    folder: Path
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Client]:
+        async with Client(self.sink.url, timeout=10) as client:
+            yield client
+
+
+@asynccontextmanager
+async def serving(folder: Path, clock=None, **changes) -> AsyncIterator[Served]:
+    site = make_site(folder)
+    ledger, clock = LossLedger(), clock or ManualClock(START_NS)
+    settings = site.opcua.model_copy(update=changes)
+    sink = OpcUaSink(site, settings, ledger, clock, folder / "opcua", ("opcua", "store"))
+    await sink.start()
+    try:
+        yield Served(sink, ledger, clock, folder / "opcua")
+    finally:
+        await sink.stop()
+
+
+async def node(client: Client, path: str):
+    index = await client.get_namespace_index("urn:twinrig:skid")
+    return client.get_node(ua.NodeId(path, index))
+
+
+async def read(client: Client, path: str) -> ua.DataValue:
+    return await (await node(client, path)).read_data_value(raise_on_bad_status=False)
+
+
+async def value(client: Client, path: str) -> object:
+    return (await read(client, path)).Value.Value
+
+
+# --- what a client reads -------------------------------------------------------------------------
+
+
+async def test_values_with_time_status_unit_uncertainty_and_proof(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served, served.client() as client:
+        waiting = await read(client, "pump/a:flow")
+        assert waiting.StatusCode.value == status.BAD_WAITING_FOR_INITIAL_DATA
+        assert waiting.Value.Value is None
+
+        served.clock.advance_to(START_NS + 90 * SECOND_NS)
+        served.sink.put(replace(aligned(value=0.00125), time_ns=START_NS + 123_456_789))
+        served.sink.put(aligned("a:temperature", 21.5, status=status.UNCERTAIN_SENSOR_NOT_ACCURATE))
+        await served.sink.drain()
+        flow = await read(client, "pump/a:flow")
+        assert flow.Value == ua.Variant(0.00125, ua.VariantType.Double)
+        assert flow.StatusCode.value == status.GOOD
+        assert flow.SourceTimestamp == utc(START_NS + 123_456_789)
+        assert flow.ServerTimestamp == utc(START_NS + 90 * SECOND_NS)
+        assert await value(client, "pump/a:flow/TimeUncertainty") == 1_500_000
+        assert await value(client, "pump/a:flow/Provenance") == "sealed"
+        uncertain = await read(client, "pump/a:temperature")
+        assert uncertain.StatusCode.value == status.UNCERTAIN_SENSOR_NOT_ACCURATE
+        assert uncertain.Value.Value == 21.5
+
+        units = await value(client, "pump/a:flow/EngineeringUnits")
+        assert (units.UnitId, units.DisplayName.Text) == (5067091, "m³/s")
+        limits = await value(client, "pump/a:flow/EURange")
+        assert (limits.Low, limits.High) == (0.0, 0.0025)
+        kind = await (await node(client, "pump/a:flow")).read_type_definition()
+        assert kind == ua.NodeId(ua.ObjectIds.AnalogItemType)
+        kind = await (await node(client, "pump/a:temperature")).read_type_definition()
+        assert kind == ua.NodeId(ua.ObjectIds.AnalogUnitType)
+        now = await client.get_node(
+            ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)
+        ).read_value()
+        assert now == utc(START_NS + 90 * SECOND_NS), "the server's clock is the gateway's"
+
+
+async def test_a_bad_value_is_null_and_a_late_one_is_not_shown(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served, served.client() as client:
+        served.sink.put(aligned(value=0.001, second=5))
+        served.sink.put(aligned(value=0.002, second=3))
+        await served.sink.drain()
+        flow = await read(client, "pump/a:flow")
+        assert (flow.Value.Value, flow.SourceTimestamp) == (0.001, utc(START_NS + 5 * SECOND_NS))
+        served.sink.put(aligned(value=0.003, second=6, status=status.BAD_SENSOR_FAILURE))
+        served.sink.put(aligned("a:unknown"))
+        served.sink.put(received())
+        await served.sink.drain()
+        flow = await read(client, "pump/a:flow")
+        assert flow.Value.Value is None
+        assert flow.StatusCode.value == status.BAD_SENSOR_FAILURE
+        served.sink.put(aligned(value=0.004, second=7))
+        await served.sink.drain()
+        assert await value(client, "pump/a:flow") == 0.004, "the type survives a null"
+        balance = served.ledger.sink_balance("opcua")
+        assert balance.dropped == {"late": 1, "not_configured": 1}
+        assert (balance.offered, balance.delivered, balance.queued) == (5, 3, 0)
+
+
+async def test_verdict_estimate_and_ledger(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served, served.client() as client:
+        account = served.ledger.account("a")
+        account.received, account.verified, account.delivered = 5, 4, 4
+        account.announced = account.numbered = 4
+        account.rejected["bad_mac"] = 1
+        served.sink.put(estimate(second=4))
+        served.sink.put(verdict(State.ALARM, second=4))
+        await served.sink.drain()
+        got = {name: await value(client, f"pump/Verdict/{name}") for name in (
+            "State", "Probability", "Since", "Time", "Blamed", "BlamedShare", "Evidence", "Sequence"
+        )}  # fmt: skip
+        assert got == {
+            "State": "alarm",
+            "Probability": 0.99,
+            "Since": utc(START_NS),
+            "Time": utc(START_NS + 4 * SECOND_NS),
+            "Blamed": ["a:flow", "a:temperature"],
+            "BlamedShare": [0.75, 0.25],
+            "Evidence": verdict().evidence,
+            "Sequence": 1,
+        }
+        assert await value(client, "pump/Estimate/AnomalyProbability") == 0.97
+        assert await value(client, "pump/Estimate/IsTrained") is True
+        assert await value(client, "pump/Estimate/a:flow/Expected") == 0.002
+        assert await value(client, "pump/Estimate/a:flow/StandardDeviation") == 0.0001
+        assert await value(client, "pump/Estimate/a:flow/Contribution") == 12.5
+        units = await value(client, "pump/Estimate/a:flow/Expected/EngineeringUnits")
+        assert units.UnitId == 5067091
+        assert await value(client, "Ledger/a/Received") == 5
+        assert await value(client, "Ledger/a/Rejected") == 1
+        assert await value(client, "Ledger/a/Reasons") == "bad_mac=1"
+        assert await value(client, "Ledger/a/AddsUp") is True
+        assert await value(client, "Ledger/opcua/Delivered") == 2
+        account.received += 1
+        await served.sink.drain()
+        assert await value(client, "Ledger/a/AddsUp") is False
+
+
+async def test_a_verdict_without_anybody_to_blame_is_an_empty_list(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served, served.client() as client:
+        served.sink.put(verdict(State.ALARM, second=1))
+        served.sink.put(replace(verdict(State.NORMAL, second=2), blamed=()))
+        await served.sink.drain()
+        assert await value(client, "pump/Verdict/State") == "normal"
+        assert await value(client, "pump/Verdict/Blamed") in ([], None)
+
+
+async def test_a_model_without_measurement_still_says_what_it_expects(tmp_path: Path) -> None:
+    record = estimate(second=1)
+    missing = replace(record.values[0], value=math.nan, status=status.BAD_NO_DATA)
+    async with serving(tmp_path) as served, served.client() as client:
+        served.sink.put(replace(record, values=(missing,)))
+        await served.sink.drain()
+        expected = await read(client, "pump/Estimate/a:flow/Expected")
+        assert expected.Value.Value == 0.002
+        assert expected.StatusCode.value == status.UNCERTAIN_SUBSTITUTE_VALUE
+
+
+@dataclass
+class Subscriber:
+    """Collects data changes of a subscription."""
+
+    changes: asyncio.Queue = field(default_factory=lambda: asyncio.Queue(100))
+
+    def datachange_notification(self, _node, val, data) -> None:
+        self.changes.put_nowait((val, data.monitored_item.Value.SourceTimestamp))
+
+
+async def test_a_subscriber_gets_every_value(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served, served.client() as client:
+        served.sink.put(aligned(value=0.0, second=0))
+        await served.sink.drain()
+        subscriber = Subscriber()
+        subscription = await client.create_subscription(20, subscriber)
+        await subscription.subscribe_data_change(await node(client, "pump/a:flow"), queuesize=50)
+        assert await subscriber.changes.get() == (0.0, utc(START_NS))
+        async with background(*served.sink.workers()):
+            for second in range(1, 6):
+                served.sink.put(aligned(value=second / 1000, second=second))
+            got = [await subscriber.changes.get() for _ in range(5)]
+        assert got == [(s / 1000, utc(START_NS + s * SECOND_NS)) for s in range(1, 6)]
+        await subscription.delete()
+
+
+# --- what a client cannot do ---------------------------------------------------------------------
+
+
+async def test_nobody_writes_calls_or_changes_the_address_space(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served, served.client() as client:
+        served.sink.put(aligned(value=0.001))
+        await served.sink.drain()
+        flow = await node(client, "pump/a:flow")
+        refused = (ua.uaerrors.BadUserAccessDenied,)
+        with pytest.raises(refused):
+            await flow.write_value(9.0, ua.VariantType.Double)
+        with pytest.raises(refused):
+            await flow.write_attribute(
+                ua.AttributeIds.AccessLevel, ua.DataValue(ua.Variant(3, ua.VariantType.Byte))
+            )
+        with pytest.raises(refused):
+            await client.nodes.objects.add_variable(2, "mine", 1.0)
+        with pytest.raises(refused):
+            await client.delete_nodes([flow])
+        with pytest.raises(refused):
+            await client.nodes.server.call_method("0:GetMonitoredItems", ua.Variant(1))
+        assert await value(client, "pump/a:flow") == 0.001
+        level = await flow.get_access_level()
+        assert level == {ua.AccessLevel.CurrentRead}
+
+
+async def test_a_name_or_password_is_no_way_in(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        client = Client(served.sink.url)
+        client.set_user("admin")
+        client.set_password("")
+        with pytest.raises(ua.uaerrors.UaStatusCodeError):
+            await client.connect()
+
+
+async def test_without_the_flag_there_is_no_way_in_without_encryption(
+    tmp_path: Path, monkeypatch
+) -> None:
+    async with serving(tmp_path, allow_unencrypted_loopback=False) as served:
+        client = Client(served.sink.url)
+        endpoints = await client.connect_and_get_server_endpoints()
+        assert [(e.SecurityMode, e.SecurityPolicyUri.split("#")[1]) for e in endpoints] == [
+            (ua.MessageSecurityMode.SignAndEncrypt, "Basic256Sha256")
+        ]
+        tokens = {token.TokenType for e in endpoints for token in e.UserIdentityTokens}
+        assert tokens == {ua.UserTokenType.Anonymous}, "no password, no user certificate"
+        # A rude client opens a session without encryption although no endpoint offers that.
+        monkeypatch.setattr(Client, "find_endpoint", staticmethod(lambda found, *_: found[0]))
+        with pytest.raises(ua.uaerrors.BadUserAccessDenied):
+            await Client(served.sink.url).connect()
+        await _try_without_session(served.sink.url)
+
+
+async def _try_without_session(url: str) -> None:
+    """Use a bare channel without encryption, as discovery may: it must get nowhere."""
+    client = Client(url)
+    await client.connect_socket()
+    try:
+        await client.send_hello()
+        await client.open_secure_channel()
+        with pytest.raises(ua.uaerrors.UaStatusCodeError):
+            await client.uaclient.register_server(ua.RegisteredServer())
+        with pytest.raises(ua.uaerrors.UaStatusCodeError):
+            await client.nodes.namespace_array.read_value()
+        await client.close_secure_channel()
+    finally:
+        client.disconnect_socket()
+
+
+def _written(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+async def secure_client(url: str, folder: Path, name: str) -> Client:
+    """Return a client with a certificate of its own."""
+    key = generate_private_key()
+    uri = f"urn:test:{name}"
+    certificate = generate_self_signed_app_certificate(
+        key, name, {}, [x509.UniformResourceIdentifier(uri)], [ExtendedKeyUsageOID.CLIENT_AUTH]
+    )
+    key_path = _written(folder / f"{name}.pem", dump_private_key_as_pem(key))
+    certificate_path = _written(folder / f"{name}.der", certificate.public_bytes(Encoding.DER))
+    client = Client(url, timeout=10)
+    client.application_uri = uri
+    await client.set_security(
+        SecurityPolicyBasic256Sha256, certificate_path, key_path,
+        mode=ua.MessageSecurityMode.SignAndEncrypt,
+    )  # fmt: skip
+    return client
+
+
+async def test_a_client_reads_after_the_operator_has_trusted_it(tmp_path: Path) -> None:
+    async with serving(tmp_path, clock=SystemClock(), allow_unencrypted_loopback=False) as served:
+        served.sink.put(aligned(value=0.001))
+        await served.sink.drain()
+        client = await secure_client(served.sink.url, tmp_path / "clients", "friend")
+        with pytest.raises(ua.uaerrors.BadUserAccessDenied):
+            await client.connect()
+        trust = TrustList(served.folder, SystemClock())
+        trust.trust("")
+        async with client:
+            assert await value(client, "pump/a:flow") == 0.001
+            with pytest.raises(ua.uaerrors.BadUserAccessDenied):
+                await (await node(client, "pump/a:flow")).write_value(9.0)
+
+
+async def test_stating_the_certificate_of_a_trusted_client_is_no_way_in(tmp_path: Path) -> None:
+    """A thief has the certificate (it is public) but not its key."""
+    async with serving(tmp_path, clock=SystemClock(), allow_unencrypted_loopback=False) as served:
+        friend = await secure_client(served.sink.url, tmp_path / "clients", "friend")
+        with pytest.raises(ua.uaerrors.BadUserAccessDenied):
+            await friend.connect()
+        TrustList(served.folder, SystemClock()).trust("")
+        thief = await secure_client(served.sink.url, tmp_path / "clients", "thief")
+        stated = (tmp_path / "clients" / "friend.der").read_bytes()
+        original = thief.uaclient.create_session
+
+        async def lie(parameters):
+            parameters.ClientCertificate = stated
+            return await original(parameters)
+
+        thief.uaclient.create_session = lie
+        with pytest.raises(ua.uaerrors.UaStatusCodeError):
+            await thief.connect()
+
+
+# --- start and stop ------------------------------------------------------------------------------
+
+
+async def test_a_taken_port_says_so_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(PortInUseError, match=f"127.0.0.1:{port} is in use.*0 = any"):
+            async with serving(tmp_path, port=port):
+                pass
+
+
+async def test_a_fixed_port_is_kept_over_a_restart_and_so_are_node_ids(tmp_path: Path) -> None:
+    port = free_port()
+    for number in range(2):
+        async with serving(tmp_path, port=port) as served, served.client() as client:
+            assert served.sink.endpoints() == {"opcua": f"opc.tcp://127.0.0.1:{port}/twinrig/skid"}
+            served.sink.put(aligned(value=number / 1000))
+            await served.sink.drain()
+            assert await value(client, "pump/a:flow") == number / 1000
+
+
+def test_times_and_units_are_opc_ua_times_and_units() -> None:
+    assert utc(0).isoformat() == "1970-01-01T00:00:00+00:00"
+    assert utc(1_999 * NS_PER_US + 999).microsecond == 1_999
+    celsius = eu_information("Cel")
+    assert (celsius.UnitId, celsius.DisplayName.Text) == (4408652, "°C")
+    assert celsius.NamespaceUri == "http://www.opcfoundation.org/UA/units/un/cefact"
