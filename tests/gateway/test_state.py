@@ -1,0 +1,61 @@
+"""What outlives the gateway: the start counter and the replay windows."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import OperatorError
+from gateway.stages.replay_window import ReplayMark
+from gateway.state import load_marks, next_start, save_marks
+
+MARKS = [
+    ReplayMark(source="a", boot_id=3, highest=17, seen=0b1011),
+    ReplayMark(source="b", boot_id=0, highest=0, seen=1),
+]
+
+
+def test_starts_are_counted_on_disk(tmp_path: Path) -> None:
+    assert [next_start(tmp_path / "new" / "folder") for _ in range(3)] == [1, 2, 3]
+    assert (tmp_path / "new" / "folder" / "starts").read_text() == "3\n"
+
+
+@pytest.mark.parametrize("text", ["", "three", "1.5"])
+def test_a_damaged_counter_stops_the_start_with_a_remedy(tmp_path: Path, text: str) -> None:
+    (tmp_path / "starts").write_text(text)
+    with pytest.raises(OperatorError, match="rounded up generously"):
+        next_start(tmp_path)
+
+
+def test_a_counter_that_cannot_be_kept_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "state").touch()
+    with pytest.raises(OperatorError, match="make the folder writable"):
+        next_start(tmp_path / "state")
+
+
+def test_marks_come_back_as_they_were(tmp_path: Path) -> None:
+    assert load_marks(tmp_path) == []
+    save_marks(tmp_path, MARKS)
+    assert load_marks(tmp_path) == MARKS
+    save_marks(tmp_path, MARKS[:1])
+    assert load_marks(tmp_path) == MARKS[:1]
+    assert [file.name for file in tmp_path.iterdir()] == ["replay-marks.json"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "3", "[3]", "[{}]", '[{"source": "a"}]',
+        '[{"source": "a", "boot_id": "1", "highest": 1, "seen": 1}]',
+        '[{"source": "a", "boot_id": true, "highest": 1, "seen": 1}]',
+        '[{"source": "a", "boot_id": 1, "highest": 1, "seen": 1, "more": 1}]',
+    ],
+)  # fmt: skip
+def test_damaged_marks_stop_the_start_with_a_remedy(tmp_path: Path, text: str) -> None:
+    (tmp_path / "replay-marks.json").write_text(text)
+    with pytest.raises(OperatorError, match="remove the file only if"):
+        load_marks(tmp_path)
+
+
+def test_marks_that_cannot_be_kept_say_so(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="cannot be kept"):
+        save_marks(tmp_path / "absent", MARKS)
