@@ -117,7 +117,7 @@ class Reader:
             key = self._key(result)
             if self.deterministic:
                 encoded = self.data[start : self.at]
-                if encoded <= previous:
+                if encoded < previous:
                     raise CborError("CBOR map keys are out of order at byte %d" % start)
                 previous = encoded
             result[key] = self.item(depth_left)

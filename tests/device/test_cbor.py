@@ -110,9 +110,29 @@ def test_repeated_and_compound_keys_are_refused():
         assert _refuses(bytes.fromhex(digits)), digits
 
 
-def test_bounds_hold_before_anything_is_allocated():
-    assert _refuses(bytes.fromhex("9a7fffffff") + bytes(16))
-    assert _refuses(bytes.fromhex("bb7fffffffffffffff") + bytes(16))
+def test_a_container_is_refused_by_what_it_declares():
+    for digits, items_max in (
+        ("9a7fffffff00", 1024),
+        ("bb7fffffffffffffff00", 1024),
+        ("820000", 1),
+    ):
+        try:
+            decode(bytes.fromhex(digits), items_max=items_max)
+        except CborError as error:
+            assert "declares" in str(error)
+            continue
+        raise AssertionError(digits)
+
+
+def test_two_keys_with_one_encoding_are_refused():
+    try:
+        encode({float("nan"): 1, float("nan"): 2})
+    except CborError:
+        return
+    raise AssertionError("accepted")
+
+
+def test_bounds_are_kept():
     assert _refuses(b"\x81" * 9 + b"\x00")
     assert not _refuses(b"\x81" * 9 + b"\x00", depth_max=9)
     assert _refuses(b"\xc1" * 9 + b"\x00")

@@ -159,6 +159,13 @@ def test_a_header_of_another_profile_is_malformed():
         assert _reason(peek, message) == "malformed", (label, value)
 
 
+def test_nothing_may_follow_inside_the_header():
+    protected, _, payload, tag = decode(SEALED).value
+    for more in (b"\x00", b"\x20\x00"):
+        message = encode(Tagged(17, [protected + more, {}, payload, tag]))
+        assert _reason(peek, message) == "malformed"
+
+
 def test_foreign_mac0_messages():
     assert mac0_verify(HMAC_01, EXAMPLE_KEY) == EXAMPLE_PAYLOAD
     assert mac0_verify(HMAC_01[1:], EXAMPLE_KEY) == EXAMPLE_PAYLOAD, "untagged"
