@@ -36,7 +36,7 @@ emulate: ready ## One emulated STM32 says what it is, from inside MicroPython
 
 .PHONY: bench
 bench: ready ## The figures: instructions per sample, frames per second, speed over real time
-	@$(BIN)/python benchmarks/run.py
+	@$(BIN)/python -m benchmarks.run
 
 .PHONY: clean
 clean: ## Remove all that was made here: .venv, .build, caches

@@ -119,8 +119,9 @@ def build(
 
 
 def input_hash(board: Board, contents: Contents, source: Path) -> str:
-    """SHA-256 (hex) over the source's identity, the compiler, the recipe and every frozen file."""
+    """SHA-256 (hex) over source identity, compiler, recipe, this file and every frozen file."""
     digest = hashlib.sha256()
+    digest.update(Path(__file__).read_bytes())
     digest.update((board.directory / "board.toml").read_bytes())
     digest.update(_compiler_version(board).encode())
     digest.update(_source_identity(source, board.firmware.port).encode())
@@ -189,6 +190,10 @@ def _make_port(
             for base, name in frozen_files(board, contents)
         )
     )
+    # MicroPython's build looks at file times, which do not tell one list of frozen files from
+    # another; what it froze last time must not stand in for what is asked for now.
+    shutil.rmtree(folder / "build" / "frozen_mpy", ignore_errors=True)
+    (folder / "build" / "frozen_content.c").unlink(missing_ok=True)
     options = [f"{key}={value}" for key, value in board.firmware.options.items()]
     _make(
         [

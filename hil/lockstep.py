@@ -24,7 +24,6 @@ from hil.errors import RigError
 
 ANSWER_TIMEOUT_S: Final = 60.0
 """Longest real time a board may compute between two requests."""
-_SPINS: Final = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,21 +143,11 @@ class Lockstep:
             self._poll.unregister(port.emulated.request_fd)
             self._poll.unregister(port.emulated.pid_fd)
 
-    def _ready(self) -> list[tuple[int, int]]:
-        """Descriptors with something to read; an empty list when the deadline has passed."""
-        poll = self._poll.poll
-        # A board answers within some 50 us: waking up from a wait would take as long again.
-        for _ in range(_SPINS):
-            ready = poll(0)
-            if ready:
-                return ready
-        return poll(ANSWER_TIMEOUT_S * 1000)
-
     def _settle(self) -> None:
         """Serve local requests until every live board is parked."""
         running = self._running
         while running:
-            ready = self._ready()
+            ready = self._poll.poll(ANSWER_TIMEOUT_S * 1000)
             if not ready:
                 nodes = ", ".join(self._by_fd[fd].node for fd in running)
                 raise RigError(

@@ -1,8 +1,8 @@
 """The rig put together: chips wired to the trace, nodes provisioned, boards started in lockstep.
 
-Promises: `Rig.start` brings every board to its application, or ends every process it started and
-raises.  `Rig.close` can always be called.  The boards' clocks start at zero at their hello; trace
-time zero is `LEAD_IN` later, so that every chip has its first result by then.
+Order: `plan`, `build`, `start`, `close`.  Promises: `start` brings every board to its application,
+or ends every process it started and raises; `close` can always be called.  The boards' clocks start
+at zero at their hello; trace time zero is `lead_in_us` later, so that every chip has a first result.
 Leaves to others: what is sampled when (firmware/app.py), the order of events (lockstep.py), what
 the gateway makes of it (run.py).
 """
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from boards.build import APPLICATION, build
 from boards.catalog import Board, load_board
-from boards.emulate import start
+from boards.emulate import Emulated, start
 from boards.provision import NODE_FILE, node_file
 from gateway.site import Node, Site
 from hil.bus import BoardPort, Wiring
@@ -64,25 +64,30 @@ class Rig:
         self.keys = {
             board.node: rig_key(scenario.scenario.seed, board.node) for board in scenario.boards
         }
-        self._emulated: list[Any] = []
+        self._boards = {board.node: load_board(board.board) for board in scenario.boards}
+        self._images: dict[str, Path] = {}
+        self._emulated: list[Emulated] = []
 
     def plan(self) -> None:
         """Check every wire and every value before anything is started."""
         origins = dict.fromkeys(self.keys, self.origin_us)
         self.drives = plan_drives(self.scenario, self.site, self.trace, origins)
 
-    def start(self, progress: Progress = lambda step, count: None) -> None:
-        """Build what is not built yet, wire the chips, and start every board."""
+    def build(self, progress: Progress = lambda step, count: None) -> None:
+        """Build the image of every board that has none yet; may take minutes the first time."""
+        for board in self._boards.values():
+            self._images[board.name] = build(board, APPLICATION, progress=progress)
+
+    def start(self) -> None:
+        """Wire the chips and start every board; plans and builds what was not yet."""
         if not self.drives:
             self.plan()
-        boards = {board.node: load_board(board.board) for board in self.scenario.boards}
-        images = {
-            board.name: build(board, APPLICATION, progress=progress) for board in boards.values()
-        }
+        if not self._images:
+            self.build()
         nodes = {node.name: node for node in self.site.nodes}
         try:
-            for name, board in boards.items():
-                self._start_board(nodes[name], board, images[board.name])
+            for name, board in self._boards.items():
+                self._start_board(nodes[name], board, self._images[board.name])
         except BaseException:
             self.close()
             raise

@@ -24,6 +24,7 @@ from gateway.clock import ManualClock
 from gateway.loss import SourceBalance
 from gateway.records import Received, Record, State, Verdict
 from gateway.site import Site
+from hil.affinity import one_cpu
 from hil.errors import RigError
 from hil.lockstep import TimerDue, UplinkBytes
 from hil.plc import PumpPlc
@@ -189,7 +190,12 @@ class Run:
         playing: Callable[[float, float], None] = lambda now_s, end_s: None,
     ) -> RunResult:
         """Run the whole scenario; `playing` is told virtual seconds and how many there will be."""
-        await asyncio.to_thread(self.rig.start, building)
+        await asyncio.to_thread(self.rig.build, building)
+        with one_cpu():
+            return await self._play(playing)
+
+    async def _play(self, playing: Callable[[float, float], None]) -> RunResult:
+        self.rig.start()
         lockstep = self.rig.lockstep
         end_ns = self.rig.origin_us * 1000 + self.scenario.duration_ns(self.opened.trace) + _TAIL_NS
         lockstep.set_timer(end_ns, _END)
@@ -239,6 +245,7 @@ class Run:
         if self.plc is not None:
             self.plc.advance(event.time_ns)
         self._observe(await gateway.poll_modbus(now_ns), now_ns)
+        self._observe(gateway.tick(now_ns), now_ns)
         self._ticks += 1
         if self._ticks % _DRAIN_EVERY_TICKS == 0:
             await gateway.drain()

@@ -116,3 +116,13 @@ def test_without_a_mirror_the_remedy_is_said(
     monkeypatch.setattr(source.subprocess, "run", no_index)
     with pytest.raises(MissingToolError, match=r"apt-get update, or set MICROPYTHON_SRC"):
         source.micropython_source(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["host", "qemu_stm32f2"])
+def test_an_image_holds_what_was_asked_for_whatever_was_built_before(name: str) -> None:
+    board = load_board(name)
+    images = {contents.name: build(board, contents) for contents in (APPLICATION, DEVICE_TESTS)}
+    runner = b"tests/device/runner.py"
+    assert b"firmware/app.py" in images["application"].read_bytes()
+    assert runner not in images["application"].read_bytes()
+    assert runner in images["device-tests"].read_bytes()

@@ -1,7 +1,7 @@
 """A board that is a script: it speaks the rig bus over real FIFOs without any MicroPython.
 
 The script is a list of steps; a thread plays them, so the rig sees the same traffic as from a
-process.  `replies` keeps what the rig answered.
+process.  `replies` is what the rig answered.
 """
 
 import os
@@ -40,7 +40,7 @@ class ScriptedBoard:
 
     folder: Path
     script: list[bytes]
-    replies: list[Reply] = field(default_factory=list)
+    heard: list[Reply] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -55,6 +55,13 @@ class ScriptedBoard:
     def __exit__(self, *_: object) -> None:
         self.emulated.close()
 
+    @property
+    def replies(self) -> list[Reply]:
+        """What the rig answered, once the script has been played to its end."""
+        self._thread.join(timeout=10)
+        assert not self._thread.is_alive(), "the script waits for an answer"
+        return self.heard
+
     def _play(self) -> None:
         with (
             (self.folder / REPLY_FIFO).open("rb", buffering=0) as reply,
@@ -67,4 +74,4 @@ class ScriptedBoard:
                     return
                 status, flags, length, now_us = REPLY.unpack_from(data)
                 payload = data[REPLY.size : REPLY.size + length]
-                self.replies.append(Reply(status, flags, now_us, payload))
+                self.heard.append(Reply(status, flags, now_us, payload))
