@@ -294,7 +294,15 @@ class OpcUaSink:
 
 @final
 class _Internal(InternalServer):
-    """asyncua's internal server without the discovery server nobody asked for."""
+    """asyncua's internal server without two doors nobody asked for: discovery and take-over."""
+
+    def lookup_external_session(self, auth_token: ua.NodeId) -> None:  # noqa: ARG002
+        """Find no session for a fresh channel to take over; its client makes a new one.
+
+        asyncua attaches the channel before it checks who asks, and keeps it attached when the check
+        fails; its tokens are consecutive numbers, so anybody could read as the session's owner.
+        """
+        return
 
     def register_server(self, server: object, conf: object = None) -> None:  # noqa: ARG002
         """Refuse: strangers could register any number of servers without a session."""

@@ -358,6 +358,33 @@ async def test_stating_the_certificate_of_a_trusted_client_is_no_way_in(tmp_path
             await thief.connect()
 
 
+async def test_taking_over_a_session_by_its_number_is_no_way_in(tmp_path: Path) -> None:
+    """Session tokens of asyncua are consecutive numbers, so a thief can name any."""
+    async with serving(tmp_path, clock=SystemClock(), allow_unencrypted_loopback=False) as served:
+        served.sink.put(aligned(value=0.001))
+        await served.sink.drain()
+        friend = await secure_client(served.sink.url, tmp_path / "clients", "friend")
+        with pytest.raises(ua.uaerrors.BadUserAccessDenied):
+            await friend.connect()
+        TrustList(served.folder, SystemClock()).trust("")
+        async with friend:
+            index = await friend.get_namespace_index("urn:twinrig:skid")
+            thief = Client(served.sink.url)
+            await thief.connect_socket()
+            try:
+                await thief.send_hello()
+                await thief.open_secure_channel()
+                token = friend.uaclient.protocol.authentication_token
+                thief.uaclient.protocol.authentication_token = token
+                with pytest.raises(ua.uaerrors.UaStatusCodeError):
+                    await thief.uaclient.activate_session(ua.ActivateSessionParameters())
+                with pytest.raises(ua.uaerrors.UaStatusCodeError):
+                    await thief.get_node(ua.NodeId("pump/a:flow", index)).read_value()
+            finally:
+                thief.disconnect_socket()
+            assert await value(friend, "pump/a:flow") == 0.001, "the friend is not disturbed"
+
+
 # --- start and stop ------------------------------------------------------------------------------
 
 
