@@ -75,7 +75,10 @@ class Emulated:
 
     def obituary(self) -> str:
         """Why the board is gone, with the end of its console."""
-        code = self.process.poll()
+        code = self.process.wait(timeout=10)
+        if self.process.stdout is not None:
+            # The process has ended, so this is what is left in the pipe and then its end.
+            self.console += self.process.stdout.read()
         return (
             f"{self.board.name} ended (exit status {code}); its console ends with"
             f" {self.console[-300:].decode(errors='replace')!r}; see {self.folder}"

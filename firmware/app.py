@@ -28,9 +28,10 @@ def bring_up(hal) -> "Node":
     counters = Counters(hal)
     counters.start()
     uart = hal.uart(_UART)
-    uplink = Uplink(settings.node, settings.root_key, counters, uart, hal.ticks_us)
+    channels = settings.channels
+    uplink = Uplink(settings.node, settings.root_key, channels, counters, uart, hal.ticks_us)
     downlink = Downlink(settings.node, settings.root_key, uart, uplink, hal.ticks_us)
-    sampler = Sampler(settings.channels, hal)
+    sampler = Sampler(channels, hal)
     sampler.start()
     uplink.send_boot(
         {

@@ -13,26 +13,25 @@ from wire.framing import Deframer, frame
 from wire.keys import downlink_key, uplink_key
 from wire.mac import HmacSha256
 from wire.messages import decode_probe, encode_answer, encode_boot
-from wire.senml import pack
+from wire.senml import Packer
 
 
 class Uplink:
     """Seals what the node has to say and puts it on the line."""
 
-    def __init__(self, node: str, root_key: bytes, counters, uart, ticks_us) -> None:
+    def __init__(self, node: str, root_key: bytes, channels, counters, uart, ticks_us) -> None:
         kid = node.encode()
-        self._base_name = node + ":"
+        self._packer = Packer(node + ":", [(channel.name, channel.unit) for channel in channels])
         self._sealer = Sealer(kid, HmacSha256(uplink_key(root_key, kid)))
         self._counters = counters
         self._uart = uart
         self._ticks_us = ticks_us
 
-    def send_readings(self, readings, time_us: int) -> None:
-        """One frame of (name, unit, value) readings that all stand for `time_us`."""
+    def send_readings(self, values: "list[float]", time_us: int) -> None:
+        """One frame with a value for each channel, in their order; all stand for `time_us`."""
         tick_us = self._ticks_us()
         time_s = (time_us - tick_us) / 1000000
-        records = [(name, unit, value, time_s) for name, unit, value in readings]
-        self._send(content.SENML_CBOR, tick_us, pack(self._base_name, records))
+        self._send(content.SENML_CBOR, tick_us, self._packer.pack(values, [time_s] * len(values)))
 
     def send_answer(self, probe_id: int, received_tick_us: int) -> None:
         """The answer to a time probe; the tick in its seal is the time of sending."""

@@ -41,9 +41,9 @@ class Sampler:
         for lane in self._lanes:
             lane.sample()
 
-    def take(self) -> "list":
-        """(name, unit, value) of every channel for the block that ends here."""
-        return [(lane.name, lane.unit, lane.take()) for lane in self._lanes]
+    def take(self) -> "list[float]":
+        """The value of every channel for the block that ends here, in the order of channels."""
+        return [lane.take() for lane in self._lanes]
 
 
 class _Lane:
@@ -55,8 +55,6 @@ class _Lane:
                 "channel %s: part %s has no reading %s"
                 % (channel.name, channel.part, channel.reading)
             )
-        self.name = channel.name
-        self.unit = channel.unit
         self._read = getattr(chip, channel.reading)
         picks = isinstance(channel.argument, str)
         self._part = channel.argument if picks else None

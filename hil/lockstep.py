@@ -5,9 +5,9 @@ computes, so a run is byte-identical every time.
 
 The rule of order.  A board computes between two requests.  Local requests are answered at once
 (`hil/bus.py`); a sleep or a UART read parks the board until its due time.  Only when every board is
-parked is the earliest thing done, and of things at one instant: first what arrives over a line or a
-timer of the gateway, in the order in which it was scheduled, then the boards, in the order of the
-scenario.  Boards that are due at the same instant are released together and compute side by side.
+parked is the earliest thing done, and of things at one instant: first what the caller scheduled
+(timers, bytes to a board), in its order; then bytes from the boards, then the boards themselves,
+both in the order of the scenario.  Boards that are due at the same instant are released together and compute side by side.
 
 Leaves to the caller what the gateway does with an event; the caller answers with `send` and
 `set_timer`, never into the past.
@@ -24,6 +24,8 @@ from hil.errors import RigError
 
 ANSWER_TIMEOUT_S: Final = 60.0
 """Longest real time a board may compute between two requests."""
+_CALLER: Final = 0
+"""Rank of the caller's events among those at one instant; board k of the scenario has 1 + k."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Lockstep:
         self._ports: list[BoardPort] = []
         self._by_fd: dict[int, BoardPort] = {}
         self._poll = select.poll()
-        self._events: list[tuple[int, int, UplinkBytes | TimerDue | _Delivery]] = []
+        self._events: list[tuple[int, int, int, UplinkBytes | TimerDue | _Delivery]] = []
         self._scheduled = 0
         self._running: set[int] = set()
 
@@ -78,13 +80,16 @@ class Lockstep:
 
     def uplink(self, port: BoardPort, at_ns: int, data: bytes) -> None:
         """Called by a port when its board has put bytes on the line."""
-        self._schedule(UplinkBytes(at_ns, port.node, data))
+        # Boards compute side by side, so the order of these calls is chance; the rank is not, and
+        # within one board the line keeps the order.
+        self._schedule(UplinkBytes(at_ns, port.node, data), 1 + self._ports.index(port))
 
     def send(self, node: str, data: bytes) -> None:
         """Put bytes on the line to a node now; they arrive after their time on the line."""
         for port in self._ports:
             if port.node == node:
-                self._schedule(_Delivery(self.now_ns + port.line_time_ns(len(data)), node, data))
+                arrival_ns = self.now_ns + port.line_time_ns(len(data))
+                self._schedule(_Delivery(arrival_ns, node, data), _CALLER)
                 return
         known = ", ".join(port.node for port in self._ports)
         raise RigError(f"no board for node {node!r}; the scenario has {known}")
@@ -93,7 +98,7 @@ class Lockstep:
         """Ask for a TimerDue at `time_ns`."""
         if time_ns < self.now_ns:
             raise RigError(f"timer {tag!r} at {time_ns} ns lies before now, {self.now_ns} ns")
-        self._schedule(TimerDue(time_ns, tag))
+        self._schedule(TimerDue(time_ns, tag), _CALLER)
 
     def next_event(self) -> UplinkBytes | TimerDue | None:
         """Run until something concerns the gateway; None when every board has ended."""
@@ -102,7 +107,7 @@ class Lockstep:
             parked = [port for port in self._ports if port.waiting is not None]
             board_ns = min((port.due_ns for port in parked), default=None)
             if self._events and (board_ns is None or self._events[0][0] <= board_ns):
-                event = heapq.heappop(self._events)[2]
+                event = heapq.heappop(self._events)[-1]
                 self.now_ns = event.time_ns
                 if not isinstance(event, _Delivery):
                     return event
@@ -131,8 +136,8 @@ class Lockstep:
     def _port(self, node: str) -> BoardPort:
         return next(port for port in self._ports if port.node == node)
 
-    def _schedule(self, event: UplinkBytes | TimerDue | _Delivery) -> None:
-        heapq.heappush(self._events, (event.time_ns, self._scheduled, event))
+    def _schedule(self, event: UplinkBytes | TimerDue | _Delivery, rank: int) -> None:
+        heapq.heappush(self._events, (event.time_ns, rank, self._scheduled, event))
         self._scheduled += 1
 
     def _release(self, port: BoardPort) -> None:

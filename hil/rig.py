@@ -1,8 +1,8 @@
 """The rig put together: chips wired to the trace, nodes provisioned, boards started in lockstep.
 
 Order: `plan`, `build`, `start`, `close`.  Promises: `start` brings every board to its application,
-or ends every process it started and raises; `close` can always be called.  The boards' clocks start
-at zero at their hello; trace time zero is `lead_in_us` later, so that every chip has a first result.
+or ends every process it started and raises; `close` can always be called.  The boards' clocks
+start at zero at their hello; trace time zero is `lead_in_us` later, when every chip is ready.
 Leaves to others: what is sampled when (firmware/app.py), the order of events (lockstep.py), what
 the gateway makes of it (run.py).
 """

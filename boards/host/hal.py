@@ -30,9 +30,14 @@ def _exchange(_line) -> None:
     for index in range(4, 8):
         request[index] = 0
     _request.write(memoryview(request)[:length])
-    _request.flush()
-    if not _reply.readinto(rig_client.REPLY):
+    # The port's readinto waits until the buffer is full, so the header says how much follows.
+    reply = memoryview(rig_client.REPLY)
+    head_bytes = rig_client.REPLY_HEADER_BYTES
+    if not _reply.readinto(reply[:head_bytes]):
         raise SystemExit
+    count = reply[2] | (reply[3] << 8)
+    if count:
+        _reply.readinto(reply[head_bytes : head_bytes + count])
 
 
 def ticks_us() -> int:

@@ -11,6 +11,7 @@ from hil.bus import (
     FLAG_UART_PENDING,
     OP_EXIT,
     OP_HELLO,
+    OP_LOG,
     OP_SLEEP,
     OP_UART_READ,
     OP_UART_WRITE,
@@ -85,6 +86,16 @@ def test_at_one_instant_lines_come_before_boards_and_boards_in_the_scenario_s_or
     with simulation(tmp_path, {"second": script, "first": script}) as (lockstep, _):
         lockstep.set_timer(100_000, "timer")
         assert [what for _, what in events(lockstep)] == ["timer", "second", "first"]
+
+
+def test_bytes_of_one_instant_come_in_the_scenario_s_order_whoever_computes_faster(
+    tmp_path: Path,
+) -> None:
+    # Both write at once after the same sleep; the slower one is first in the scenario.
+    slow = [HELLO, sleep(100), *[request(OP_LOG)] * 200, write(b"x"), EXIT]
+    fast = [HELLO, sleep(100), write(b"x"), EXIT]
+    with simulation(tmp_path, {"slow": slow, "fast": fast}) as (lockstep, _):
+        assert [what for _, what in events(lockstep)] == ["slow", "fast"]
 
 
 def test_input_wakes_a_board_that_listens_at_its_time_of_arrival(tmp_path: Path) -> None:
