@@ -7,7 +7,8 @@ The rule of order.  A board computes between two requests.  Local requests are a
 (`hil/bus.py`); a sleep or a UART read parks the board until its due time.  Only when every board is
 parked is the earliest thing done, and of things at one instant: first what the caller scheduled
 (timers, bytes to a board), in its order; then bytes from the boards, then the boards themselves,
-both in the order of the scenario.  Boards that are due at the same instant are released together and compute side by side.
+both in the order of the scenario.  Boards that are due at the same instant are released together
+and compute side by side.
 
 Leaves to the caller what the gateway does with an event; the caller answers with `send` and
 `set_timer`, never into the past.
