@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
@@ -49,8 +50,7 @@ async def demo(
         async with Run(scenario, opened, site, folder / "run") as run:
             endpoints = run.endpoints()
             console.print(f"broker: {broker.kind}")
-            for name, address in endpoints.items():
-                console.print(f"read meanwhile: {name:<10} {address}", soft_wrap=True)
+            _say_endpoints(console, "to be read meanwhile, and at the end:", endpoints)
             result = await run.play(building=watch.building, playing=watch.playing)
             console.print(full_report(result))
             console.print(hash_lines(result), soft_wrap=True)
@@ -82,10 +82,20 @@ def _with_board(console: Console, scenario: Scenario, board: str | None) -> Scen
     return scenario.on_board(board)
 
 
+def _say_endpoints(console: Console, heading: str, endpoints: dict[str, str]) -> None:
+    """Where a client finds what; for MQTT with the command that shows it."""
+    console.print(heading)
+    for name, address in endpoints.items():
+        console.print(f"  {name:<16} {address}", soft_wrap=True, highlight=False)
+    broker = urlsplit(endpoints.get("sparkplug", ""))
+    if broker.port:
+        command = f"mosquitto_sub -h {broker.hostname} -p {broker.port} -t 'spBv1.0/#' -F '%t %x'"
+        console.print(f"  {'try':<16} {command}", soft_wrap=True, highlight=False)
+
+
 async def _linger(console: Console, endpoints: dict[str, str], linger_s: float) -> None:
     console.print()
-    for name, address in endpoints.items():
-        console.print(f"still open: {name:<10} {address}", soft_wrap=True)
+    _say_endpoints(console, "still open:", endpoints)
     if linger_s > 0:
         console.print(f"closing in {linger_s:g} s")
         clock = SystemClock()

@@ -11,7 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.records import State
-from hil.run import RunResult, TimedVerdict
+from hil.run import RunResult
+
+NS_PER_INSTRUCTION = 8
+"""Emulated boards run with `-icount shift=3` (board.toml)."""
 
 
 def summary_line(result: RunResult) -> str:
@@ -31,42 +34,42 @@ def hash_lines(result: RunResult) -> str:
 def full_report(result: RunResult) -> RenderableType:
     """Boards, ledger, verdicts and the first alarm of one run."""
     return Group(
+        Text("Boards", style="bold"),
         _boards(result),
         Text(),
+        Text("Loss ledger", style="bold"),
         _ledger(result),
-        Text(
-            "ledger adds up: received = verified + rejected, announced = numbered + refused + lost"
-            if result.ledger_adds_up
-            else "ledger DOES NOT ADD UP"
-        ),
+        _identities(result),
         Text(),
-        *(_verdict(item) for item in result.verdicts),
+        Text("Verdicts", style="bold"),
+        _verdicts(result),
         Text(),
         _alarm(result),
     )
 
 
 def _boards(result: RunResult) -> Table:
-    table = Table(title="Boards", title_justify="left", box=None, pad_edge=False)
-    for heading in ("node", "board", "says it is"):
-        table.add_column(heading)
-    for heading in ("frames", "transactions", "Minstr/s"):
-        table.add_column(heading, justify="right")
+    grid = _grid()
     for board in result.boards:
-        mega_instructions = board.computed_ns / 8e6 / result.virtual_s
-        table.add_row(
-            board.node,
-            board.board,
-            board.identity,
-            str(board.sent_frames),
-            str(board.transactions),
-            f"{mega_instructions:.2f}" if board.computed_ns else "-",
-        )
-    return table
+        work = f"{board.sent_frames:,} frames, {board.transactions:,} bus transactions"
+        if board.computed_ns:
+            per_second = board.computed_ns / NS_PER_INSTRUCTION / result.virtual_s
+            work += f", {per_second / 1e6:.2f} million instructions/s"
+        grid.add_row("", board.node, f"{board.board}: {board.identity}\n{work}")
+    return grid
+
+
+def _identities(result: RunResult) -> Text:
+    if not result.ledger_adds_up:
+        return Text("  the ledger DOES NOT ADD UP", style="bold red")
+    return Text(
+        "  adds up: received = verified + rejected\n"
+        "           announced by sequence numbers = numbered + refused + lost"
+    )
 
 
 def _ledger(result: RunResult) -> Table:
-    table = Table(title="Loss ledger", title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, padding=(0, 1, 0, 1))
     table.add_column("source")
     headings = ("sent", "received", "verified", "rejected", "line errors", "lost", "delivered")
     for heading in headings:
@@ -87,13 +90,20 @@ def _ledger(result: RunResult) -> Table:
     return table
 
 
-def _verdict(item: TimedVerdict) -> Text:
+def _verdicts(result: RunResult) -> Table:
     style = {State.ALARM: "bold red", State.NORMAL: "green", State.LEARNING: "dim"}
-    when = datetime.fromtimestamp(item.verdict.time_ns / 1e9, UTC).strftime("%H:%M:%S")
-    line = Text(f"{when} ")
-    line.append(f"{item.verdict.state.value:<9}", style=style[item.verdict.state])
-    line.append(item.verdict.evidence)
-    return line
+    grid = _grid()
+    for item in result.verdicts:
+        verdict = item.verdict
+        when = datetime.fromtimestamp(verdict.time_ns / 1e9, UTC).strftime("%H:%M:%S")
+        state = Text(verdict.state.value, style=style[verdict.state])
+        grid.add_row("", when, state, verdict.evidence.replace("; ", "\n"))
+    return grid
+
+
+def _grid() -> Table:
+    """Columns without lines; the last one wraps within itself."""
+    return Table.grid(padding=(0, 2, 0, 0))
 
 
 def _alarm(result: RunResult) -> Text:
