@@ -20,7 +20,7 @@ from pymodbus.pdu import ModbusPDU
 
 from gateway.clock import NS_PER_MS, Cadence, Clock
 from gateway.errors import LinkError
-from gateway.links.supervisor import LinkState, Supervision
+from gateway.links.supervisor import LinkState, Supervision, honour_cancellation
 from gateway.records import Polled, Reading
 from gateway.site import ModbusDevice, Tag
 
@@ -188,7 +188,9 @@ class ModbusLink:
             name=self.device.name,
         )
         self._client = client
-        if not await client.connect():
+        is_connected = await client.connect()
+        honour_cancellation()
+        if not is_connected:
             place = f"{self.device.host}:{self.device.port}"
             self._fail(now_ns, f"no connection to {place} within {self._timeout_s} s")
             raise self._error(self.supervision.last_failure)
@@ -264,6 +266,7 @@ class ModbusLink:
                 answer: ModbusPDU = await read(
                     request.address, count=request.count, device_id=self.device.unit_id
                 )
+                honour_cancellation()
         except (ModbusException, TimeoutError, OSError) as error:
             raise self._error(f"{place}: no answer ({error or 'deadline passed'})") from error
         if not answer.transaction_id:

@@ -147,6 +147,17 @@ class Connection(Protocol):
         ...
 
 
+def honour_cancellation() -> None:
+    """Raise `CancelledError` if this task was asked to end and a library swallowed that.
+
+    `asyncio.wait_for` of Python 3.11 does so when its result and the cancellation arrive together,
+    and libraries wait with it. Call this after awaiting one in a loop; never while cleaning up.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def supervise(
     connection: Connection,
     supervision: Supervision,
@@ -179,6 +190,7 @@ async def _one_life(
     try:
         async with asyncio.timeout(connect_s) as watchdog:
             await connection.connect()
+            honour_cancellation()
             supervision.accepted()
             phase = f"no data for {silence_s} s"
 

@@ -24,7 +24,12 @@ import aiomqtt
 from gateway.clock import NS_PER_MS, Clock, SystemClock
 from gateway.errors import SinkError
 from gateway.keyfile import load_password
-from gateway.links.supervisor import Supervision, default_backoff, supervise
+from gateway.links.supervisor import (
+    Supervision,
+    default_backoff,
+    honour_cancellation,
+    supervise,
+)
 from gateway.loss import LossLedger
 from gateway.records import Aligned, Estimate, Record, Verdict
 from gateway.sinks.outbox import Outbox
@@ -170,6 +175,7 @@ class SparkplugSink:
                 proof_of_life()
                 payload = message.payload if isinstance(message.payload, bytes) else b""
                 await self._obey(self._client, message.topic.value, payload)
+                honour_cancellation()
         except aiomqtt.MqttError as error:
             raise SinkError(self.name, str(error)) from error
 
@@ -230,6 +236,7 @@ class SparkplugSink:
             await self._outbox.wait()
             await self._born.wait()
             await self.drain()
+            honour_cancellation()
 
     async def _publish_batch(self) -> None:
         """Publish the oldest records as one DDATA; put them back if the broker is lost."""

@@ -244,12 +244,13 @@ async def test_run_serves_a_real_line_and_a_real_device(tmp_path: Path) -> None:
                 os.write(node_end, frame(node.answer(probe, clock.now_ns()).data))
                 reading = node.readings(clock.now_ns(), ("flow", "m3/s", 0.001))
                 os.write(node_end, b"noise\0" + frame(reading.data))
-                while gateway.ledger.balance("a").verified < 2 or not plc.requests:
+                while any(
+                    gateway.ledger.balance(n).verified < k for n, k in (("a", 2), ("plc", 1))
+                ):
                     await give_way()
             state = gateway._pipeline.sync.clocks(clock.now_ns())[0]
             assert state.answers == 1
             assert gateway.ledger.balance("a").line_errors
-            assert gateway.ledger.balance("plc").received >= 1
             assert gateway.ledger.adds_up()
     os.close(node_end)
     os.close(gateway_end)

@@ -1,6 +1,7 @@
 """Connections: every move is in the table, every wait ends, every failure leads to a new try."""
 
 import asyncio
+import contextlib
 import random
 
 import pytest
@@ -16,9 +17,12 @@ from gateway.links.supervisor import (
     LinkState,
     Supervision,
     default_backoff,
+    honour_cancellation,
     supervise,
 )
 from tests.gateway.plant import background
+
+NO_DEADLINES = {"connect_s": 1000, "silence_s": None}
 
 
 def supervision(seed: int = 1) -> Supervision:
@@ -159,3 +163,47 @@ async def test_a_bug_is_not_swallowed_but_the_connection_is_closed() -> None:
         await supervise(connection, link, ManualClock(), connect_s=1, silence_s=1)
     assert connection.closed == 1
     assert link.state is LinkState.STOPPED
+
+
+async def swallow_cancellation() -> None:
+    """Wait as `asyncio.wait_for` of Python 3.11 can: a cancellation ends it, and is lost."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+
+
+async def test_a_cancellation_that_a_library_swallowed_is_honoured() -> None:
+    turns = 0
+
+    async def loop() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await swallow_cancellation()
+            honour_cancellation()
+
+    async with background(loop()):
+        await give_way()
+    assert turns == 1
+
+
+async def test_a_connection_whose_library_swallows_cancellation_still_ends() -> None:
+    class Swallowing(Scripted):
+        async def connect(self) -> None:
+            self.life = "serves"
+            await swallow_cancellation()
+
+    connection = Swallowing()
+    async with background(supervise(connection, supervision(), ManualClock(), **NO_DEADLINES)):
+        await give_way()
+    assert connection.closed == 1
+
+
+async def test_a_deadline_that_passes_is_no_cancellation() -> None:
+    async def wait_too_long() -> None:
+        async with asyncio.timeout(0):
+            await swallow_cancellation()
+            honour_cancellation()
+
+    with pytest.raises(TimeoutError):
+        await wait_too_long()
+    honour_cancellation()
