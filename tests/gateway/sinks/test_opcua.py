@@ -3,30 +3,16 @@
 import asyncio
 import math
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from asyncua import Client, ua
-from asyncua.crypto.cert_gen import (
-    dump_private_key_as_pem,
-    generate_private_key,
-    generate_self_signed_app_certificate,
-)
-from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from asyncua import ua
 
 from gateway import status
-from gateway.clock import NS_PER_US, ManualClock, SystemClock
+from gateway.clock import NS_PER_US
 from gateway.errors import PortInUseError
-from gateway.loss import LossLedger
 from gateway.records import State
-from gateway.sinks.opcua import OpcUaSink
-from gateway.sinks.opcua_identity import TrustList
 from gateway.sinks.opcua_space import eu_information, utc
 from tests.gateway.plant import (
     SECOND_NS,
@@ -35,54 +21,13 @@ from tests.gateway.plant import (
     background,
     estimate,
     free_port,
-    make_site,
     received,
     verdict,
 )
+from tests.gateway.sinks.opcua_server import node, read, serving, value
 
 pytestmark = pytest.mark.slow
 """asyncua builds its standard address space for more than a second."""
-
-
-@dataclass
-class Served:
-    """A running server and what belongs to it."""
-
-    sink: OpcUaSink
-    ledger: LossLedger
-    clock: ManualClock
-    folder: Path
-
-    @asynccontextmanager
-    async def client(self) -> AsyncIterator[Client]:
-        async with Client(self.sink.url, timeout=10) as client:
-            yield client
-
-
-@asynccontextmanager
-async def serving(folder: Path, clock=None, **changes) -> AsyncIterator[Served]:
-    site = make_site(folder)
-    ledger, clock = LossLedger(), clock or ManualClock(START_NS)
-    settings = site.opcua.model_copy(update=changes)
-    sink = OpcUaSink(site, settings, ledger, clock, folder / "opcua", ("opcua", "store"))
-    await sink.start()
-    try:
-        yield Served(sink, ledger, clock, folder / "opcua")
-    finally:
-        await sink.stop()
-
-
-async def node(client: Client, path: str):
-    index = await client.get_namespace_index("urn:twinrig:skid")
-    return client.get_node(ua.NodeId(path, index))
-
-
-async def read(client: Client, path: str) -> ua.DataValue:
-    return await (await node(client, path)).read_data_value(raise_on_bad_status=False)
-
-
-async def value(client: Client, path: str) -> object:
-    return (await read(client, path)).Value.Value
 
 
 # --- what a client reads -------------------------------------------------------------------------
@@ -228,161 +173,6 @@ async def test_a_subscriber_gets_every_value(tmp_path: Path) -> None:
             got = [await subscriber.changes.get() for _ in range(5)]
         assert got == [(s / 1000, utc(START_NS + s * SECOND_NS)) for s in range(1, 6)]
         await subscription.delete()
-
-
-# --- what a client cannot do ---------------------------------------------------------------------
-
-
-async def test_nobody_writes_calls_or_changes_the_address_space(tmp_path: Path) -> None:
-    async with serving(tmp_path) as served, served.client() as client:
-        served.sink.put(aligned(value=0.001))
-        await served.sink.drain()
-        flow = await node(client, "pump/a:flow")
-        refused = (ua.uaerrors.BadUserAccessDenied,)
-        with pytest.raises(refused):
-            await flow.write_value(9.0, ua.VariantType.Double)
-        with pytest.raises(refused):
-            await flow.write_attribute(
-                ua.AttributeIds.AccessLevel, ua.DataValue(ua.Variant(3, ua.VariantType.Byte))
-            )
-        with pytest.raises(refused):
-            await client.nodes.objects.add_variable(2, "mine", 1.0)
-        with pytest.raises(refused):
-            await client.delete_nodes([flow])
-        with pytest.raises(refused):
-            await client.nodes.server.call_method("0:GetMonitoredItems", ua.Variant(1))
-        assert await value(client, "pump/a:flow") == 0.001
-        level = await flow.get_access_level()
-        assert level == {ua.AccessLevel.CurrentRead}
-
-
-async def test_a_name_or_password_is_no_way_in(tmp_path: Path) -> None:
-    async with serving(tmp_path) as served:
-        client = Client(served.sink.url)
-        client.set_user("admin")
-        client.set_password("")
-        with pytest.raises(ua.uaerrors.UaStatusCodeError):
-            await client.connect()
-
-
-async def test_without_the_flag_there_is_no_way_in_without_encryption(
-    tmp_path: Path, monkeypatch
-) -> None:
-    async with serving(tmp_path, allow_unencrypted_loopback=False) as served:
-        client = Client(served.sink.url)
-        endpoints = await client.connect_and_get_server_endpoints()
-        assert [(e.SecurityMode, e.SecurityPolicyUri.split("#")[1]) for e in endpoints] == [
-            (ua.MessageSecurityMode.SignAndEncrypt, "Basic256Sha256")
-        ]
-        tokens = {token.TokenType for e in endpoints for token in e.UserIdentityTokens}
-        assert tokens == {ua.UserTokenType.Anonymous}, "no password, no user certificate"
-        # A rude client opens a session without encryption although no endpoint offers that.
-        monkeypatch.setattr(Client, "find_endpoint", staticmethod(lambda found, *_: found[0]))
-        with pytest.raises(ua.uaerrors.BadUserAccessDenied):
-            await Client(served.sink.url).connect()
-        await _try_without_session(served.sink.url)
-
-
-async def _try_without_session(url: str) -> None:
-    """Use a bare channel without encryption, as discovery may: it must get nowhere."""
-    client = Client(url)
-    await client.connect_socket()
-    try:
-        await client.send_hello()
-        await client.open_secure_channel()
-        with pytest.raises(ua.uaerrors.UaStatusCodeError):
-            await client.uaclient.register_server(ua.RegisteredServer())
-        with pytest.raises(ua.uaerrors.UaStatusCodeError):
-            await client.nodes.namespace_array.read_value()
-        await client.close_secure_channel()
-    finally:
-        client.disconnect_socket()
-
-
-def _written(path: Path, content: bytes) -> Path:
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(content)
-    return path
-
-
-async def secure_client(url: str, folder: Path, name: str) -> Client:
-    """Return a client with a certificate of its own."""
-    key = generate_private_key()
-    uri = f"urn:test:{name}"
-    certificate = generate_self_signed_app_certificate(
-        key, name, {}, [x509.UniformResourceIdentifier(uri)], [ExtendedKeyUsageOID.CLIENT_AUTH]
-    )
-    key_path = _written(folder / f"{name}.pem", dump_private_key_as_pem(key))
-    certificate_path = _written(folder / f"{name}.der", certificate.public_bytes(Encoding.DER))
-    client = Client(url, timeout=10)
-    client.application_uri = uri
-    await client.set_security(
-        SecurityPolicyBasic256Sha256, certificate_path, key_path,
-        mode=ua.MessageSecurityMode.SignAndEncrypt,
-    )  # fmt: skip
-    return client
-
-
-async def test_a_client_reads_after_the_operator_has_trusted_it(tmp_path: Path) -> None:
-    async with serving(tmp_path, clock=SystemClock(), allow_unencrypted_loopback=False) as served:
-        served.sink.put(aligned(value=0.001))
-        await served.sink.drain()
-        client = await secure_client(served.sink.url, tmp_path / "clients", "friend")
-        with pytest.raises(ua.uaerrors.BadUserAccessDenied):
-            await client.connect()
-        trust = TrustList(served.folder, SystemClock())
-        trust.trust("")
-        async with client:
-            assert await value(client, "pump/a:flow") == 0.001
-            with pytest.raises(ua.uaerrors.BadUserAccessDenied):
-                await (await node(client, "pump/a:flow")).write_value(9.0)
-
-
-async def test_stating_the_certificate_of_a_trusted_client_is_no_way_in(tmp_path: Path) -> None:
-    """A thief has the certificate (it is public) but not its key."""
-    async with serving(tmp_path, clock=SystemClock(), allow_unencrypted_loopback=False) as served:
-        friend = await secure_client(served.sink.url, tmp_path / "clients", "friend")
-        with pytest.raises(ua.uaerrors.BadUserAccessDenied):
-            await friend.connect()
-        TrustList(served.folder, SystemClock()).trust("")
-        thief = await secure_client(served.sink.url, tmp_path / "clients", "thief")
-        stated = (tmp_path / "clients" / "friend.der").read_bytes()
-        original = thief.uaclient.create_session
-
-        async def lie(parameters):
-            parameters.ClientCertificate = stated
-            return await original(parameters)
-
-        thief.uaclient.create_session = lie
-        with pytest.raises(ua.uaerrors.UaStatusCodeError):
-            await thief.connect()
-
-
-async def test_taking_over_a_session_by_its_number_is_no_way_in(tmp_path: Path) -> None:
-    """Session tokens of asyncua are consecutive numbers, so a thief can name any."""
-    async with serving(tmp_path, clock=SystemClock(), allow_unencrypted_loopback=False) as served:
-        served.sink.put(aligned(value=0.001))
-        await served.sink.drain()
-        friend = await secure_client(served.sink.url, tmp_path / "clients", "friend")
-        with pytest.raises(ua.uaerrors.BadUserAccessDenied):
-            await friend.connect()
-        TrustList(served.folder, SystemClock()).trust("")
-        async with friend:
-            index = await friend.get_namespace_index("urn:twinrig:skid")
-            thief = Client(served.sink.url)
-            await thief.connect_socket()
-            try:
-                await thief.send_hello()
-                await thief.open_secure_channel()
-                token = friend.uaclient.protocol.authentication_token
-                thief.uaclient.protocol.authentication_token = token
-                with pytest.raises(ua.uaerrors.UaStatusCodeError):
-                    await thief.uaclient.activate_session(ua.ActivateSessionParameters())
-                with pytest.raises(ua.uaerrors.UaStatusCodeError):
-                    await thief.get_node(ua.NodeId("pump/a:flow", index)).read_value()
-            finally:
-                thief.disconnect_socket()
-            assert await value(friend, "pump/a:flow") == 0.001, "the friend is not disturbed"
 
 
 # --- start and stop ------------------------------------------------------------------------------
