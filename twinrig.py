@@ -6,11 +6,12 @@ a traceback; Ctrl-C ends with 130 and leaves no process behind.
 
 import asyncio
 import logging
+import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from rich.console import Console
@@ -167,7 +168,9 @@ def gateway_run(
     from gateway.clock import SystemClock
     from gateway.site import load_site
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # The libraries' own chatter at INFO runs to a thousand lines at every start.
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("twinrig").setLevel(logging.INFO)
 
     async def run() -> None:
         gateway = Gateway(load_site(site), SystemClock(), state)
@@ -175,11 +178,24 @@ def gateway_run(
         try:
             for name, address in gateway.endpoints().items():
                 console.print(f"{name}: {address}", soft_wrap=True)
-            await gateway.run()
+            console.print("running; Ctrl-C or SIGTERM ends it")
+            await _until_signal(gateway.run())
         finally:
             await gateway.stop()
 
     asyncio.run(run())
+
+
+async def _until_signal(work: Coroutine[None, None, None]) -> None:
+    """Do `work` until it ends, or until SIGINT or SIGTERM asks for an orderly end."""
+    task = cast("asyncio.Task[None]", asyncio.current_task())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await work
+    except asyncio.CancelledError:
+        task.uncancel()
 
 
 @hil_app.command("run")

@@ -21,8 +21,8 @@ from boards.errors import EmulatorError, MissingToolError
 
 REQUEST_FIFO = "rig.request"
 REPLY_FIFO = "rig.reply"
-# util-linux: the kernel ends the board when this process ends, even by SIGKILL.
-_END_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
+END_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
+"""Before a command: the kernel ends it when the thread that started it ends, even by SIGKILL."""
 _PROMPT = b">>> "
 _RAW_PROMPT = b"raw REPL; CTRL-B to exit\r\n>"
 
@@ -230,7 +230,7 @@ def _prepare(folder: Path, files: Mapping[str, bytes]) -> None:
 
 def _spawn(board: Board, image: Path, folder: Path, code: str) -> Emulated:
     process = subprocess.Popen(
-        [*_END_WITH_US, *command_line(board, image, code)],
+        [*END_WITH_US, *command_line(board, image, code)],
         cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -13,6 +13,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, Final
 
+from boards.emulate import END_WITH_US
 from gateway.clock import SystemClock
 from hil.errors import RigError
 
@@ -68,7 +69,7 @@ class Broker:
         )
         # Starting is quick and done once; asyncio's own way would tie the process to this loop.
         self._process = subprocess.Popen(  # noqa: ASYNC220
-            [program, "-c", str(config)],
+            [*END_WITH_US, program, "-c", str(config)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

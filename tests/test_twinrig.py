@@ -273,6 +273,64 @@ def test_ctrl_c_ends_the_demo_without_a_traceback_or_a_process() -> None:
     assert out.strip().splitlines()[-1].startswith("demo ok: frames=")
 
 
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_the_gateway_of_a_site_runs_until_it_is_asked_to_end(
+    tmp_path: Path, end: signal.Signals
+) -> None:
+    master, slave = os.openpty()
+    key = tmp_path / "node.key"
+    key.touch(0o600)
+    key.write_text("5a" * 32)
+    site = tmp_path / "site.toml"
+    site.write_text(
+        f"""
+[site]
+name = "bench"
+asset = "bench"
+[[nodes]]
+name = "n"
+link = "serial"
+port = "{os.ttyname(slave)}"
+key_file = "node.key"
+[[nodes.channels]]
+name = "temperature"
+quantity = "temperature_celsius"
+unit = "Cel"
+part = "tmp117"
+address = 0x48
+reading = "temperature_celsius"
+[opcua]
+port = 0
+[store]
+""",
+        encoding="utf-8",
+    )
+    process = subprocess.Popen(
+        [sys.executable, "twinrig.py", "gateway", "run", str(site), "--state", str(tmp_path / "s")],
+        cwd=PROJECT_DIR,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "running;" in line:
+                break
+        assert any("opcua: opc.tcp://127.0.0.1:" in line for line in lines), lines
+        process.send_signal(end)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait(timeout=10)
+        os.close(master)
+        os.close(slave)
+    assert process.returncode == 0, err
+    assert "Traceback" not in err
+
+
 def no_board_left() -> bool:
     """Whether this process has no child that is an emulated board."""
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
