@@ -179,11 +179,11 @@ def gateway_run(
             for name, address in gateway.endpoints().items():
                 console.print(f"{name}: {address}", soft_wrap=True)
             console.print("running; Ctrl-C or SIGTERM ends it")
-            await _until_signal(gateway.run())
+            await gateway.run()
         finally:
             await gateway.stop()
 
-    asyncio.run(run())
+    asyncio.run(_until_signal(run()))
 
 
 async def _until_signal(work: Coroutine[None, None, None]) -> None:
