@@ -268,7 +268,9 @@ class Run:
         spans = [] if labels is None else list(labels.spans_ns())
         first_ns = None if labels is None else labels.first_ns()
         start_ns = self.opened.trace.start_utc_ns
-        label_ns = None if first_ns is None else start_ns + first_ns
+        played_ns = self.scenario.duration_ns(self.opened.trace)
+        is_played = first_ns is not None and first_ns < played_ns
+        label_ns = start_ns + first_ns if first_ns is not None and is_played else None
         alarm, false_alarms = judge_alarms(
             self._verdicts, [(start_ns + first, start_ns + last) for first, last in spans]
         )
@@ -328,8 +330,14 @@ def judge_alarms(
 
 
 def with_failures(result: RunResult, scenario: Scenario) -> RunResult:
-    """The result with one sentence for every expectation that does not hold."""
-    failures = scenario.expect.failures(
+    """The result with one sentence for every expectation that does not hold.
+
+    Without a labelled fault in what was played there is no delay to judge.
+    """
+    expect = scenario.expect
+    if result.label_start_ns is None:
+        expect = expect.model_copy(update={"alarm_within_s": None})
+    failures = expect.failures(
         rejected=result.rejected,
         lost=result.lost,
         alarm_delay_s=result.alarm_delay_s,

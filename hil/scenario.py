@@ -229,7 +229,7 @@ class OpenedTrace:
 def open_trace(scenario: Scenario, folder: Path, override: Path | None = None) -> OpenedTrace:
     """Read the scenario's trace.
 
-    override: the user's own file; it must exist, no model replaces it.
+    override: the user's own file; it must exist, no model replaces it; it may lack the label.
     folder: where the fallback model writes its file; made when absent.
     Errors: TraceError.
     """
@@ -237,7 +237,9 @@ def open_trace(scenario: Scenario, folder: Path, override: Path | None = None) -
     fallback = scenario.trace.fallback if override is None else None
     if asked is not None and (fallback is None or asked.exists()):
         return OpenedTrace(
-            trace=_read(scenario, asked), is_simulated=False, origin=f"recorded: {asked}"
+            trace=_read(scenario, asked, label_is_optional=override is not None),
+            is_simulated=False,
+            origin=f"recorded: {asked}",
         )
     made = folder / f"{fallback}-{scenario.scenario.seed}.csv"
     try:
@@ -254,13 +256,14 @@ def open_trace(scenario: Scenario, folder: Path, override: Path | None = None) -
     )
 
 
-def _read(scenario: Scenario, path: Path) -> Trace:
+def _read(scenario: Scenario, path: Path, *, label_is_optional: bool = False) -> Trace:
     return read_trace(
         path,
         scenario.columns,
         delimiter=scenario.trace.delimiter,
         time_column=scenario.trace.time_column,
         label_column=scenario.trace.label_column,
+        label_is_optional=label_is_optional,
     )
 
 

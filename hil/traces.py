@@ -169,6 +169,7 @@ def read_trace(
     delimiter: str | None = None,
     time_column: str | None = None,
     label_column: str | None = None,
+    label_is_optional: bool = False,
     bytes_max: int = BYTES_MAX,
 ) -> Trace:
     """Read a CSV file with one header line.
@@ -177,10 +178,13 @@ def read_trace(
     delimiter: None looks at the header line for `;`, tab or `,`.
     time_column: None is the first column. Its cells are ISO dates or seconds.
     label_column: numbers, where anything but zero marks a faulty row.
+    label_is_optional: a file without that column is read as one without labels.
     Errors: TraceError, the first one found.
     """
     data = _file_bytes(path, bytes_max)
     table = _table(path, data, delimiter)
+    if label_is_optional and label_column not in table.names:
+        label_column = None
     time_index = 0 if time_column is None else table.index_of(time_column)
     wanted = [(name, table.index_of(name), table.unit_of(name, columns[name])) for name in columns]
     label_index = None if label_column is None else table.index_of(label_column)

@@ -34,7 +34,7 @@ def test_mosquitto_serves_on_loopback_and_ends(tmp_path: Path) -> None:
             assert await echo(broker.port) == b"again"
         finally:
             await broker.stop()
-        with pytest.raises(OSError, match="refused|Connect call failed"):
+        with pytest.raises(OSError, match=r"refused|Connect call failed"):
             await asyncio.open_connection(HOST, broker.port)
         await broker.stop()
 

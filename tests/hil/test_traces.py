@@ -296,3 +296,15 @@ def test_what_was_written_is_read_bit_by_bit(tmp_path_factory, start_ns, gaps_ns
     assert trace.start_utc_ns == start_ns
     assert trace.channels[0].times_ns.tolist() == times_ns
     assert trace.channels[0].values.tolist() == values
+
+
+def test_a_label_that_may_be_absent(tmp_path: Path) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_text("t,x\n0,1\n1,2\n")
+    with pytest.raises(TraceError, match="no column 'fault'"):
+        read_trace(path, {"x": "V"}, label_column="fault")
+    assert read_trace(path, {"x": "V"}, label_column="fault", label_is_optional=True).labels is None
+    path.write_text("t,x,fault\n0,1,0\n1,2,1\n")
+    labels = read_trace(path, {"x": "V"}, label_column="fault", label_is_optional=True).labels
+    assert labels is not None
+    assert labels.first_ns() == 1_000_000_000

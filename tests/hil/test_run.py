@@ -1,0 +1,108 @@
+"""What a run concludes: alarms against labels, expectations, and the demo's whole story."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from boards.build import PROJECT_DIR
+from gateway.records import State, Verdict
+from hil.errors import ScenarioError
+from hil.repeat import repeat_scenario
+from hil.run import TimedVerdict, judge_alarms
+from tests.hil.conftest import MakeScenario
+
+S = 1_000_000_000
+
+
+def verdict(state: State, at_s: int) -> TimedVerdict:
+    return TimedVerdict(
+        verdict=Verdict(
+            asset="a",
+            time_ns=(at_s - 1) * S,
+            state=state,
+            probability=0.9,
+            since_ns=(at_s - 2) * S,
+            blamed=(),
+            evidence="",
+            sequence=0,
+        ),
+        emitted_ns=at_s * S,
+    )
+
+
+def test_the_first_alarm_inside_a_label_counts_and_those_outside_are_false() -> None:
+    early, normal = verdict(State.ALARM, 5), verdict(State.NORMAL, 8)
+    inside, late = verdict(State.ALARM, 12), verdict(State.ALARM, 30)
+    found, false = judge_alarms([early, normal, inside, late], [(10 * S, 20 * S)])
+    assert found is inside
+    assert false == 2
+
+
+def test_without_an_alarm_inside_the_label_there_is_none() -> None:
+    assert judge_alarms([verdict(State.ALARM, 5)], [(10 * S, 20 * S)]) == (None, 1)
+    assert judge_alarms([], [(10 * S, 20 * S)]) == (None, 0)
+
+
+def test_without_labels_no_alarm_is_called_false() -> None:
+    alarm = verdict(State.ALARM, 5)
+    assert judge_alarms([alarm], []) == (alarm, 0)
+
+
+def test_both_boards_are_heard_from_their_boot_record_on(
+    make_scenario: MakeScenario, tmp_path: Path
+) -> None:
+    (result,) = repeat_scenario(make_scenario(virtual_s=10), folder=tmp_path / "run")
+    assert [board.node for board in result.boards] == ["pump-a", "pump-b"]
+    for board in result.boards:
+        assert board.identity.startswith("micropython 1.")
+        assert "netduino2" in board.identity
+        assert board.log == ("stopped",)
+        assert board.computed_ns > 0
+    assert result.rejected == result.lost == 0
+    # Boot record, a frame for each of the eleven blocks from second 1 on, an answer to each probe.
+    plc = next(row for row in result.ledger if row.source == "plc")
+    for row in result.ledger:
+        assert row.adds_up()
+        if row is not plc:
+            assert row.verified >= 1 + 11 + 1
+
+
+def test_a_wire_the_site_does_not_know_stops_the_run_before_it_starts(
+    make_scenario: MakeScenario, tmp_path: Path
+) -> None:
+    scenario = make_scenario(virtual_s=5, replace={'channel = "flow"': 'channel = "flux"'})
+    with pytest.raises(ScenarioError, match=r"wires\[7\]\.channel: .*no channel 'flux'; it has"):
+        repeat_scenario(scenario, folder=tmp_path / "run")
+    assert not (tmp_path / "run" / "pump-a").exists()
+
+
+def test_the_demo_tells_the_whole_story_and_ends_well(shared_dir: Path) -> None:
+    del shared_dir
+    demo = subprocess.run(
+        [sys.executable, "twinrig.py", "demo", "--seconds", "0.1"],
+        cwd=PROJECT_DIR,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert "recorded: " in demo.stdout
+    assert demo.stdout.count("micropython 1.") == 2
+    assert "opc.tcp://127.0.0.1:" in demo.stdout
+    assert "spBv1.0/" in demo.stdout
+    assert "adds up: received = verified + rejected" in demo.stdout
+    assert re.search(r"first alarm \d+\.\d s after the labelled\s+start", demo.stdout)
+    last = demo.stdout.strip().splitlines()[-1]
+    found = re.fullmatch(
+        r"demo ok: frames=(\d+) verified=(\d+) rejected=0 lost=0"
+        r" alarm_delay_s=(\d+\.\d) speed=(\d+)x",
+        last,
+    )
+    assert found, last
+    assert found[1] == found[2]
+    assert int(found[1]) > 2 * 1199
+    assert float(found[3]) <= 60.0
