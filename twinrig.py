@@ -212,7 +212,7 @@ def hil_run(
     The gateway runs without its north side (OPC UA, MQTT, store): a verdict does not depend on it.
     """
     from hil.repeat import repeat_scenario
-    from hil.report import full_report, hash_lines, summary_line
+    from hil.report import full_report, hash_lines, judgement_lines, summary_line
 
     with _progress() as (building, playing):
         results = repeat_scenario(
@@ -227,8 +227,8 @@ def hil_run(
     console.print(full_report(results[-1]))
     last = results[-1]
     same = len({(r.frames_sha256, r.verdicts_sha256) for r in results}) == 1
-    for failure in last.failures:
-        console.print(f"not as expected: {failure}")
+    for line in judgement_lines(last):
+        console.print(line)
     if repeat > 1:
         console.print(f"{repeat} runs: {'identical' if same else 'NOT IDENTICAL'}")
     ok = same and not last.failures

@@ -17,7 +17,7 @@ from boards.build import PROJECT_DIR, cache_dir
 from gateway.clock import NS_PER_S, SystemClock
 from gateway.site import Site, load_site
 from hil.broker import Broker
-from hil.report import full_report, hash_lines, summary_line
+from hil.report import full_report, hash_lines, judgement_lines, summary_line
 from hil.run import Run, RunResult
 from hil.scenario import Scenario, load_scenario, open_trace
 
@@ -58,8 +58,8 @@ async def demo(
     finally:
         await broker.stop()
     status = "ok" if not result.failures else "FAILED"
-    for failure in result.failures:
-        console.print(f"not as expected: {failure}")
+    for line in judgement_lines(result):
+        console.print(line)
     console.print(f"demo {status}: {summary_line(result)}", soft_wrap=True, highlight=False)
     return result
 

@@ -10,11 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from boards.catalog import load_board
 from gateway.records import State
 from hil.run import RunResult
-
-NS_PER_INSTRUCTION = 8
-"""Emulated boards run with `-icount shift=3` (board.toml)."""
 
 
 def summary_line(result: RunResult) -> str:
@@ -53,7 +51,8 @@ def _boards(result: RunResult) -> Table:
     for board in result.boards:
         work = f"{board.sent_frames:,} frames, {board.transactions:,} bus transactions"
         if board.computed_ns:
-            per_second = board.computed_ns / NS_PER_INSTRUCTION / result.virtual_s
+            shift = load_board(board.board).emulator.icount_shift or 0
+            per_second = board.computed_ns / (1 << shift) / result.virtual_s
             work += f", {per_second / 1e6:.2f} million instructions/s"
         grid.add_row("", board.node, f"{board.board}: {board.identity}\n{work}")
     return grid
@@ -108,13 +107,27 @@ def _grid() -> Table:
 
 def _alarm(result: RunResult) -> Text:
     if result.alarm is None:
-        return Text("no alarm inside the labelled fault" if result.label_start_ns else "no alarm")
-    blamed = ", ".join(f"{blame.signal} {blame.share:.0%}" for blame in result.alarm.verdict.blamed)
-    if result.alarm_delay_s is None:
-        text = f"first alarm (the trace has no label); blamed: {blamed}"
+        text = "no alarm inside the labelled fault" if result.label_start_ns else "no alarm"
     else:
-        text = (
-            f"first alarm {result.alarm_delay_s:.1f} s after the labelled start;"
-            f" blamed: {blamed}; alarms outside the label: {result.false_alarms}"
+        blamed = ", ".join(
+            f"{blame.signal} {blame.share:.0%}" for blame in result.alarm.verdict.blamed
         )
+        when = (
+            ""
+            if result.alarm_delay_s is None
+            else f" {result.alarm_delay_s:.1f} s after the labelled start"
+        )
+        text = f"first alarm{when}; blamed: {blamed}"
+    if result.false_alarms is None:
+        text += "; the trace has no label, so no alarm can be called false"
+    else:
+        text += f"; alarms outside the label: {result.false_alarms}"
     return Text(text, style="bold")
+
+
+def judgement_lines(result: RunResult) -> list[str]:
+    """What was not as expected and what could not be judged, a line each."""
+    return [
+        *(f"not as expected: {sentence}" for sentence in result.failures),
+        *(f"not judged: {sentence}" for sentence in result.unjudged),
+    ]

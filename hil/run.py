@@ -80,10 +80,14 @@ class RunResult:
     label_start_ns: int | None
     alarm: TimedVerdict | None
     alarm_delay_s: float | None
-    false_alarms: int
+    false_alarms: int | None
+    """Alarms outside labelled rows; None when the trace has no labels."""
     virtual_s: float
     real_s: float
     failures: tuple[str, ...]
+    """One sentence for every expectation that does not hold."""
+    unjudged: tuple[str, ...]
+    """One sentence for every expectation that this trace cannot be judged by."""
 
     @property
     def sent(self) -> int:
@@ -93,18 +97,22 @@ class RunResult:
     @property
     def verified(self) -> int:
         """Frames of nodes that passed every check."""
-        nodes = {board.node for board in self.boards}
-        return sum(row.verified for row in self.ledger if row.source in nodes)
+        return sum(row.verified for row in self._node_rows())
 
     @property
     def rejected(self) -> int:
-        """Frames that failed a check, line errors included."""
-        return sum(row.rejected_total + sum(row.line_errors.values()) for row in self.ledger)
+        """Frames of nodes that failed a check, line errors included."""
+        return sum(row.rejected_total + sum(row.line_errors.values()) for row in self._node_rows())
 
     @property
     def lost(self) -> int:
-        """Frames sent that were neither verified nor rejected, and gaps in the sequence numbers."""
-        return max(self.sent - self.verified - self.rejected, sum(row.lost for row in self.ledger))
+        """Frames of nodes sent but neither verified nor rejected, or missing in the numbers."""
+        missing = sum(row.lost for row in self._node_rows())
+        return max(self.sent - self.verified - self.rejected, missing)
+
+    def _node_rows(self) -> list[SourceBalance]:
+        nodes = {board.node for board in self.boards}
+        return [row for row in self.ledger if row.source in nodes]
 
     @property
     def speed(self) -> float:
@@ -265,15 +273,15 @@ class Run:
     def _result(self, virtual_s: float, real_s: float) -> RunResult:
         ledger = self._gateway().ledger
         labels = self.opened.trace.labels
-        spans = [] if labels is None else list(labels.spans_ns())
         first_ns = None if labels is None else labels.first_ns()
         start_ns = self.opened.trace.start_utc_ns
         played_ns = self.scenario.duration_ns(self.opened.trace)
         is_played = first_ns is not None and first_ns < played_ns
         label_ns = start_ns + first_ns if first_ns is not None and is_played else None
-        alarm, false_alarms = judge_alarms(
-            self._verdicts, [(start_ns + first, start_ns + last) for first, last in spans]
-        )
+        spans = None
+        if labels is not None:
+            spans = [(start_ns + first, start_ns + last) for first, last in labels.spans_ns()]
+        alarm, false_alarms = judge_alarms(self._verdicts, spans)
         delay_s = None if alarm is None or label_ns is None else (alarm.emitted_ns - label_ns) / 1e9
         result = RunResult(
             scenario=self.scenario.scenario.name,
@@ -293,6 +301,7 @@ class Run:
             virtual_s=virtual_s,
             real_s=real_s,
             failures=(),
+            unjudged=(),
         )
         return with_failures(result, self.scenario)
 
@@ -314,15 +323,16 @@ class Run:
 
 
 def judge_alarms(
-    verdicts: list[TimedVerdict], spans_ns: list[tuple[int, int]]
-) -> tuple[TimedVerdict | None, int]:
+    verdicts: list[TimedVerdict], spans_ns: list[tuple[int, int]] | None
+) -> tuple[TimedVerdict | None, int | None]:
     """The first alarm inside a labelled span, and how many alarms began outside of all spans.
 
-    Without labels no alarm can be called false; the first alarm is then simply the first.
+    spans_ns: None when nobody labelled the trace; then no alarm can be called false, and the first
+    alarm is simply the first.  An empty list means that all of the trace is known to be healthy.
     """
     alarms = [item for item in verdicts if item.verdict.state is State.ALARM]
-    if not spans_ns:
-        return (alarms[0] if alarms else None), 0
+    if spans_ns is None:
+        return (alarms[0] if alarms else None), None
     inside = [
         item for item in alarms if any(first <= item.emitted_ns <= last for first, last in spans_ns)
     ]
@@ -330,19 +340,21 @@ def judge_alarms(
 
 
 def with_failures(result: RunResult, scenario: Scenario) -> RunResult:
-    """The result with one sentence for every expectation that does not hold.
-
-    Without a labelled fault in what was played there is no delay to judge.
-    """
+    """The result with what was expected and did not come, and with what could not be judged."""
     expect = scenario.expect
-    if result.label_start_ns is None:
+    unjudged = []
+    if result.label_start_ns is None and expect.alarm_within_s is not None:
+        unjudged.append("alarm_within_s: no labelled fault in what was played")
         expect = expect.model_copy(update={"alarm_within_s": None})
+    if result.false_alarms is None and expect.false_alarms_max is not None:
+        unjudged.append(f"false_alarms_max: no label column {scenario.trace.label_column!r}")
+        expect = expect.model_copy(update={"false_alarms_max": None})
     failures = expect.failures(
         rejected=result.rejected,
         lost=result.lost,
         alarm_delay_s=result.alarm_delay_s,
-        false_alarms=result.false_alarms,
+        false_alarms=result.false_alarms or 0,
     )
     if not result.ledger_adds_up:
         failures.append("loss ledger: the counters do not add up; see its rows")
-    return replace(result, failures=tuple(failures))
+    return replace(result, failures=tuple(failures), unjudged=tuple(unjudged))

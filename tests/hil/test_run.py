@@ -48,7 +48,27 @@ def test_without_an_alarm_inside_the_label_there_is_none() -> None:
 
 def test_without_labels_no_alarm_is_called_false() -> None:
     alarm = verdict(State.ALARM, 5)
-    assert judge_alarms([alarm], []) == (alarm, 0)
+    assert judge_alarms([alarm], None) == (alarm, None)
+
+
+def test_in_a_trace_that_is_labelled_healthy_every_alarm_is_false() -> None:
+    assert judge_alarms([verdict(State.ALARM, 5)], []) == (None, 1)
+
+
+def test_what_the_trace_cannot_tell_is_said_to_be_unjudged(
+    make_scenario: MakeScenario, tmp_path: Path
+) -> None:
+    scenario = make_scenario(virtual_s=5, board="host")
+    (labelled,) = repeat_scenario(scenario, folder=tmp_path / "run")
+    # The fault of the simulated trace lies beyond the five seconds that are played.
+    assert labelled.unjudged == ("alarm_within_s: no labelled fault in what was played",)
+    made = next((tmp_path / "run").glob("pump-*.csv")).read_text(encoding="utf-8").splitlines()
+    own = tmp_path / "own.csv"
+    own.write_text("\n".join(line.rsplit(";", 2)[0] for line in made), encoding="utf-8")
+    (plain,) = repeat_scenario(scenario, trace=own, folder=tmp_path / "run")
+    assert plain.false_alarms is None
+    assert "false_alarms_max: no label column 'anomaly'" in plain.unjudged
+    assert plain.failures == ()
 
 
 def test_both_boards_are_heard_from_their_boot_record_on(
