@@ -1,7 +1,8 @@
 """The command line: one sentence per subcommand; what a subcommand needs is imported when it runs.
 
 Promises: an error that a person can mend is one message on standard error and exit status 1, never
-a traceback; Ctrl-C ends with 130 and leaves no process behind.
+a traceback; a rig that failed is exit status 3; a fault of our own keeps its traceback; Ctrl-C ends
+with 130 and leaves no process behind.
 """
 
 import asyncio
@@ -31,6 +32,8 @@ app.add_typer(gateway_app, name="gateway")
 app.add_typer(hil_app, name="hil")
 
 console = Console()
+EXIT_RIG = 3
+"""Exit status of a rig that failed and says nothing about what it tests: worth a retry."""
 
 BoardName = Annotated[str, typer.Argument(help="A folder of boards/, see `twinrig board list`.")]
 TraceFile = Annotated[
@@ -67,12 +70,17 @@ def board_list() -> None:
     from boards.catalog import board_names, load_board
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("board", "what it is", "MCU", "simulation", "features"):
+    for heading in ("board", "what it is", "MCU", "RAM", "simulation", "features"):
         table.add_column(heading)
     for name in board_names():
         board = load_board(name)
         table.add_row(
-            board.name, board.title, board.mcu, board.simulation, ", ".join(board.features)
+            board.name,
+            board.title,
+            board.mcu,
+            f"{board.ram_bytes // 1024} KiB",
+            board.simulation,
+            ", ".join(board.features),
         )
     console.print(table)
 
@@ -156,6 +164,25 @@ def gateway_check(
     console.print(f"{site}: ok: {len(loaded.nodes)} nodes, {signals} signals", soft_wrap=True)
 
 
+@gateway_app.command("trust")
+def gateway_trust(
+    thumbprint: Annotated[
+        str | None, typer.Argument(help="Start of the thumbprint; without it, list them.")
+    ] = None,
+    state: Annotated[Path, typer.Option(help="The gateway's state folder.")] = Path("state"),
+) -> None:
+    """Let an OPC UA client in whose certificate was rejected, or list who waits."""
+    from gateway.clock import SystemClock
+    from gateway.sinks.opcua_identity import TrustList
+
+    trusted = TrustList(state / "opcua", SystemClock())
+    if thumbprint is None:
+        waiting = trusted.rejected()
+        console.print("\n".join(waiting) if waiting else "no rejected certificates")
+        return
+    console.print(f"trusted: {trusted.trust(thumbprint).stem}", soft_wrap=True)
+
+
 @gateway_app.command("run")
 def gateway_run(
     site: Annotated[Path, typer.Argument(help="A site.toml.")],
@@ -166,14 +193,25 @@ def gateway_run(
     """Run the gateway of a site until Ctrl-C."""
     from gateway.app import Gateway
     from gateway.clock import SystemClock
+    from gateway.errors import ConfigError
     from gateway.site import load_site
 
     # The libraries' own chatter at INFO runs to a thousand lines at every start.
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("twinrig").setLevel(logging.INFO)
 
+    loaded = load_site(site)
+    on_a_rig = [
+        f"nodes[{index}].link: {node.name} hangs on a rig, where only `twinrig hil run` reads it;"
+        ' give it link = "serial" and a port'
+        for index, node in enumerate(loaded.nodes)
+        if node.link == "rig"
+    ]
+    if on_a_rig:
+        raise ConfigError(str(site), on_a_rig)
+
     async def run() -> None:
-        gateway = Gateway(load_site(site), SystemClock(), state)
+        gateway = Gateway(loaded, SystemClock(), state)
         await gateway.start()
         try:
             for name, address in gateway.endpoints().items():
@@ -249,6 +287,7 @@ def _progress() -> Iterator[tuple[Callable[[str, int], None], Callable[[float, f
         MofNCompleteColumn(),
         console=console,
         transient=True,
+        disable=not console.is_terminal,
     ) as progress:
         bar = _Bar(progress)
         yield bar.building, bar.playing
@@ -280,10 +319,16 @@ class _Bar:
 def main() -> None:
     """Entry point: turn errors that a person can mend into one message."""
     from boards.errors import BoardError
-    from gateway.errors import TwinrigError
+    from gateway.errors import InternalError, TwinrigError
+    from hil.errors import RigError
 
     try:
         app(standalone_mode=True)
+    except InternalError:
+        raise
+    except RigError as error:
+        print(f"rig error: {error}", file=sys.stderr)
+        sys.exit(EXIT_RIG)
     except (TwinrigError, BoardError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

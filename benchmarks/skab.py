@@ -1,6 +1,6 @@
 """SKAB: how well fuse and judge find recorded pump faults, and how often they cry wolf.
 
-    python benchmarks/skab.py --data DIR        DIR holds skab/<group>/<n>.csv
+    python -m benchmarks.skab --data DIR        DIR holds skab/<group>/<n>.csv
 
 Protocol (fixed before the test part was looked at): per file rows 0-399 train a fresh model with
 the product's defaults, labels unused; all later rows are test. A row counts as alarmed if the judge

@@ -32,7 +32,7 @@ _TOOLS = {
     "unix": (("pkg-config", "pkg-config"),),
 }
 _COMMON_TOOLS = (("make", "make"), ("gcc", "build-essential"), ("python3", "python3"))
-_SOURCE_PARTS = ("py", "extmod", "shared", "tools/mpy-tool.py", "mpy-cross")
+_SOURCE_PARTS = ("py", "extmod", "shared", "lib", "tools", "mpy-cross")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +137,10 @@ def _source_identity(source: Path, port: str) -> str:
     digest = hashlib.sha256(str(source).encode())
     for part in (*_SOURCE_PARTS, f"ports/{port}"):
         top = source / part
-        for path in [top] if top.is_file() else sorted(top.rglob("*.[chS]")):
+        for path in sorted(top.rglob("*")):
+            # A checkout may have been built in: what a build leaves there is no input of ours.
+            if not path.is_file() or any(part.startswith("build") for part in path.parts[-4:-1]):
+                continue
             status = path.stat()
             digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()

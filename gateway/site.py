@@ -169,7 +169,7 @@ class ModbusDevice(_Table):
 class FuseSettings(_Table):
     """[fuse] The model of the asset."""
 
-    training_rows: Annotated[int, Field(ge=20, le=1_000_000)] = 400
+    training_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 400
     period_ms: Annotated[int, Field(ge=10, le=3_600_000)] = 1000
     signals: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Resolved names (`node:channel`); empty = every channel of every node."""

@@ -10,6 +10,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from gateway.stages.fuse import training_rows_min
 from wire import units
 
 RawTable = Mapping[str, object]
@@ -49,6 +50,7 @@ def rule_problems(data: RawTable) -> list[str]:
     problems += _unknown_signals(data, nodes, devices)
     problems += _open_endpoints(data)
     problems += _no_hysteresis(data)
+    problems += _too_few_training_rows(data, nodes)
     if not named:
         problems.append("nodes: no source of data; add [[nodes]] or [[modbus]]")
     return problems
@@ -129,3 +131,18 @@ def _no_hysteresis(data: RawTable) -> Iterator[str]:
     match data.get("judge"):
         case {"alarm_on": float() as on, "alarm_off": float() as off} if off > on:
             yield f"judge.alarm_off: {off} is above alarm_on = {on}; set it to {on} or less"
+
+
+def _too_few_training_rows(data: RawTable, nodes: Sequence[tuple[int, RawTable]]) -> Iterator[str]:
+    """Refuse a number of training rows that `fuse` could not make a model of."""
+    match data.get("fuse"):
+        case {"training_rows": int() as rows, **others}:
+            named = others.get("signals")
+            channels = sum(len(_tables(node.get("channels"))) for _, node in nodes)
+            signals = len(named) if isinstance(named, list) and named else channels
+            enough = training_rows_min(signals)
+            if rows < enough:
+                yield (
+                    f"fuse.training_rows: {rows} are too few for {signals} signals; "
+                    f"set it to {enough} or more"
+                )

@@ -2,7 +2,7 @@
 
 The rig and a board take turns: while one computes, the other waits.  On two CPUs every turn wakes
 a sleeping CPU, which costs more than the work itself, most of all in a virtual machine; on one CPU
-a turn is a context switch.  `make bench` shows what it brings.
+a turn is a context switch.
 """
 
 import os

@@ -28,7 +28,7 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from gateway.errors import InternalError, PortInUseError
-from hil.traces import NS_PER_S
+from hil.cells import NS_PER_S
 
 HOST: Final = "127.0.0.1"
 CLOSE_S_MAX: Final = 5.0

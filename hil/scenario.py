@@ -11,7 +11,7 @@ Order of the checks: file, TOML, each value, then what belongs together (names, 
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, final, get_args
+from typing import Annotated, Any, Final, Literal, Self, final
 
 from pydantic import (
     AfterValidator,
@@ -25,9 +25,11 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from boards.catalog import board_names
+from hil.cells import NS_PER_S
 from hil.errors import ScenarioError, TraceError, did_you_mean
 from hil.plants.pump import write_pump_trace
-from hil.traces import NS_PER_S, Trace, read_trace
+from hil.traces import Trace, read_trace
 from hil.units import unit as unit_named
 
 BYTES_MAX: Final = 1024 * 1024
@@ -37,6 +39,13 @@ BYTES_MAX: Final = 1024 * 1024
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
     folder = info.context.parent if isinstance(info.context, Path) else Path()
     return (folder / path).resolve()
+
+
+def _known_board(name: str) -> str:
+    known = board_names()
+    if name not in known:
+        raise ValueError(f"{did_you_mean(name, known)}boards: {', '.join(known)}")
+    return name
 
 
 def _known_unit(name: str) -> str:
@@ -94,7 +103,7 @@ class Board(_Confined):
     """`[[boards]]`: the node of the site file and the board it runs on."""
 
     node: Name
-    board: Literal["qemu_stm32f2", "host"]
+    board: Annotated[str, AfterValidator(_known_board)]
 
 
 class Wire(_Confined):
@@ -186,11 +195,10 @@ class Scenario(_Confined):
 
         Errors: ScenarioError when there is no such board for a rig.
         """
-        known = get_args(Board.model_fields["board"].annotation)
-        if board not in known:
-            raise ScenarioError(
-                str(self._path), [f"no rig board {board!r}; use one of {', '.join(known)}"]
-            )
+        try:
+            _known_board(board)
+        except ValueError as error:
+            raise ScenarioError(str(self._path), [f"no board {board!r}; {error}"]) from None
         boards = tuple(each.model_copy(update={"board": board}) for each in self.boards)
         return self.model_copy(update={"boards": boards})
 

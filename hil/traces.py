@@ -24,36 +24,23 @@ import re
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hil.cells import NUMBER, instant_ns, not_a_number, shown
 from hil.errors import TraceError, UnitError, did_you_mean
 from hil.units import unit as unit_named
 
-NS_PER_S: Final = 1_000_000_000
 DELIMITERS: Final = (";", "\t", ",")
 """In this order: a file with decimal commas is separated by semicolons."""
 BYTES_MAX: Final = 256 * 1024 * 1024
 """Largest file that is read whole into memory."""
 
 _ALWAYS_NS: Final = 1 << 63
-_INSTANT_S_MAX: Final = (1 << 62) // NS_PER_S
-"""Half of what 64-bit nanoseconds hold, so that the difference of two instants fits too."""
-_NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
-_NOT_FINITE: Final = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 _HEADER_UNIT: Final = re.compile(r"(?P<name>.+?)\s*\[(?P<unit>[^\[\]]+)\]")
-_ISO: Final = re.compile(
-    r"(?P<second>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)"
-    r"(?:[.,](?P<fraction>\d{1,9}))?(?P<offset>Z|[+-]\d\d:\d\d)?",
-    re.ASCII,
-)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
 _Array = TypeVar("_Array", bound=NDArray[Any])
 
 
@@ -265,11 +252,11 @@ class _Table:
         values = []
         for line, row in zip(self.lines, self.rows, strict=True):
             text = row[index].strip()
-            if not _NUMBER.fullmatch(text):
-                self.refuse(_not_a_number(text), line, index)
+            if not NUMBER.fullmatch(text):
+                self.refuse(not_a_number(text), line, index)
             value = float(text)
             if math.isinf(value):
-                self.refuse(f"{_shown(text)} is not finite as a 64-bit float", line, index)
+                self.refuse(f"{shown(text)} is not finite as a 64-bit float", line, index)
             values.append(value)
         return values
 
@@ -279,15 +266,15 @@ class _Table:
         for line, row in zip(self.lines, self.rows, strict=True):
             text = row[index].strip()
             try:
-                instant_ns = _instant_ns(text)
+                at_ns = instant_ns(text)
             except ValueError as error:
                 self.refuse(str(error), line, index)
-            if instants and instant_ns <= instants[-1]:
-                verb = "repeats" if instant_ns == instants[-1] else "lies before"
-                what = f"time {_shown(text)} {verb} the time of the row above"
+            if instants and at_ns <= instants[-1]:
+                verb = "repeats" if at_ns == instants[-1] else "lies before"
+                what = f"time {shown(text)} {verb} the time of the row above"
                 remedy = "sort the rows by time and keep one row per instant"
                 self.refuse(f"{what}; {remedy}", line, index)
-            instants.append(instant_ns)
+            instants.append(at_ns)
         return instants
 
 
@@ -362,41 +349,6 @@ def _cells(path: Path, text: str, delimiter: str) -> list[tuple[int, list[str]]]
 def _split_header(text: str) -> tuple[str, str | None]:
     match = _HEADER_UNIT.fullmatch(text)
     return (match["name"], match["unit"].strip()) if match else (text, None)
-
-
-def _not_a_number(text: str) -> str:
-    if _NOT_FINITE.fullmatch(text):
-        return f"{text!r} is not finite; cut or mend the row"
-    remedy = "write a decimal point" if "," in text else "mend or cut the row"
-    return f"{_shown(text)} is not a number; {remedy}"
-
-
-def _instant_ns(text: str) -> int:
-    """Return Unix nanoseconds, exactly, of an ISO date or of seconds, or raise ValueError."""
-    iso = _ISO.fullmatch(text)
-    if iso:
-        return _iso_ns(iso)
-    if not _NUMBER.fullmatch(text):
-        raise ValueError(f"{_shown(text)} is not a time; write 2020-03-09 10:14:33 or seconds")
-    seconds = Decimal(text)
-    if abs(seconds) >= _INSTANT_S_MAX:
-        raise ValueError(f"{_shown(text)} s is too far away; the column must be in seconds")
-    return int((seconds * NS_PER_S).to_integral_value())
-
-
-def _iso_ns(iso: re.Match[str]) -> int:
-    offset = (iso["offset"] or "Z").replace("Z", "+00:00")
-    try:
-        whole_s = (datetime.fromisoformat(iso["second"] + offset) - _EPOCH) // timedelta(seconds=1)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"{iso[0]!r} is not a date ({error}); mend the row") from error
-    if abs(whole_s) >= _INSTANT_S_MAX:
-        raise ValueError(f"{iso[0]!r} is too far away; dates from 1824 to 2116 are read")
-    return whole_s * NS_PER_S + int((iso["fraction"] or "0").ljust(9, "0"))
-
-
-def _shown(text: str, characters_max: int = 40) -> str:
-    return repr(text if len(text) <= characters_max else text[:characters_max] + "...")
 
 
 def _frozen(array: _Array) -> _Array:

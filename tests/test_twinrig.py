@@ -217,6 +217,7 @@ def test_a_port_in_use_is_said_and_nothing_stays(
         port = taken.getsockname()[1]
         site = tmp_path / "site.toml"
         text = (EXAMPLE / "site.toml").read_text(encoding="utf-8")
+        text = text.replace('link = "rig"', 'link = "serial"\nport = "/dev/ttyUSB0"')
         site.write_text(text.replace("port = 0 ", f"port = {port} "), encoding="utf-8")
         (tmp_path / "keys").mkdir()
         for node in ("pump-a", "pump-b"):
@@ -226,6 +227,36 @@ def test_a_port_in_use_is_said_and_nothing_stays(
         monkeypatch.chdir(tmp_path)
         message = refused(cli("gateway", "run", site, "--state", tmp_path / "state"))
         assert str(port) in message
+
+
+def test_a_node_that_hangs_on_a_rig_is_no_node_of_a_plant(cli: Cli) -> None:
+    message = refused(cli("gateway", "run", EXAMPLE / "site.toml"))
+    assert "nodes[0].link: pump-a hangs on a rig" in message
+    assert "nodes[1].link: pump-b" in message
+
+
+def test_a_rig_that_fails_has_a_status_of_its_own(
+    cli: Cli,
+    make_scenario: MakeScenario,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("hil.lockstep.ANSWER_TIMEOUT_S", 0.0)
+    status, _, err = cli("hil", "run", make_scenario(virtual_s=5, board="host"))
+    assert status == twinrig.EXIT_RIG
+    assert err.startswith("rig error: node pump-")
+    assert no_board_left()
+
+
+def test_a_rejected_certificate_is_listed_and_trusted(cli: Cli, tmp_path: Path) -> None:
+    assert "no rejected certificates" in cli("gateway", "trust", "--state", tmp_path)[1]
+    rejected = tmp_path / "opcua" / "rejected"
+    rejected.mkdir(parents=True)
+    (rejected / "ab12cd.der").write_bytes(b"a certificate")
+    assert cli("gateway", "trust", "--state", tmp_path)[1].strip() == "ab12cd"
+    assert "rejected are: ab12cd" in refused(cli("gateway", "trust", "ff", "--state", tmp_path))
+    status, out, _ = cli("gateway", "trust", "ab", "--state", tmp_path)
+    assert (status, out.strip()) == (0, "trusted: ab12cd")
+    assert (tmp_path / "opcua" / "trusted" / "ab12cd.der").read_bytes() == b"a certificate"
 
 
 def test_hil_run_prints_the_same_hashes_each_time(

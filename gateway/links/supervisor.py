@@ -8,6 +8,7 @@ does. Left to others: what a connection is (`Connection`), and where its data go
 """
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable
 from enum import StrEnum
@@ -15,6 +16,8 @@ from typing import Final, Protocol, final
 
 from gateway.clock import NS_PER_S, Clock
 from gateway.errors import InternalError, PeerError
+
+_LOG: Final = logging.getLogger("twinrig.links")
 
 
 class LinkState(StrEnum):
@@ -110,12 +113,18 @@ class Supervision:
 
     def data(self) -> None:
         """Note that data arrived: only this proves that the link works."""
+        if self.state is LinkState.CONNECTED:
+            _LOG.info("link_online name=%s attempts=%d", self.name, self.attempts)
         self._move(LinkEvent.DATA)
+        self.last_failure = ""
         self._backoff.reset()
 
     def failed(self, now_ns: int, why: str) -> None:
         """Note that the attempt or the connection ended, and when the next may begin."""
         self._move(LinkEvent.FAILED)
+        if why != self.last_failure:
+            # Once per cause: a device that is off for a night is one line, not thousands.
+            _LOG.warning("link_failed name=%s why=%r", self.name, why)
         self.last_failure = why
         self.retry_at_ns = now_ns + self._backoff.pause_ns()
 

@@ -29,6 +29,11 @@ DRIFT_SAFETY: Final = 0.25
 _NAN: Final = math.nan
 
 
+def training_rows_min(signals: int) -> int:
+    """Return how many healthy rows a model of that many signals needs at least."""
+    return max(linear_gaussian.BLOCKS_MIN * WINDOW_ROWS, 2 * signals + 1)
+
+
 @final
 class Fuse:
     """Estimates one asset from `signals` (resolved names), one row per `period_ns`.
@@ -47,7 +52,7 @@ class Fuse:
         wait_ns: int | None = None,
         habits: Habits | None = None,
     ) -> None:
-        enough = max(linear_gaussian.BLOCKS_MIN * WINDOW_ROWS, 2 * len(signals) + 1)
+        enough = training_rows_min(len(signals))
         if not signals or training_rows < enough:
             raise TrainingError(
                 asset,

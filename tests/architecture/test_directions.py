@@ -28,7 +28,8 @@ def toy(tmp_path: Path, root: Path) -> Path:
     chip.mkdir()
     for name in ("__init__", "registers", "driver", "emulator"):
         (chip / f"{name}.py").write_text("")
-    (tmp_path / "drivers" / "bus.py").write_text("")
+    for name in ("bus", "emulation"):
+        (tmp_path / "drivers" / f"{name}.py").write_text("")
     return tmp_path
 
 

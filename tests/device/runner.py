@@ -1,7 +1,7 @@
 """Runs the device tests under MicroPython: on the unix port and on the emulated Cortex-M3.
 
 `import tests.device.runner` does nothing; `run(names)` imports each module in turn, calls every
-`test_*` function and prints one line per test, which `test_on_micropython.py` reads:
+`test_*` function and prints one line per test, which `tests/boards/test_device_tests.py` reads:
 
     ok test_cbor.test_integers
     FAILED test_cbor.test_floats

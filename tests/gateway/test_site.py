@@ -242,3 +242,11 @@ def test_a_password_is_one_line(tmp_path: Path) -> None:
     for text in ("", "\n", "two\nlines\n"):
         with pytest.raises(KeyFileError, match="exactly one line"):
             load_password(write_key(tmp_path / "p", text), "broker")
+
+
+def test_training_rows_that_cannot_make_a_model_are_refused(root: Path, tmp_path: Path) -> None:
+    text = (root / "examples" / "pump" / "site.toml").read_text()
+    few = text.replace("training_rows = 400", "training_rows = 20")
+    assert problems(tmp_path, few) == [
+        "fuse.training_rows: 20 are too few for 8 signals; set it to 100 or more"
+    ]

@@ -1,11 +1,14 @@
 """The rig's end of the bus: what each request costs, answers and refuses."""
 
+import ast
 import struct
 from pathlib import Path
 
 import pytest
 
+from boards.build import PROJECT_DIR
 from drivers.tmp117.emulator import EMULATOR
+from hil import bus
 from hil.bus import (
     OP_EXIT,
     OP_HELLO,
@@ -27,6 +30,25 @@ from tests.hil.scripted_board import ScriptedBoard, request
 
 HELLO = request(OP_HELLO, 0, b"a board")
 EXIT = request(OP_EXIT)
+
+
+def test_both_ends_of_the_bus_agree_on_every_number() -> None:
+    # The board's end is MicroPython only, so its constants are read from the source.
+    source = (PROJECT_DIR / "boards" / "rig_client.py").read_text(encoding="utf-8")
+    constants = {
+        node.targets[0].id: node.value.value
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Constant)
+    }
+    shared = {
+        name: value
+        for name, value in constants.items()
+        if name.startswith(("OP_", "STATUS_", "FLAG_"))
+    }
+    assert len(shared) > 10
+    assert shared == {name: getattr(bus, name) for name in shared}
 
 
 def sleep(duration_us: int, *, wakes: bool = False, cpu_ns: int = 0) -> bytes:
