@@ -77,6 +77,7 @@ class BoardPort:
         self.now_ns = 0
         self.identity = ""
         self.is_live = True
+        self.has_been_stopped = False
         self.transactions = 0
         self.computed_ns = 0
         self.log_lines: deque[str] = deque(maxlen=1000)
@@ -89,6 +90,11 @@ class BoardPort:
         self._cpu_ns: int | None = None
         self._inbox = bytearray()
         self._digest = hashlib.sha256()
+
+    @property
+    def has_ended_by_itself(self) -> bool:
+        """Whether the application has ended although nobody told it to stop."""
+        return not self.is_live and not self.has_been_stopped
 
     @property
     def transactions_sha256(self) -> str:

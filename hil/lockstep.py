@@ -127,6 +127,7 @@ class Lockstep:
         for port in self._ports:
             if port.waiting is not None:
                 port.waiting = None
+                port.has_been_stopped = True
                 port.answer(status=STATUS_STOP)
                 self._running.add(port.emulated.request_fd)
         self._settle()

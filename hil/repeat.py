@@ -1,6 +1,7 @@
 """A scenario several times over: the same hashes every time, or the rig is not exact."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def repeat_scenario(
     scenario = load_scenario(path)
     if board is not None:
         scenario = scenario.on_board(board)
-    place = folder if folder is not None else cache_dir() / "hil" / path.resolve().parent.name
+    place = folder if folder is not None else _place_of(path)
     opened = open_trace(scenario, place, trace)
     site = south_only(load_site(scenario.gateway.site))
     results = []
@@ -36,6 +37,13 @@ def repeat_scenario(
         results.append(asyncio.run(_once(Run(scenario, opened, site, place), building, playing)))
         each(results[-1])
     return results
+
+
+def _place_of(path: Path) -> Path:
+    """A folder of the scenario's own: two files of one name do not share it."""
+    resolved = path.resolve()
+    digest = hashlib.sha256(str(resolved).encode()).hexdigest()[:12]
+    return cache_dir() / "hil" / f"{resolved.parent.name}-{digest}"
 
 
 def south_only(site: Site) -> Site:

@@ -7,6 +7,7 @@ Leaves to others: what is sampled when (firmware/app.py), the order of events (l
 the gateway makes of it (run.py).
 """
 
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,17 +28,29 @@ from wire.mac import hkdf_sha256
 
 LEAD_IN_MIN_US: Final = 2_000_000
 """Longest start of a board: the slowest chip has its first result within 1.3 s."""
+LEAD_IN_MAX_US: Final = 60_000_000
 RUN_CODE: Final = "import firmware.main"
 
 Progress = Callable[[str, int], None]
 
 
-def lead_in_us(site: Site) -> int:
-    """Trace time zero on every board's clock: where all blocks start after LEAD_IN_MIN_US."""
-    lead_in = LEAD_IN_MIN_US
-    blocks_us = {node.sample_period_ms * 1000 * node.block for node in site.nodes}
-    while any(lead_in % block_us for block_us in blocks_us):
-        lead_in += 1000
+def lead_in_us(scenario: Scenario, site: Site) -> int:
+    """Trace time zero on every board's clock: where all blocks start after LEAD_IN_MIN_US.
+
+    Raises ScenarioError when the nodes' blocks have no common start within LEAD_IN_MAX_US.
+    """
+    common_us = math.lcm(*(node.sample_period_ms * 1000 * node.block for node in site.nodes))
+    lead_in = math.ceil(LEAD_IN_MIN_US / common_us) * common_us
+    if lead_in > LEAD_IN_MAX_US:
+        blocks = ", ".join(
+            f"{node.name} {node.sample_period_ms * node.block} ms" for node in site.nodes
+        )
+        problem = (
+            f"blocks of {blocks} start together only every {common_us / 1e6:g} s; choose"
+            " sample_period_ms and block in the site file so that they meet within"
+            f" {LEAD_IN_MAX_US / 1e6:g} s"
+        )
+        raise ScenarioError(str(scenario.path), [problem])
     return lead_in
 
 
@@ -59,7 +72,7 @@ class Rig:
         self.trace = trace
         self.folder = folder
         self.lockstep = Lockstep()
-        self.origin_us = lead_in_us(site)
+        self.origin_us = lead_in_us(scenario, site)
         self.drives: tuple[Drive, ...] = ()
         self.keys = {
             board.node: rig_key(scenario.scenario.seed, board.node) for board in scenario.boards

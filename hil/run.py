@@ -20,12 +20,13 @@ from typing import Self
 
 from gateway.app import Gateway
 from gateway.canonical import canonical
-from gateway.clock import ManualClock
+from gateway.clock import ManualClock, give_way
 from gateway.loss import SourceBalance
 from gateway.records import Received, Record, State, Verdict
 from gateway.site import Site
 from hil.affinity import one_cpu
 from hil.errors import RigError
+from hil.folder_lock import FolderLock
 from hil.lockstep import TimerDue, UplinkBytes
 from hil.plc import PumpPlc
 from hil.rig import Progress, Rig
@@ -106,9 +107,16 @@ class RunResult:
 
     @property
     def lost(self) -> int:
-        """Frames of nodes sent but neither verified nor rejected, or missing in the numbers."""
-        missing = sum(row.lost for row in self._node_rows())
-        return max(self.sent - self.verified - self.rejected, missing)
+        """Frames that a node has sent and the gateway does not know of.
+
+        A forged frame is received without having been sent, so per node only what is authentic
+        counts: verified, refused for its content, or damaged on the line.
+        """
+        sent = {board.node: board.sent_frames for board in self.boards}
+        return sum(
+            max(0, sent[row.source] - row.verified - row.refused - sum(row.line_errors.values()))
+            for row in self._node_rows()
+        )
 
     def _node_rows(self) -> list[SourceBalance]:
         nodes = {board.node for board in self.boards}
@@ -150,11 +158,13 @@ class Run:
         self._verdicts: list[TimedVerdict] = []
         self._deframers = {board.node: Deframer() for board in scenario.boards}
         self._ticks = 0
+        self._in_use = FolderLock(folder)
         self.gateway: Gateway | None = None
 
     async def __aenter__(self) -> Self:
         """Check everything, then start the PLC, the gateway and the boards."""
         self.rig.plan()
+        self._in_use.take()
         try:
             site = self._site
             if self.plc is not None and self.scenario.plc is not None:
@@ -176,13 +186,16 @@ class Run:
         await self.close()
 
     async def close(self) -> None:
-        """End the boards, the gateway and the PLC; safe to call twice."""
-        self.rig.close()
+        """End the boards, the gateway and the PLC, whatever fails; safe to call twice."""
         gateway, self.gateway = self.gateway, None
-        if gateway is not None:
-            await gateway.stop()
-        if self.plc is not None:
-            await self.plc.stop()
+        try:
+            self.rig.close()
+            if gateway is not None:
+                await gateway.stop()
+        finally:
+            if self.plc is not None:
+                await self.plc.stop()
+            self._in_use.release()
 
     def endpoints(self) -> dict[str, str]:
         """What can be read where while the run is open; the Modbus PLC included."""
@@ -217,6 +230,7 @@ class Run:
                 playing(event.time_ns / 1e9, end_ns / 1e9)
             else:
                 break
+        self._check_boards()
         lockstep.stop()
         while (event := lockstep.next_event()) is not None:
             if isinstance(event, UplinkBytes):
@@ -245,6 +259,7 @@ class Run:
 
     async def _tick(self, event: TimerDue) -> None:
         """What the gateway does by itself once a second: time probes and Modbus polls."""
+        self._check_boards()
         now_ns = self._advance(event.time_ns)
         gateway = self._gateway()
         self.rig.lockstep.set_timer(event.time_ns + _TICK_NS, _TICK)
@@ -254,9 +269,21 @@ class Run:
             self.plc.advance(event.time_ns)
         self._observe(await gateway.poll_modbus(now_ns), now_ns)
         self._observe(gateway.tick(now_ns), now_ns)
+        # Everything above may have gone without a pause: here a Ctrl-C gets its turn, and clients.
+        await give_way()
         self._ticks += 1
         if self._ticks % _DRAIN_EVERY_TICKS == 0:
             await gateway.drain()
+
+    def _check_boards(self) -> None:
+        """A node that has stopped by itself would otherwise just be silent."""
+        for port in self.rig.ports:
+            if port.has_ended_by_itself:
+                said = "; ".join(port.log_lines) or "it said nothing"
+                raise RigError(
+                    f"node {port.node}: its application ended by itself at"
+                    f" t = {port.now_ns / 1e9:.3f} s: {said}"
+                )
 
     def _advance(self, time_ns: int) -> int:
         now_ns = self._epoch_ns + time_ns

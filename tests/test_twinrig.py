@@ -217,7 +217,8 @@ def test_a_port_in_use_is_said_and_nothing_stays(
         port = taken.getsockname()[1]
         site = tmp_path / "site.toml"
         text = (EXAMPLE / "site.toml").read_text(encoding="utf-8")
-        text = text.replace('link = "rig"', 'link = "serial"\nport = "/dev/ttyUSB0"')
+        serial = 'link = "serial"\nport = "/dev/ttyUSB0"'
+        text = re.sub(r'^link = "rig"', serial, text, flags=re.MULTILINE)
         site.write_text(text.replace("port = 0 ", f"port = {port} "), encoding="utf-8")
         (tmp_path / "keys").mkdir()
         for node in ("pump-a", "pump-b"):

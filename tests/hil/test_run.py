@@ -4,12 +4,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from boards.build import PROJECT_DIR
+from gateway.errors import OperatorError
 from gateway.records import State, Verdict
-from hil.errors import ScenarioError
+from hil.bus import Wiring
+from hil.errors import RigError, ScenarioError
+from hil.folder_lock import FolderLock
 from hil.repeat import repeat_scenario
 from hil.run import TimedVerdict, judge_alarms
 from tests.hil.conftest import MakeScenario
@@ -88,6 +92,43 @@ def test_both_boards_are_heard_from_their_boot_record_on(
         assert row.adds_up()
         if row is not plc:
             assert row.verified >= 1 + 11 + 1
+
+
+def test_a_board_whose_application_ends_is_an_error_of_the_rig(
+    make_scenario: MakeScenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_a_chip(i2c: dict[tuple[int, int], Any], **speeds: int) -> Wiring:
+        return Wiring(i2c={at: chip for at, chip in i2c.items() if at != (0, 0x60)}, **speeds)
+
+    monkeypatch.setattr("hil.rig.Wiring", without_a_chip)
+    scenario = make_scenario(virtual_s=5, board="host")
+    with pytest.raises(RigError, match=r"node pump-a: its application ended by itself .*mcp9600"):
+        repeat_scenario(scenario, folder=tmp_path / "run")
+
+
+def test_a_folder_that_another_run_uses_is_left_alone(
+    make_scenario: MakeScenario, tmp_path: Path
+) -> None:
+    scenario = make_scenario(virtual_s=5, board="host")
+    other = FolderLock(tmp_path / "run")
+    other.take()
+    with pytest.raises(OperatorError, match=r"process \d+ runs a scenario there"):
+        repeat_scenario(scenario, folder=tmp_path / "run")
+    other.release()
+    other.release()
+    (result,) = repeat_scenario(scenario, folder=tmp_path / "run")
+    assert result.failures == ()
+
+
+def test_blocks_that_never_start_together_are_refused(
+    make_scenario: MakeScenario, tmp_path: Path
+) -> None:
+    scenario = make_scenario(virtual_s=5, board="host")
+    site = scenario.parent / "site.toml"
+    text = site.read_text(encoding="utf-8")
+    site.write_text(text.replace("sample_period_ms = 100", "sample_period_ms = 997", 1))
+    with pytest.raises(ScenarioError, match=r"pump-a 9970 ms, pump-b 1000 ms start together only"):
+        repeat_scenario(scenario, folder=tmp_path / "run")
 
 
 def test_a_wire_the_site_does_not_know_stops_the_run_before_it_starts(
