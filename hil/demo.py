@@ -18,7 +18,8 @@ from gateway.clock import NS_PER_S, SystemClock
 from gateway.site import Site, load_site
 from hil.broker import Broker
 from hil.report import full_report, hash_lines, judgement_lines, summary_line
-from hil.run import Run, RunResult
+from hil.result import RunResult
+from hil.run import Run
 from hil.scenario import Scenario, load_scenario, open_trace
 
 SCENARIO = PROJECT_DIR / "examples" / "pump" / "scenario.toml"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from boards.build import cache_dir
 from gateway.site import Site, load_site
-from hil.run import Run, RunResult
+from hil.result import RunResult
+from hil.run import Run
 from hil.scenario import load_scenario, open_trace
 
 

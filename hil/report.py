@@ -12,7 +12,7 @@ from rich.text import Text
 
 from boards.catalog import load_board
 from gateway.records import State
-from hil.run import RunResult
+from hil.result import RunResult
 
 
 def summary_line(result: RunResult) -> str:

@@ -14,21 +14,20 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 from gateway.app import Gateway
 from gateway.canonical import canonical
 from gateway.clock import ManualClock, give_way
-from gateway.loss import SourceBalance
-from gateway.records import Received, Record, State, Verdict
+from gateway.records import Received, Record, Verdict
 from gateway.site import Site
 from hil.affinity import one_cpu
 from hil.errors import RigError
 from hil.folder_lock import FolderLock
 from hil.lockstep import TimerDue, UplinkBytes
 from hil.plc import PumpPlc
+from hil.result import BoardResult, RunResult, TimedVerdict, judge_alarms, with_failures
 from hil.rig import Progress, Rig
 from hil.scenario import OpenedTrace, Scenario
 from wire.framing import Deframer
@@ -40,92 +39,6 @@ _DRAIN_EVERY_TICKS = 10
 
 _TICK = "tick"
 _END = "end"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoardResult:
-    """What one board did in a run."""
-
-    node: str
-    board: str
-    identity: str
-    sent_frames: int
-    transactions: int
-    transactions_sha256: str
-    computed_ns: int
-    log: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimedVerdict:
-    """A verdict and the virtual UTC at which the gateway came to it."""
-
-    verdict: Verdict
-    emitted_ns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult:
-    """What came out of one run; `alarm_delay_s` is None without a label or without an alarm."""
-
-    scenario: str
-    trace_sha256: str
-    origin: str
-    is_simulated: bool
-    frames_sha256: str
-    verdicts_sha256: str
-    boards: tuple[BoardResult, ...]
-    ledger: tuple[SourceBalance, ...]
-    ledger_adds_up: bool
-    verdicts: tuple[TimedVerdict, ...]
-    label_start_ns: int | None
-    alarm: TimedVerdict | None
-    alarm_delay_s: float | None
-    false_alarms: int | None
-    """Alarms outside labelled rows; None when the trace has no labels."""
-    virtual_s: float
-    real_s: float
-    failures: tuple[str, ...]
-    """One sentence for every expectation that does not hold."""
-    unjudged: tuple[str, ...]
-    """One sentence for every expectation that this trace cannot be judged by."""
-
-    @property
-    def sent(self) -> int:
-        """Frames that the boards have put on their lines."""
-        return sum(board.sent_frames for board in self.boards)
-
-    @property
-    def verified(self) -> int:
-        """Frames of nodes that passed every check."""
-        return sum(row.verified for row in self._node_rows())
-
-    @property
-    def rejected(self) -> int:
-        """Frames of nodes that failed a check, line errors included."""
-        return sum(row.rejected_total + sum(row.line_errors.values()) for row in self._node_rows())
-
-    @property
-    def lost(self) -> int:
-        """Frames that a node has sent and the gateway does not know of.
-
-        A forged frame is received without having been sent, so per node only what is authentic
-        counts: verified, refused for its content, or damaged on the line.
-        """
-        sent = {board.node: board.sent_frames for board in self.boards}
-        return sum(
-            max(0, sent[row.source] - row.verified - row.refused - sum(row.line_errors.values()))
-            for row in self._node_rows()
-        )
-
-    def _node_rows(self) -> list[SourceBalance]:
-        nodes = {board.node for board in self.boards}
-        return [row for row in self.ledger if row.source in nodes]
-
-    @property
-    def speed(self) -> float:
-        """Virtual time over real time."""
-        return self.virtual_s / self.real_s
 
 
 class Run:
@@ -347,41 +260,3 @@ class Run:
             )
             for port in self.rig.ports
         )
-
-
-def judge_alarms(
-    verdicts: list[TimedVerdict], spans_ns: list[tuple[int, int]] | None
-) -> tuple[TimedVerdict | None, int | None]:
-    """The first alarm inside a labelled span, and how many alarms began outside of all spans.
-
-    spans_ns: None when nobody labelled the trace; then no alarm can be called false, and the first
-    alarm is simply the first.  An empty list means that all of the trace is known to be healthy.
-    """
-    alarms = [item for item in verdicts if item.verdict.state is State.ALARM]
-    if spans_ns is None:
-        return (alarms[0] if alarms else None), None
-    inside = [
-        item for item in alarms if any(first <= item.emitted_ns <= last for first, last in spans_ns)
-    ]
-    return (inside[0] if inside else None), len(alarms) - len(inside)
-
-
-def with_failures(result: RunResult, scenario: Scenario) -> RunResult:
-    """The result with what was expected and did not come, and with what could not be judged."""
-    expect = scenario.expect
-    unjudged = []
-    if result.label_start_ns is None and expect.alarm_within_s is not None:
-        unjudged.append("alarm_within_s: no labelled fault in what was played")
-        expect = expect.model_copy(update={"alarm_within_s": None})
-    if result.false_alarms is None and expect.false_alarms_max is not None:
-        unjudged.append(f"false_alarms_max: no label column {scenario.trace.label_column!r}")
-        expect = expect.model_copy(update={"false_alarms_max": None})
-    failures = expect.failures(
-        rejected=result.rejected,
-        lost=result.lost,
-        alarm_delay_s=result.alarm_delay_s,
-        false_alarms=result.false_alarms or 0,
-    )
-    if not result.ledger_adds_up:
-        failures.append("loss ledger: the counters do not add up; see its rows")
-    return replace(result, failures=tuple(failures), unjudged=tuple(unjudged))

@@ -8,7 +8,7 @@ import pytest
 
 from boards.build import cache_dir
 from hil.repeat import repeat_scenario
-from hil.run import RunResult
+from hil.result import RunResult
 from tests.hil.conftest import MakeScenario
 
 VIRTUAL_S = 40

@@ -15,7 +15,7 @@ from hil.bus import Wiring
 from hil.errors import RigError, ScenarioError
 from hil.folder_lock import FolderLock
 from hil.repeat import repeat_scenario
-from hil.run import TimedVerdict, judge_alarms
+from hil.result import TimedVerdict, judge_alarms
 from tests.hil.conftest import MakeScenario
 
 S = 1_000_000_000
