@@ -11,7 +11,7 @@ import os
 import struct
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from boards.emulate import Emulated
@@ -42,6 +42,13 @@ class I2CDevice(Protocol):
         """Write, then read after a repeated start; `now_us` is the board's own time."""
 
 
+class SPIDevice(Protocol):
+    """A chip emulator on SPI: as many bytes back as were clocked out to it."""
+
+    def exchange(self, data: bytes, now_us: int) -> bytes:
+        """One transfer under one chip select; `now_us` is the board's own time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One request as it came from the board."""
@@ -53,10 +60,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """What hangs on a board: I2C devices by (bus, address), and the speeds of its buses."""
+    """What hangs on a board: I2C devices by (bus, address), SPI devices by chip select; speeds."""
 
     i2c: Mapping[tuple[int, int], I2CDevice]
+    spi: Mapping[int, SPIDevice] = field(default_factory=dict)
     i2c_hz: int = 400_000
+    spi_hz: int = 1_000_000
     uart_baud: int = 115_200
 
 
@@ -229,14 +238,27 @@ class BoardPort:
             self.pins[request.argument] = level
         self.answer(bytes([self.pins.get(request.argument, 0)]))
 
-    def _refuse(self, request: Request) -> None:
-        self.answer(f"operation {request.operation} has no bus here".encode(), STATUS_REFUSED)
+    def _spi(self, request: Request) -> None:
+        device = self.wiring.spi.get(request.argument)
+        if device is None:
+            # SPI has no acknowledge: a chip would read idle lines, which hides the mistake.
+            self.answer(f"no SPI device on chip select {request.argument}".encode(), STATUS_REFUSED)
+            return
+        try:
+            data = device.exchange(request.payload, self.now_ns // 1000)
+        except EmulatorError as error:
+            raise RigError(
+                f"node {self.node}, SPI chip select {request.argument},"
+                f" t = {self.now_ns / 1e9:.6f} s: {error}"
+            ) from error
+        self.now_ns += 8 * len(request.payload) * 1_000_000_000 // self.wiring.spi_hz
+        self.answer(data)
 
 
 _LOCAL: dict[int, Callable[[BoardPort, Request], None]] = {
     OP_HELLO: BoardPort._hello,
     OP_I2C: BoardPort._i2c,
-    OP_SPI: BoardPort._refuse,
+    OP_SPI: BoardPort._spi,
     OP_UART_WRITE: BoardPort._uart_write,
     OP_LOG: BoardPort._log,
     OP_PIN: BoardPort._pin,

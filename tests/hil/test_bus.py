@@ -149,10 +149,23 @@ def test_pins_keep_their_level(tmp_path: Path) -> None:
     assert port.pins == {3: 1}
 
 
-def test_a_bus_that_the_rig_does_not_have_is_refused_in_words(tmp_path: Path) -> None:
+def test_an_spi_transfer_is_full_duplex_and_takes_its_time(tmp_path: Path) -> None:
+    class Inverter:
+        def exchange(self, data: bytes, now_us: int) -> bytes:
+            assert now_us == 0
+            return bytes(byte ^ 0xFF for byte in data)
+
+    wiring = Wiring(i2c={}, spi={3: Inverter()}, spi_hz=1_000_000)
+    script = [HELLO, request(OP_SPI, 3, b"\x0f\xf0"), EXIT]
+    board, _, _ = play(tmp_path, script, wiring)
+    assert board.replies[1].payload == b"\xf0\x0f"
+    assert board.replies[1].now_us == 16
+
+
+def test_a_chip_select_without_a_chip_is_refused_in_words(tmp_path: Path) -> None:
     board, _, _ = play(tmp_path, [HELLO, request(OP_SPI, 0, b"x"), EXIT])
     assert board.replies[1].status == STATUS_REFUSED
-    assert b"no bus" in board.replies[1].payload
+    assert board.replies[1].payload == b"no SPI device on chip select 0"
 
 
 @pytest.mark.parametrize(
