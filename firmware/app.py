@@ -30,7 +30,7 @@ def bring_up(hal) -> "Node":
     uart = hal.uart(_UART)
     channels = settings.channels
     uplink = Uplink(settings.node, settings.root_key, channels, counters, uart, hal.ticks_us)
-    downlink = Downlink(settings.node, settings.root_key, uart, uplink, hal.ticks_us)
+    downlink = Downlink(settings.node, settings.root_key, counters, uart, uplink, hal.ticks_us)
     sampler = Sampler(channels, hal)
     sampler.start()
     uplink.send_boot(

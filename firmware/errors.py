@@ -2,7 +2,7 @@
 
 NodeError
   ConfigError   node.json is missing, not JSON, or holds a wrong value
-  StateError    node.state cannot be trusted any more
+  StateError    node.state.a and .b cannot be trusted any more, or not be read
 """
 
 

@@ -1,7 +1,8 @@
 """Both directions of the node's line: what is sealed going out, what is believed coming in.
 
 Out: content -> seal (sequence number, boot id, tick of sending) -> frame -> UART.
-In:  UART -> frame -> seal checked under the downlink key -> sequence not seen before -> command.
+In:  UART -> frame -> seal checked under the downlink key -> newer than any accepted -> command.
+     The order "never twice" holds over reboots: `counters.py` keeps it, and states what it costs.
 A command that fails any check is counted by its reason and has no effect; nothing is answered to
 it, so a stranger on the line learns nothing.
 """
@@ -53,14 +54,16 @@ class Uplink:
 class Downlink:
     """Hears what the gateway says; only a sealed, fresh command has an effect."""
 
-    def __init__(self, node: str, root_key: bytes, uart, uplink: Uplink, ticks_us) -> None:
+    def __init__(
+        self, node: str, root_key: bytes, counters, uart, uplink: Uplink, ticks_us
+    ) -> None:
         self._kid = node.encode()
         self._mac = HmacSha256(downlink_key(root_key, self._kid))
+        self._counters = counters
         self._uart = uart
         self._uplink = uplink
         self._ticks_us = ticks_us
         self._deframer = Deframer(512)
-        self._newest = (-1, -1)
         self.rejected = {}
 
     def serve(self) -> None:
@@ -76,10 +79,8 @@ class Downlink:
             header, payload = open_sealed(message, self._mac, self._kid)
         except CoseError as error:
             return error.reason
-        # The gateway counts its own starts as boot ids; within one it counts its commands.
-        if (header.boot_id, header.sequence) <= self._newest:
+        if not self._counters.accept_command(header.boot_id, header.sequence):
             return "replayed"
-        self._newest = (header.boot_id, header.sequence)
         if header.content_type != content.TIME_PROBE:
             return "unknown_command"
         try:

@@ -19,7 +19,7 @@ def read_file(name: str) -> bytes:
 
 
 def write_file(name: str, content: bytes) -> None:
-    """Replace a file's content."""
+    """Replace a file's content; a power cut in between leaves a part of it, or nothing."""
     with open(name, "wb") as file:
         file.write(content)
 

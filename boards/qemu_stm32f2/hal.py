@@ -21,6 +21,7 @@ _SYS_CLOSE = micropython.const(0x02)
 _SYS_WRITE = micropython.const(0x05)
 _SYS_READ = micropython.const(0x06)
 _SYS_FLEN = micropython.const(0x0C)
+_SYS_ERRNO = micropython.const(0x13)
 _MODE_RB = micropython.const(1)
 _MODE_WB = micropython.const(5)
 
@@ -76,39 +77,36 @@ def _computed_us(r0):
 
 
 def _open(name: str, mode: int) -> int:
+    """A handle; OSError with the host's errno, so that only a missing file looks like one."""
     path = name.encode() + b"\0"
-    block = array.array("I", [uctypes.addressof(path), mode, len(path) - 1])
-    return _semihost(_SYS_OPEN, block)
+    handle = _semihost(_SYS_OPEN, array.array("I", [uctypes.addressof(path), mode, len(path) - 1]))
+    if handle < 0:
+        raise OSError(_semihost(_SYS_ERRNO, 0))
+    return handle
+
+
+def _move(operation: int, handle: int, content) -> None:
+    """SYS_READ into or SYS_WRITE from all of `content`, then close; OSError(5) when cut short."""
+    missing = 0
+    if content:
+        block = array.array("I", [handle, uctypes.addressof(content), len(content)])
+        missing = _semihost(operation, block)
+    _semihost(_SYS_CLOSE, array.array("I", [handle]))
+    if missing:
+        raise OSError(5)
 
 
 def read_file(name: str) -> bytes:
     """The content of a provisioned file; OSError(2) when there is none."""
     handle = _open(name, _MODE_RB)
-    if handle < 0:
-        raise OSError(2)
-    length = _semihost(_SYS_FLEN, array.array("I", [handle]))
-    content = bytearray(length)
-    missing = 0
-    if length:
-        block = array.array("I", [handle, uctypes.addressof(content), length])
-        missing = _semihost(_SYS_READ, block)
-    _semihost(_SYS_CLOSE, array.array("I", [handle]))
-    if missing:
-        raise OSError(5)
+    content = bytearray(max(_semihost(_SYS_FLEN, array.array("I", [handle])), 0))
+    _move(_SYS_READ, handle, content)
     return bytes(content)
 
 
 def write_file(name: str, content: bytes) -> None:
-    """Replace a file's content."""
-    handle = _open(name, _MODE_WB)
-    if handle < 0:
-        raise OSError(5)
-    missing = _semihost(
-        _SYS_WRITE, array.array("I", [handle, uctypes.addressof(content), len(content)])
-    )
-    _semihost(_SYS_CLOSE, array.array("I", [handle]))
-    if missing:
-        raise OSError(5)
+    """Replace a file's content; a power cut in between leaves a part of it, or nothing."""
+    _move(_SYS_WRITE, _open(name, _MODE_WB), content)
 
 
 _control = array.array(

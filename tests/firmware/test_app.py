@@ -7,6 +7,7 @@ import pytest
 
 from drivers.tmp117.emulator import EMULATOR
 from firmware.app import FIRMWARE_VERSION, bring_up
+from firmware.counters import COMMAND_BLOCK
 from firmware.errors import ConfigError
 from tests.firmware.fake_hal import FakeHal
 from wire import content
@@ -178,6 +179,25 @@ def test_a_command_of_an_earlier_gateway_start_is_refused() -> None:
         if header.content_type == content.TIME_ANSWER
     ]
     assert answers == [0, 1]
+
+
+def test_a_probe_heard_again_after_a_reboot_is_refused() -> None:
+    sealer = Sealer(KID, HmacSha256(downlink_key(ROOT_KEY, KID)))
+    files = configuration()
+    answered = []
+    for sequences in ((0,), (0, COMMAND_BLOCK - 1, COMMAND_BLOCK)):
+        hal = make_hal(files=files)
+        for sequence in sequences:
+            message = sealer.seal(content.TIME_PROBE, sequence, 1, 0, encode_probe(sequence))
+            hal.inbox.append((1_100_000 + sequence, frame(message)))
+        answered.append(
+            [
+                decode_answer(payload)[0]
+                for _, header, payload in run(hal, 3_000_000)
+                if header.content_type == content.TIME_ANSWER
+            ]
+        )
+    assert answered == [[0], [COMMAND_BLOCK]]
 
 
 def test_an_unprovisioned_node_says_so() -> None:
