@@ -1,9 +1,11 @@
 """Firmware images from source, cached by a hash of everything that goes into them.
 
 Promises: `build(board, contents)` returns the path of an image whose name carries the hash of its
-inputs; an image that is already there is returned at once, and one that appears is complete (it is
-moved into place last).  Nothing is written into the MicroPython source folder.
-Leaves to `source.py` where MicroPython comes from.
+inputs; an image that is already there is returned at once, and one that appears is complete and was
+made of these inputs: they are hashed again before it is moved into place.  Object files are shared
+only between builds of one recipe, and the caller's environment has no say.  Nothing is written into
+the MicroPython source folder.
+Leaves to `source.py` where MicroPython comes from, to `recipe.py` what else goes into an image.
 
 What is frozen is a `Contents`: the application (`APPLICATION`: wire, drivers, firmware, the board's
 hal) or the application plus its device tests and chip emulators (`DEVICE_TESTS`).
@@ -12,15 +14,20 @@ hal) or the application plus its device tests and chip emulators (`DEVICE_TESTS`
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from boards.catalog import BOARDS_DIR, Board
 from boards.errors import BuildError, MissingToolError
+from boards.recipe import cross_hash, recipe_hash
 from boards.source import micropython_source
 
 PROJECT_DIR = BOARDS_DIR.parent
@@ -32,7 +39,10 @@ _TOOLS = {
     "unix": (("pkg-config", "pkg-config"),),
 }
 _COMMON_TOOLS = (("make", "make"), ("gcc", "build-essential"), ("python3", "python3"))
-_SOURCE_PARTS = ("py", "extmod", "shared", "lib", "tools", "mpy-cross")
+_ENVIRONMENT = ("PATH", "HOME", "TMPDIR")
+_LOCK_TIMEOUT_S = 900.0
+_LOCK_POLL_S = 0.2
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,36 +105,42 @@ def build(
     *,
     progress: Progress = lambda step, count: None,
     jobs: int | None = None,
+    stop: threading.Event | None = None,
 ) -> Path:
     """The image of `board` with `contents` frozen in; built only when no input hash matches.
 
+    While another build holds the cache, `stop` ends the wait: a thread hears no Ctrl-C.
     Raises MissingToolError (names the Debian package) or BuildError (names the log).
     """
     _check_tools(board)
     cache = cache_dir()
     (cache / "micropython").mkdir(parents=True, exist_ok=True)
-    with _lock(cache / "micropython" / "lock"):
+    with _lock(cache / "micropython" / "lock", progress, stop or threading.Event()):
         progress("fetching MicroPython", 0)
         source = micropython_source(cache / "micropython")
-        digest = input_hash(board, contents, source)
-        image = cache / "images" / f"{board.name}-{contents.name}-{digest[:16]}"
-        if not image.is_file():
+        for _ in range(_ATTEMPTS):
+            digest = input_hash(board, contents, source)
+            image = cache / "images" / f"{board.name}-{contents.name}-{digest[:16]}"
+            if image.is_file():
+                return image
             mpy_cross = _build_mpy_cross(source, cache, progress, jobs)
             product = _make_port(board, contents, source, mpy_cross, cache, progress, jobs)
             image.parent.mkdir(parents=True, exist_ok=True)
             partial = image.with_suffix(".partial")
             shutil.copy2(product, partial)
-            partial.replace(image)
-        return image
+            if input_hash(board, contents, source) == digest:
+                partial.replace(image)
+                return image
+            partial.unlink()
+    raise BuildError(
+        f"building {board.name} ({contents.name}): its files changed during each of {_ATTEMPTS}"
+        " builds; build again when nothing edits wire/, drivers/, firmware/, boards/ or MicroPython"
+    )
 
 
 def input_hash(board: Board, contents: Contents, source: Path) -> str:
-    """SHA-256 (hex) over source identity, compiler, recipe, this file and every frozen file."""
-    digest = hashlib.sha256()
-    digest.update(Path(__file__).read_bytes())
-    digest.update((board.directory / "board.toml").read_bytes())
-    digest.update(_compiler_version(board).encode())
-    digest.update(_source_identity(source, board.firmware.port).encode())
+    """SHA-256 (hex) over the recipe (recipe.py) and every frozen file."""
+    digest = hashlib.sha256(recipe_hash(board, source).encode())
     for base, name in frozen_files(board, contents):
         content = (base / name).read_bytes()
         digest.update(f"{name}\0{len(content)}\0".encode())
@@ -132,26 +148,17 @@ def input_hash(board: Board, contents: Contents, source: Path) -> str:
     return digest.hexdigest()
 
 
-def _source_identity(source: Path, port: str) -> str:
-    """Name, size and time of every file that takes part; reading 20 MB each time would not do."""
-    digest = hashlib.sha256(str(source).encode())
-    for part in (*_SOURCE_PARTS, f"ports/{port}"):
-        top = source / part
-        for path in sorted(top.rglob("*")):
-            # A checkout may have been built in: what a build leaves there is no input of ours.
-            if not path.is_file() or any(part.startswith("build") for part in path.parts[-4:-1]):
-                continue
-            status = path.stat()
-            digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+def _own_folder(cache: Path, name: str, digest: str) -> Path:
+    """The build folder of one recipe; those of `name`'s earlier recipes go, so disk use is bounded.
 
-
-def _compiler_version(board: Board) -> str:
-    compiler = "arm-none-eabi-gcc" if board.firmware.port == "qemu" else "gcc"
-    result = subprocess.run(
-        [compiler, "--version"], capture_output=True, text=True, check=False, timeout=30
-    )
-    return result.stdout.splitlines()[0] if result.stdout else ""
+    make looks at file times and not at options: object files of another recipe would be linked.
+    """
+    folder = cache / "micropython" / f"{name}-{digest[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.parent.iterdir():
+        if path != folder and re.fullmatch(re.escape(name) + "-[0-9a-f]{16}", path.name):
+            shutil.rmtree(path)
+    return folder
 
 
 def _check_tools(board: Board) -> None:
@@ -164,7 +171,7 @@ def _check_tools(board: Board) -> None:
 
 
 def _build_mpy_cross(source: Path, cache: Path, progress: Progress, jobs: int | None) -> Path:
-    folder = cache / "micropython" / "mpy-cross"
+    folder = _own_folder(cache, "mpy-cross", cross_hash(source))
     _make(
         ["-C", str(source / "mpy-cross"), f"BUILD={folder}", "USER_C_MODULES="],
         step="mpy-cross",
@@ -184,8 +191,7 @@ def _make_port(
     progress: Progress,
     jobs: int | None,
 ) -> Path:
-    folder = cache / "micropython" / board.name
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _own_folder(cache, board.name, recipe_hash(board, source))
     manifest = folder / "manifest.py"
     manifest.write_text(
         "".join(
@@ -222,7 +228,9 @@ def _make(
     log.parent.mkdir(parents=True, exist_ok=True)
     progress(step, 0)
     compiled = 0
-    environment = {key: value for key, value in os.environ.items() if key != "MAKEFLAGS"}
+    # CFLAGS, DEBUG or USER_C_MODULES of a caller would change an image and not its name.
+    environment = {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
+    environment |= {"LANG": "C", "PYTHONDONTWRITEBYTECODE": "1"}
     with (
         log.open("w") as sink,
         subprocess.Popen(
@@ -244,8 +252,29 @@ def _make(
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """One build at a time in a cache folder; a second one waits for the first."""
+def _lock(path: Path, progress: Progress, stop: threading.Event) -> Iterator[None]:
+    """One build at a time in a cache folder; a second one waits for the first, and says so.
+
+    Raises BuildError after 15 minutes, or when `stop` is set.
+    """
+    deadline_s = time.monotonic() + _LOCK_TIMEOUT_S
     with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        while not _is_taken(handle):
+            progress("waiting for another build", 0)
+            if stop.wait(_LOCK_POLL_S):
+                raise BuildError("stopped while waiting for another build")
+            if time.monotonic() > deadline_s:
+                raise BuildError(
+                    f"another build has held {path} for {_LOCK_TIMEOUT_S / 60:g} minutes:"
+                    " end it, or set TWINRIG_CACHE to a folder of your own"
+                )
         yield
+
+
+def _is_taken(handle: IO[str]) -> bool:
+    """Whether the lock is ours now; it ends with the file handle."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,6 +1,8 @@
 """Building: the cache key covers the inputs, a miss is built, a failure names its log."""
 
+import fcntl
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,8 +10,9 @@ import pytest
 from boards import build as building
 from boards import source
 from boards.build import APPLICATION, DEVICE_TESTS, build, frozen_files, input_hash
-from boards.catalog import load_board
+from boards.catalog import Board, load_board
 from boards.errors import BuildError, MissingToolError
+from boards.recipe import tree_identity
 
 
 @pytest.fixture
@@ -27,6 +30,47 @@ def fake_source(tmp_path: Path) -> Path:
     (top / "mpy-cross").mkdir()
     (top / "mpy-cross" / "Makefile").write_text("all:\n\tfalse\n")
     return top
+
+
+MAKEFILE = """
+# What make knows of: main.o is older or newer than main.c, and nothing of options.
+all: $(BUILD)/micropython
+$(BUILD)/main.o: main.c
+	mkdir -p $(BUILD)
+	echo "heap=$(MICROPY_HEAP_SIZE) flags=$(CFLAGS)$(DEBUG)$(USER_C_MODULES)" > $@
+$(BUILD)/micropython: $(BUILD)/main.o ALWAYS
+	cat $< PROJECT/firmware/app.py > $@
+	EDIT
+ALWAYS:
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, fake_source: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of one frozen file, and a source whose `make` copies it into the image."""
+    project = tmp_path / "project"
+    (project / "firmware").mkdir(parents=True)
+    (project / "firmware" / "app.py").write_text("x = 1\n")
+    monkeypatch.setattr(building, "PROJECT_DIR", project)
+    monkeypatch.setenv("MICROPYTHON_SRC", str(fake_source))
+    monkeypatch.setenv("TWINRIG_CACHE", str(tmp_path / "cache"))
+    cross = "all:\n\tmkdir -p $(BUILD)\n\ttouch $(BUILD)/mpy-cross\n"
+    (fake_source / "mpy-cross" / "Makefile").write_text(cross)
+    write_makefile(fake_source, project, "true")
+    return project
+
+
+def write_makefile(source: Path, project: Path, edit: str) -> None:
+    """The port's makefile; `edit` is what happens to the project during the build."""
+    text = MAKEFILE.replace("PROJECT", str(project)).replace("EDIT", edit)
+    (source / "ports" / "unix" / "Makefile").write_text(text)
+
+
+def with_heap(heap_bytes: int) -> Board:
+    board = load_board("host")
+    options = {**board.firmware.options, "MICROPY_HEAP_SIZE": str(heap_bytes)}
+    firmware = board.firmware.model_copy(update={"options": options, "product": "micropython"})
+    return board.model_copy(update={"firmware": firmware})
 
 
 def test_the_application_has_no_emulators_and_the_test_image_has() -> None:
@@ -116,6 +160,87 @@ def test_without_a_mirror_the_remedy_is_said(
     monkeypatch.setattr(source.subprocess, "run", no_index)
     with pytest.raises(MissingToolError, match=r"apt-get update, or set MICROPYTHON_SRC"):
         source.micropython_source(tmp_path)
+
+
+@pytest.mark.usefixtures("project")
+def test_other_make_options_link_no_old_object_file(tmp_path: Path) -> None:
+    for heap_bytes in (90000, 70000, 90000):
+        assert f"heap={heap_bytes} " in build(with_heap(heap_bytes)).read_text()
+    folders = [path.name for path in (tmp_path / "cache" / "micropython").glob("host-*")]
+    assert len(folders) == 1
+
+
+@pytest.mark.usefixtures("project")
+def test_the_environment_has_no_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CFLAGS", "DEBUG", "USER_C_MODULES", "MICROPY_HEAP_SIZE"):
+        monkeypatch.setenv(name, "1")
+    assert "flags=\n" in build(with_heap(90000)).read_text()
+
+
+def test_a_file_that_changes_during_the_build_is_built_again(
+    project: Path, fake_source: Path
+) -> None:
+    app = project / "firmware" / "app.py"
+    write_makefile(fake_source, project, f"grep -q 2 {app} || echo 'x = 2' >> {app}")
+    image = build(with_heap(90000))
+    assert "x = 2" in image.read_text()
+    digest = input_hash(with_heap(90000), APPLICATION, fake_source)
+    assert image.name.endswith(digest[:16])
+    assert list(image.parent.iterdir()) == [image]
+
+
+def test_files_that_never_rest_are_said(project: Path, fake_source: Path, tmp_path: Path) -> None:
+    write_makefile(fake_source, project, f"echo 'x = 2' >> {project / 'firmware' / 'app.py'}")
+    with pytest.raises(BuildError, match="changed during each of 3 builds"):
+        build(with_heap(90000))
+    assert not list((tmp_path / "cache" / "images").iterdir())
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("end", ["stop", "deadline"])
+def test_waiting_for_another_build_is_said_and_ends(
+    end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tmp_path / "cache" / "micropython" / "lock"
+    lock.parent.mkdir(parents=True)
+    steps: list[str] = []
+    stop = threading.Event()
+
+    def progress(step: str, _count: int) -> None:
+        steps.append(step)
+        if end == "stop":
+            stop.set()
+
+    if end == "deadline":
+        monkeypatch.setattr(building, "_LOCK_TIMEOUT_S", 0.0)
+        monkeypatch.setattr(building, "_LOCK_POLL_S", 0.001)
+    message = {"stop": "stopped while waiting", "deadline": "end it, or set TWINRIG_CACHE"}[end]
+    with lock.open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(BuildError, match=message):
+            build(with_heap(90000), progress=progress, stop=stop)
+    assert set(steps) == {"waiting for another build"}
+    assert build(with_heap(90000)).is_file()
+
+
+@pytest.mark.parametrize("name", ["py.mk", "deep/er/memory.ld", "Makefile", "tool.py"])
+def test_every_kind_of_file_counts_wherever_the_checkout_stands(name: str, tmp_path: Path) -> None:
+    top = tmp_path / "build" / "build-farm" / "py"
+    path = top / name
+    path.parent.mkdir(parents=True)
+    path.write_text("one")
+    before = tree_identity(top)
+    path.write_text("other")
+    assert tree_identity(top) != before
+
+
+def test_what_a_build_leaves_in_a_checkout_does_not_count(tmp_path: Path) -> None:
+    before = tree_identity(tmp_path)
+    for name in ("build/main.o", "build-NETDUINO2/deep/er/main.o", "deep/__pycache__/tool.pyc"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / "gone").symlink_to("nowhere")
+    assert tree_identity(tmp_path) == before
 
 
 @pytest.mark.parametrize("name", ["host", "qemu_stm32f2"])
