@@ -1,9 +1,11 @@
 """The node: sample -> filter -> pack -> seal -> frame -> send, on a schedule without drift.
 
 Promises: sample k is due at k * sample_period after the board's clock started, whatever the samples
-before it took; a sample that could not be taken in its slot is counted as an overrun and never
-made up.  A block starts at a multiple of its own length and becomes one sealed frame.  A time probe
-is answered as soon as it is heard, between samples.
+before it took, and is taken in its slot: before sample k + 1 is due.  A block starts at a multiple
+of its own length and becomes one sealed frame, or, when a slot was missed, none: its time would be
+wrong.  Nothing is made up; every sample that is in no frame is counted as an overrun, so frames and
+overruns add up to the slots gone by.  A time probe is answered as soon as it is heard, between
+samples.
 
 Order of start (`bring_up`): configuration, counters, keys, chips, boot record.  A node that cannot
 count or seal does not sample; a chip that does not answer stops the node with the driver's error.
@@ -57,6 +59,7 @@ class Node:
         self._uplink = uplink
         self._downlink = downlink
         self.overruns = 0
+        """Samples whose slots have passed and that are in no frame."""
 
     def run(self) -> None:
         """Sample until the board is stopped."""
@@ -66,21 +69,31 @@ class Node:
             self.run_block(block_start_us)
             block_start_us += block_us
             late_us = self._hal.ticks_us() - block_start_us
-            if late_us > 0:
+            if late_us >= self._period_us:
                 missed = late_us // block_us + 1
                 self.overruns += missed * self._block_samples
                 block_start_us += missed * block_us
 
     def run_block(self, block_start_us: int) -> None:
-        """Take one block of samples and send its frame."""
+        """Take one block of samples and send its frame; drop it when a slot is missed."""
         hal = self._hal
+        period_us = self._period_us
         for index in range(self._block_samples):
-            due_us = block_start_us + index * self._period_us
+            due_us = block_start_us + index * period_us
             while hal.sleep_until_us(due_us):
                 self._downlink.serve()
+            if hal.ticks_us() - due_us >= period_us:
+                self._drop(index)
+                return
             self._sampler.sample()
-        middle_us = block_start_us + (self._block_samples - 1) * self._period_us // 2
+        middle_us = block_start_us + (self._block_samples - 1) * period_us // 2
         self._uplink.send_readings(self._sampler.take(), middle_us)
+
+    def _drop(self, taken: int) -> None:
+        """Forget the `taken` samples of this block; no sequence number is used for it."""
+        self.overruns += self._block_samples
+        if taken:
+            self._sampler.take()
 
 
 def _provisioned(hal) -> bytes:

@@ -61,6 +61,11 @@ def run(hal: FakeHal, until_us: int) -> list[tuple[int, Header, bytes]]:
     hal.deadline_us = until_us
     with pytest.raises(SystemExit):
         bring_up(hal).run()
+    return sent_frames(hal)
+
+
+def sent_frames(hal: FakeHal) -> list[tuple[int, Header, bytes]]:
+    """(time of sending, header, payload) of every frame the node sealed."""
     mac = HmacSha256(uplink_key(ROOT_KEY, KID))
     frames = []
     for at_us, data in hal.sent:
@@ -128,6 +133,66 @@ def test_a_block_that_was_missed_is_counted_and_not_made_up() -> None:
     assert node.overruns == 3 * BLOCK
     starts = [at_us // 1_000_000 for at_us, _ in hal.sent[1:]]
     assert starts == [1, 5, 6, 7, 8]
+
+
+def slow_chip(hal: FakeHal, cost_us: int, samples: range) -> None:
+    """Make a number of samples (counted from 0 after start) cost `cost_us` more."""
+    reads = 0
+    plain_i2c = hal.i2c
+
+    def i2c(number: int) -> Any:
+        bus = plain_i2c(number)
+        plain_read = bus.readfrom_mem_into
+
+        def read(address: int, register: int, buffer: bytearray) -> None:
+            nonlocal reads
+            plain_read(address, register, buffer)
+            if hal.now_us >= 1_000_000:
+                if reads in samples:
+                    hal.now_us += cost_us
+                reads += 1
+
+        bus.readfrom_mem_into = read  # type: ignore[method-assign]
+        return bus
+
+    hal.i2c = i2c  # type: ignore[method-assign]
+
+
+def test_a_block_with_a_slot_that_was_missed_is_dropped_and_its_samples_counted() -> None:
+    hal = make_hal()
+    slow_chip(hal, 230_000, range(12, 13))
+    hal.deadline_us = 5_999_999
+    node = bring_up(hal)
+    with pytest.raises(SystemExit):
+        node.run()
+    frames = sent_frames(hal)[1:]
+    assert [at_us // 1_000_000 for at_us, _, _ in frames] == [1, 3, 4, 5]
+    assert [header.sequence for _, header, _ in frames] == [1, 2, 3, 4]
+    assert node.overruns == BLOCK
+
+
+@pytest.mark.parametrize("cost_us", [99_000, 130_000, 350_000])
+@pytest.mark.parametrize("block", [1, 3, 10])
+def test_a_frame_is_never_further_off_than_a_slot(cost_us: int, block: int) -> None:
+    hal = make_hal(lambda now_us: now_us / 1e6, configuration(block_samples=block))
+    slow_chip(hal, cost_us, range(1000))
+    hal.deadline_us = 20_000_000
+    node = bring_up(hal)
+    block_us = block * PERIOD_US
+    start_us = (hal.now_us // block_us + 1) * block_us
+    with pytest.raises(SystemExit):
+        node.run()
+    frames = sent_frames(hal)[1:]
+    for _, header, payload in frames:
+        (record,) = unpack(payload)
+        claimed_s = header.tick_us / 1e6 + record.time_s
+        true_s = (record.value - 1.0) / 2.0
+        # The chip's newest conversion may be 16 ms old, and a step is 8 mK.
+        assert -0.024 <= true_s - claimed_s < PERIOD_US / 1e6
+    assert (node.overruns > 0) == (cost_us > PERIOD_US)
+    # Frames and overruns cover all blocks up to the one that the deadline cut short.
+    covered_us = start_us + (len(frames) * block + node.overruns) * PERIOD_US
+    assert abs(covered_us - hal.deadline_us) <= block_us + cost_us
 
 
 def test_a_sealed_probe_is_answered_with_its_time_of_arrival() -> None:
