@@ -141,7 +141,8 @@ def start(
         if board.simulation == "qemu":
             emulated.wait_for(_PROMPT, timeout_s)
             emulated.type_bytes(code.encode() + b"\r\n")
-    except EmulatorError:
+    except BaseException:
+        # Ctrl-C too: nobody else knows of this process yet.
         emulated.close()
         raise
     return emulated
@@ -238,4 +239,9 @@ def _spawn(board: Board, image: Path, folder: Path, code: str) -> Emulated:
         env={"PATH": os.environ.get("PATH", os.defpath), "MICROPYPATH": ".frozen"},
         start_new_session=True,
     )
-    return Emulated(board, process, folder)
+    try:
+        return Emulated(board, process, folder)
+    except BaseException:
+        with process:
+            process.kill()
+        raise

@@ -42,6 +42,8 @@ REPLY = bytearray(2112)
 REQUEST_HEADER_BYTES = 8
 REPLY_HEADER_BYTES = 12
 PAYLOAD_BYTES_MAX = 2112 - REPLY_HEADER_BYTES
+SLEEP_SLICE_US = 1000000000
+"""Below 2**30, so that the comparison in every sleep is one of small integers."""
 
 _ENODEV = 19
 _EIO = 5
@@ -111,7 +113,17 @@ class RigBus:
         return struct.unpack_from("<Q", REPLY, 4)[0]
 
     def sleep_for_us(self, duration_us: int, wake_on_uart: bool) -> bool:
-        """Sleep; True when UART input is waiting, which ends the sleep early if asked for."""
+        """Sleep; True when UART input is waiting, which ends the sleep early if asked for.
+
+        A request holds 32 bits of microseconds, so a long sleep goes out in slices.
+        """
+        while duration_us > SLEEP_SLICE_US:
+            if self._sleep_slice(SLEEP_SLICE_US, wake_on_uart) and wake_on_uart:
+                return True
+            duration_us -= SLEEP_SLICE_US
+        return self._sleep_slice(duration_us, wake_on_uart)
+
+    def _sleep_slice(self, duration_us: int, wake_on_uart: bool) -> bool:
         struct.pack_into("<I", REQUEST, REQUEST_HEADER_BYTES, duration_us)
         self.transact(OP_SLEEP, int(wake_on_uart), 4)
         return self.uart_pending()

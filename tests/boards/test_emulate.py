@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from boards import emulate
 from boards.build import build
 from boards.catalog import Board, load_board
-from boards.emulate import SELF_PORTRAIT, execute, start
+from boards.emulate import SELF_PORTRAIT, Emulated, execute, start
 from boards.errors import EmulatorError, MissingToolError
 from wire.framing import frame
 
@@ -53,6 +54,47 @@ def test_provisioned_files_are_their_owners_alone(tmp_path: Path) -> None:
         emulated.close()
     assert emulated.process.returncode is not None
     emulated.close()
+
+
+def test_ctrl_c_while_a_board_starts_leaves_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Emulated] = []
+
+    def interrupted(self: Emulated, _marker: bytes, _timeout_s: float) -> bytes:
+        started.append(self)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Emulated, "wait_for", interrupted)
+    board = load_board("qemu_stm32f2")
+    with pytest.raises(KeyboardInterrupt):
+        start(board, build(board), tmp_path, code="pass", files={})
+    (emulated,) = started
+    try:
+        assert emulated.process.returncode is not None
+    finally:
+        emulated.close()
+
+
+def test_ctrl_c_while_the_rig_bus_is_opened_leaves_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def interrupted(_board: Board, process: "subprocess.Popen[bytes]", _folder: Path) -> Emulated:
+        started.append(process)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(emulate, "Emulated", interrupted)
+    board = load_board("host")
+    with pytest.raises(KeyboardInterrupt):
+        start(board, build(board), tmp_path, code="pass", files={})
+    (process,) = started
+    try:
+        assert process.returncode is not None
+    finally:
+        process.kill()
+        process.wait(timeout=10)
 
 
 def test_a_file_in_place_of_the_fifo_is_said(tmp_path: Path) -> None:
