@@ -8,9 +8,10 @@ A sealed frame is checked in this order, and the first failure decides its reaso
 5. boot id and sequence number are new; only now is the window moved   stale_boot, too_old, replayed
 6. the payload is what its content type says                           malformed
 7. every reading is named after the node                               foreign_source
+8. every reading is of a configured channel, in its unit               unknown_channel, wrong_unit
 
-A frame that fails in 6 or 7 is authentic, so its number stays used. A poll of a protocol without
-seals passes as `UNAUTHENTICATED`, unless it claims the name of a node that must seal.
+A frame that fails in 6 to 8 is authentic, so its number stays used. A poll of a protocol without
+seals passes 7 and 8 as `UNAUTHENTICATED`, unless it claims the name of a node that must seal.
 This module alone can make a `Verified`. What it leaves to others: whether the values make sense.
 """
 
@@ -43,6 +44,8 @@ REASONS: Final = (
     "stale_boot",
     "too_old",
     "replayed",
+    "unknown_channel",
+    "wrong_unit",
 )
 """Every reason a `Rejected` may carry."""
 
@@ -78,12 +81,20 @@ class Verify:
 
     `marks` are the replay windows an earlier run left (see `marks()`); without them the first frame
     of a node is taken whatever its boot id, so a replay from before the start is not recognised.
+    `units` is the SenML unit of every configured signal by its resolved name (`Site.units()`), of
+    nodes and polled devices alike; None leaves channels and units unchecked.
     """
 
     def __init__(
-        self, keys: Mapping[str, bytes], ledger: LossLedger, marks: Iterable[ReplayMark] = ()
+        self,
+        keys: Mapping[str, bytes],
+        ledger: LossLedger,
+        marks: Iterable[ReplayMark] = (),
+        *,
+        units: Mapping[str, str] | None = None,
     ) -> None:
         kept = {mark.source: mark for mark in marks}
+        self._units = None if units is None else dict(units)
         self._ledger = ledger
         self._nodes = {
             name.encode(): _Node(name, root_key, ledger.account(name), kept.get(name))
@@ -125,7 +136,7 @@ class Verify:
             raise _Refusal(reason, f"boot {header.boot_id}, sequence {header.sequence}")
         try:
             readings = readings_of(header.content_type, payload, header.tick_us)
-            _check_names(readings, node.prefix)
+            self._check_readings(readings, node.prefix)
         except (_Refusal, WireError) as error:
             node.account.refused += 1
             if isinstance(error, _Refusal):
@@ -151,7 +162,7 @@ class Verify:
         """Pass a poll on as unauthenticated, if it names only what is its own."""
         if item.source.encode() in self._nodes:
             raise _Refusal("foreign_source", f"{item.source} must seal what it says")
-        _check_names(item.readings, f"{item.source}:")
+        self._check_readings(item.readings, f"{item.source}:")
         return Verified(
             source=item.source,
             link=item.link,
@@ -166,6 +177,20 @@ class Verify:
             provenance=Provenance.UNAUTHENTICATED,
             token=_VERIFY_TOKEN,
         )
+
+    def _check_readings(self, readings: tuple[Reading, ...], prefix: str) -> None:
+        """Refuse readings that are not the source's own, not configured, or in another unit."""
+        _check_names(readings, prefix)
+        if self._units is None:
+            return
+        for reading in readings:
+            unit = self._units.get(reading.signal)
+            if unit is None:
+                raise _Refusal("unknown_channel", f"{reading.signal!r} is not in the site file")
+            if reading.unit != unit:
+                raise _Refusal(
+                    "wrong_unit", f"{reading.signal} in {reading.unit!r} instead of {unit!r}"
+                )
 
     def _authenticate(self, item: Received) -> tuple[_Node, cose.Header, bytes]:
         """Return node, header and payload once the MAC says that they are the node's own."""

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.loss import LossLedger
 from gateway.records import Polled, Provenance, Reading, Rejected, Verified
+from gateway.stages.payloads import TICK_US_MAX
 from gateway.stages.verify import REASONS, Verify, mac_is_right
 from tests.gateway.stages.frames import (
     NODE,
@@ -16,6 +17,7 @@ from tests.gateway.stages.frames import (
     received,
 )
 from wire import content, cose, keys, messages, senml
+from wire.cbor import encode
 from wire.errors import CoseError
 from wire.mac import HmacSha256
 
@@ -206,6 +208,83 @@ def test_the_fast_mac_agrees_with_the_wire_reference(key, protected, payload, ta
 
 def _reference_tag(mac, protected, payload):
     """Return the tag over a MAC_structure written by the general CBOR encoder."""
-    from wire.cbor import encode  # noqa: PLC0415 - only this reference needs it
-
     return mac.digest(encode(["MAC0", protected, b"", payload]))
+
+
+@pytest.mark.parametrize("time_s", [-1e303, -1.8e13, -9.1e9])
+@pytest.mark.parametrize("tick_us", [5_000_000, 1 << 53, (1 << 64) - 1])
+def test_a_time_no_node_can_mean_is_malformed_and_never_raises(
+    verify, node, ledger, time_s, tick_us
+):
+    """Scaled to microseconds, -1e303 s is infinite."""
+    pack = encode([{0: f"{NODE}:temperature", 1: "Cel", 2: 20.0, 6: time_s}])
+    assert reason_of(verify, received(node.seal(1, pack, tick_us=tick_us))) == "malformed"
+    assert ledger.balance(NODE).refused == 1
+    assert ledger.adds_up()
+
+
+@pytest.mark.parametrize("content_type", [content.SENML_CBOR, content.BOOT_RECORD])
+def test_a_tick_later_than_any_node_lives_is_malformed(verify, node, content_type):
+    payload = messages.encode_boot({})
+    if content_type == content.SENML_CBOR:
+        payload = senml.pack(f"{NODE}:", READINGS)
+    ticks = {1: None, 2: "malformed", 3: "malformed"}
+    for sequence, tick_us in enumerate((TICK_US_MAX, TICK_US_MAX + 1, (1 << 64) - 1), 1):
+        data = node.seal(sequence, payload, content_type, tick_us)
+        assert reason_of(verify, received(data)) == ticks[sequence]
+
+
+@given(
+    st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(1 << 64), (1 << 64) - 1),
+    st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(1 << 64), (1 << 64) - 1),
+    st.integers(0, (1 << 64) - 1),
+)
+@settings(derandomize=True, deadline=None, max_examples=300)
+def test_any_times_give_a_believable_node_time_or_a_refusal(base_s, time_s, tick_us):
+    ledger = LossLedger()
+    pack = encode([{-3: base_s, 0: f"{NODE}:x", 2: 1.0, 6: time_s}])
+    (record,) = Verify({NODE: ROOT_KEY}, ledger).feed(
+        received(NodeSim().seal(1, pack, tick_us=tick_us)), 0
+    )
+    assert ledger.adds_up()
+    if isinstance(record, Verified):
+        assert all(0 <= reading.tick_us <= tick_us <= TICK_US_MAX for reading in record.readings)
+    else:
+        assert record.reason == "malformed"
+
+
+UNITS = {f"{NODE}:{name}": unit for name, unit, _, _ in READINGS} | {"plc:flow": "m3/s"}
+
+
+@pytest.fixture
+def strict(ledger):
+    return Verify({NODE: ROOT_KEY}, ledger, units=UNITS)
+
+
+def test_configured_channels_in_their_units_pass(strict, node, ledger):
+    assert reason_of(strict, received(node.frame(1))) is None
+    assert reason_of(strict, received(node.frame(2, READINGS[2:3]))) is None
+    assert reason_of(strict, polled()) is None
+    assert ledger.adds_up()
+
+
+@pytest.mark.parametrize("unit", ["K", "", "cel", "Cel "])
+def test_a_value_in_another_unit_than_the_sites_is_refused(strict, node, ledger, unit):
+    frame = node.frame(1, [*READINGS[:2], ("temperature", unit, 293.15, -0.5)])
+    assert reason_of(strict, received(frame)) == "wrong_unit"
+    assert (ledger.balance(NODE).refused, ledger.balance(NODE).verified) == (1, 0)
+    assert ledger.adds_up()
+
+
+def test_a_channel_the_site_does_not_have_is_refused(strict, node, ledger):
+    assert reason_of(strict, received(node.frame(1, [("x", "Cel", 1.0, 0.0)]))) == "unknown_channel"
+    assert reason_of(strict, polled(signal="plc:level")) == "unknown_channel"
+    assert ledger.adds_up()
+
+
+def test_a_foreign_name_is_foreign_before_it_is_unknown(strict, node):
+    assert reason_of(strict, received(node.frame(1, base="pump-b:"))) == "foreign_source"
+
+
+def test_without_a_site_channels_and_units_are_not_checked(verify, node):
+    assert reason_of(verify, received(node.frame(1, [("x", "K", 1.0, 0.0)]))) is None
