@@ -15,6 +15,8 @@ which are read off truncated and may therefore be up to `TICK_NS` late.
 
 from typing import Final, NamedTuple, final
 
+from gateway.errors import InternalError
+
 TICK_NS: Final = 1_000
 _PPB: Final = 1_000_000_000
 
@@ -38,6 +40,8 @@ class OffsetInterval:
 
     def __init__(self, drift_ppm: float) -> None:
         self._drift_ppb = round(drift_ppm * 1000)
+        if not 0 <= self._drift_ppb < _PPB:
+            raise InternalError(f"drift_ppm {drift_ppm} is not in 0 to below 1000000")
         self._low_ns: int | None = None
         self._high_ns = 0
         self._at_ns = 0
@@ -95,8 +99,10 @@ class OffsetInterval:
         middle_ns = (self._low_ns + self._high_ns) // 2
         half_ns = self._high_ns - middle_ns
         time_ns = tick_us * 1000 + middle_ns
-        # The moment itself is only known to +- half, so that much age is added.
-        age_ns = abs(time_ns - self._at_ns) + half_ns + TICK_NS
+        # The moment itself is only known to +- half, so that much age is added; and this age went
+        # by on the node's clock, while the drift is a rate per gateway time.
+        node_age_ns = abs(time_ns - self._at_ns) + half_ns + TICK_NS
+        age_ns = -(-node_age_ns * _PPB // (_PPB - self._drift_ppb))
         return time_ns, half_ns + TICK_NS + self._widening_ns(age_ns)
 
     def _intersect(self, low_ns: int | None, high_ns: int, at_ns: int) -> bool:
@@ -118,3 +124,12 @@ class OffsetInterval:
     def _widening_ns(self, age_ns: int) -> int:
         """Return drift x age, rounded up."""
         return -(-self._drift_ppb * age_ns // _PPB)
+
+
+def relative_time_error_ns(age_us: int) -> int:
+    """Return how far a time stated as 32-bit seconds before the seal may be off, in ns.
+
+    Two roundings to 24 bits (the node's division, the wire: docs/wire-format.md, 4), each at most
+    2^-24 of the age, and half a microsecond when it is read to whole ones.
+    """
+    return -(-(age_us + 1) * 1000 >> 23) + TICK_NS // 2

@@ -1,7 +1,8 @@
 """Node time becomes UTC with a hard bound: `Verified` readings become `Aligned` values.
 
 Promises for every value: the true time at its source lies in `time_ns +- bound_ns`, given honest
-stamps under the node's key and clocks within `drift_ppm`. The maths is models/clock.py.
+stamps under the node's key and clocks within `drift_ppm`. The maths is models/clock.py. A value
+whose time would lie outside 1970 to 2200 goes no further and is counted, `time_out_of_range`.
 - A sealed value: node tick + offset, the offset bounded by two-way probes and by every arrival.
 - Before the first answer of a boot, or after a sync fault: arrival time less the value's age at
   sending, `unsynchronised_bound_ns`, status UncertainSensorNotAccurate.
@@ -9,6 +10,8 @@ stamps under the node's key and clocks within `drift_ppm`. The maths is models/c
 
 Probes: `due_probes` says whom to ask, the caller seals and sends and reports `probe_sent`; the
 answer arrives as a TIME_ANSWER frame. An answer nobody asked for is counted and changes nothing.
+A probe due later than one period from now was planned before the gateway's clock was set back: it
+is due at once, and counted, `clock_set_back`.
 """
 
 import math
@@ -18,7 +21,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from gateway import status
-from gateway.models.clock import OffsetInterval
+from gateway.models.clock import OffsetInterval, relative_time_error_ns
 from gateway.records import Aligned, Verified
 from wire import content, messages
 
@@ -26,6 +29,8 @@ _PENDING_MAX: Final = 8
 """Probes of one node that may be on their way; the oldest is forgotten first."""
 _PROBE_IDS: Final = 1 << 30
 """Probe ids wrap here, so that they stay small integers on a 32-bit node."""
+_TIME_MAX_NS: Final = 7_258_118_400_000_000_000
+"""2200-01-01; every time and bound up to here fits in 64 bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +96,8 @@ class Sync:
         """Return the probes to send now; each is due once per period, the first one at once."""
         due = []
         for source, clock in self._clocks.items():
+            if clock.due_ns is not None and clock.due_ns - now_ns > self._probe_period_ns:
+                self._fault(clock, "clock_set_back")
             if clock.due_ns is not None and now_ns < clock.due_ns:
                 continue
             clock.due_ns = now_ns + self._probe_period_ns
@@ -168,7 +175,7 @@ class Sync:
             self._fault(clock, "empty_intersection")
 
     def _sealed(self, clock: _Clock, item: Verified, sent_us: int) -> list[Aligned]:
-        """Align the readings of a sealed frame."""
+        """Align the readings of a sealed frame; leave out those whose time cannot be."""
         aligned = []
         for reading in item.readings:
             tick_us = sent_us if reading.tick_us is None else reading.tick_us
@@ -178,6 +185,11 @@ class Sync:
                 bound_ns = self._unsynchronised_bound_ns
             else:
                 time_ns, bound_ns = placed
+                if reading.tick_us is not None:
+                    bound_ns += relative_time_error_ns(sent_us - tick_us)
+            if not 0 <= time_ns <= _TIME_MAX_NS or bound_ns > _TIME_MAX_NS:
+                clock.faults["time_out_of_range"] += 1
+                continue
             is_accurate = placed is not None and bound_ns <= self._bound_max_ns
             aligned.append(
                 Aligned(

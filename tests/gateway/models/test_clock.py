@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.models.clock import TICK_NS, OffsetInterval
+from gateway.errors import InternalError
+from gateway.models.clock import TICK_NS, OffsetInterval, relative_time_error_ns
 
 VECTORS = Path(__file__).parents[4] / "shared" / "vectors" / "clock" / "clock_examples.json"
 MS = 1_000_000
@@ -116,3 +117,27 @@ def test_the_truth_is_always_inside_the_bound(seed, ppm, offset_ns):
         assert abs(time_ns - sample_ns) <= bound_ns
         now_ns = sample_ns + rng.randrange(50 * MS)
         assert interval.arrival(tick_us(sample_ns), now_ns)
+
+
+@pytest.mark.parametrize("ppm", [100, -100])
+@pytest.mark.parametrize("age_s", [-3600, 3600, 100_000])
+def test_the_bound_holds_at_the_drift_limit_however_old_the_exchange(ppm, age_s):
+    """The drift is per gateway time, the age is told in node time: they differ by drift^2 x age."""
+    interval = OffsetInterval(100)
+    start_ns, start_us = 10**18, 10**12
+    interval.exchange(start_ns, start_us, start_us, start_ns)
+    node_ns = age_s * (S + ppm * 1000)
+    time_ns, bound_ns = interval.time_of(start_us + node_ns // 1000)
+    assert abs(time_ns - (start_ns + age_s * S)) <= bound_ns
+    assert bound_ns <= abs(age_s) * 100_000 * 1.000_21 + 3 * TICK_NS
+
+
+@pytest.mark.parametrize("ppm", [-1, 1_000_000])
+def test_a_drift_limit_that_bounds_nothing_is_an_error(ppm):
+    with pytest.raises(InternalError, match="drift_ppm"):
+        OffsetInterval(ppm)
+
+
+def test_a_relative_time_is_off_by_two_roundings_and_half_a_microsecond():
+    assert relative_time_error_ns(0) == 501
+    assert relative_time_error_ns((1 << 23) - 1) == 1500

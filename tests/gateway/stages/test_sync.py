@@ -2,11 +2,13 @@
 
 import math
 import random
+import struct
 
 import pytest
 
 from gateway import status
 from gateway.loss import LossLedger
+from gateway.models.clock import TICK_NS, relative_time_error_ns
 from gateway.records import Polled, Reading
 from gateway.stages.sync import Sync
 from gateway.stages.verify import Verify
@@ -176,3 +178,49 @@ def test_the_true_time_is_inside_the_bound_for_an_hour_of_a_jittery_link(seed):
         checked += value.status == status.GOOD
     assert checked > 200
     assert bench.state().faults == {}
+
+
+def test_a_clock_set_back_makes_probes_due_at_once(bench):
+    assert len(bench.sync.due_probes(7200 * SECOND_NS)) == 1
+    assert len(bench.sync.due_probes(3600 * SECOND_NS)) == 1
+    assert bench.state().faults == {"clock_set_back": 1}
+    assert bench.sync.due_probes(3600 * SECOND_NS) == []
+    assert len(bench.sync.due_probes(3610 * SECOND_NS)) == 1
+
+
+def test_after_a_clock_set_back_values_become_accurate_again(bench):
+    bench.exchange(7200 * SECOND_NS, 5_000_000, 5_000_000, 7200 * SECOND_NS + MS)
+    (value,) = bench.values(8_000_000, 3603 * SECOND_NS)
+    assert value.status == status.UNCERTAIN_SENSOR_NOT_ACCURATE
+    bench.exchange(3604 * SECOND_NS, 9_000_000, 9_000_000, 3604 * SECOND_NS + MS)
+    (value,) = bench.values(10_000_000, 3605 * SECOND_NS + MS)
+    assert value.status == status.GOOD
+    assert value.time_ns == pytest.approx(3604.5 * SECOND_NS, abs=2 * MS)
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_time_outside_1970_to_2200_does_not_leave_the_stage(bench, is_known):
+    sent_us = 1 << 52
+    if is_known:
+        bench.exchange(100 * SECOND_NS, sent_us, sent_us, 100 * SECOND_NS + MS)
+    readings = [("old", "V", 1.0, -4e9), ("x", "V", 2.0, -0.5)]
+    (value,) = bench.values(sent_us + 1_000_000, 101 * SECOND_NS + MS, readings)
+    assert value.signal == f"{NODE}:x"
+    assert bench.state().faults == {"time_out_of_range": 1}
+
+
+def test_a_time_in_32_bits_is_inside_its_bound_whatever_its_age(bench):
+    """A node that states every age a sample may have, rounded as a 32-bit float rounds it."""
+    sync = Sync([NODE], probe_period_ns=SECOND_NS, drift_ppm=0, bound_max_ns=SECOND_NS)
+    bench.sync = sync
+    sent_us = 7_200_000_000
+    received_ns = 10_000 * SECOND_NS
+    # No delay at all: what is left of the bound is the tick's width and the rounding.
+    bench.exchange(received_ns, sent_us, sent_us, received_ns)
+    for age_us in [0, 1, 499_999, 16_777_217, 30_000_001, 30_999_999, 3_600_000_001]:
+        float32_s = struct.unpack("f", struct.pack("f", -age_us / 1e6))[0]
+        (value,) = bench.values(sent_us, received_ns, [("x", "V", 1.0, float32_s)])
+        true_ns = received_ns - age_us * 1000
+        slack_ns = 2 * TICK_NS  # the exchange's own tick, and that of the stamp
+        assert abs(value.time_ns - true_ns) + TICK_NS <= value.bound_ns
+        assert value.bound_ns <= slack_ns + relative_time_error_ns(age_us)
