@@ -5,6 +5,8 @@
 - A row is closed when it is complete, when a younger row is complete, or `wait_ns` after its end.
 - Rows come out in order and once. A value for a closed row is counted `late`, one that claims to
   be from the future `ahead`, a second one for its place replaces the first and is counted `double`.
+- A clock that is set back starts all this anew, boundaries and order too: open rows come out as
+  they are, values from before that have no row yet are dropped. It is counted `clock_set_back`.
 """
 
 from collections import Counter
@@ -14,7 +16,10 @@ from gateway import status
 from gateway.records import Aligned
 
 _OPEN_MAX: Final = 16
-"""Rows under way at once; the oldest is closed when there are more."""
+"""Rows under way at once; with more, the oldest is closed. It is the one farthest from now, since
+no value lies further ahead than a period."""
+_SET_BACK_MIN_NS: Final = 1_000_000_000
+"""A frame stamped before a tick may be handed over after it; less than this is no set-back."""
 _SETTLING_PERIODS: Final = 3
 _HARDLY_NARROWER: Final = 0.75
 
@@ -40,21 +45,41 @@ class RowCollector:
         self._settling: list[Aligned] = []
         self._open: dict[int, list[Aligned | None]] = {}
         self._closed_to: int | None = None
+        self._now_ns: int | None = None
         self.counts: Counter[str] = Counter()
 
     def put(self, value: Aligned, now_ns: int) -> list[Row]:
         """Take a value and return the rows that are finished by it or by the time."""
         if value.signal not in self._places:
             return []
-        if value.time_ns - value.bound_ns > now_ns + self._period_ns:
+        rows = self._follow(now_ns)
+        # The claimed time alone: a wide bound must not buy a place in the future.
+        if value.time_ns > now_ns + self._period_ns:
             self.counts["ahead"] += 1
-            return []
+            return rows
         if self._boundary_ns is None:
-            return self._settle(value, now_ns)
-        return self._place(value) + self.due(now_ns)
+            return rows + self._settle(value, now_ns)
+        return rows + self._place(value) + self._due(now_ns)
 
     def due(self, now_ns: int) -> list[Row]:
         """Return the rows whose time is up."""
+        return self._follow(now_ns) + self._due(now_ns)
+
+    def _follow(self, now_ns: int) -> list[Row]:
+        """Follow the clock; if it was set back, start anew and return what was under way."""
+        last_ns = now_ns if self._now_ns is None else self._now_ns
+        if last_ns - now_ns <= max(self._period_ns, _SET_BACK_MIN_NS):
+            self._now_ns = max(last_ns, now_ns)
+            return []
+        self._now_ns = now_ns
+        self.counts["clock_set_back"] += 1
+        rows = self._close(max(self._open)) if self._open else []
+        self._settling.clear()
+        self._boundary_ns = self._closed_to = None
+        return rows
+
+    def _due(self, now_ns: int) -> list[Row]:
+        """Close the rows that have waited long enough."""
         if self._boundary_ns is None:
             return []
         last = (now_ns - self._wait_ns - self._boundary_ns) // self._period_ns - 1
@@ -73,7 +98,7 @@ class RowCollector:
         for kept in self._settling:
             rows += self._place(kept)
         self._settling.clear()
-        return rows + self.due(now_ns)
+        return rows + self._due(now_ns)
 
     def _place(self, value: Aligned) -> list[Row]:
         """Put the value into its row; a complete row closes itself and all older ones."""

@@ -21,7 +21,7 @@ def fuse():
     return Fuse("pump", SIGNALS, TRAINING, period_ns=SECOND_NS)
 
 
-def feed(stage, rows, start=0, codes=None):
+def feed(stage, rows, start=0, codes=None, late_s=0):
     """Feed rows one per second from `start`; NaN sends a bad value, None sends nothing."""
     out = []
     for second, row in enumerate(rows, start):
@@ -40,7 +40,7 @@ def feed(stage, rows, start=0, codes=None):
                 source="n",
                 sequence=second,
             )
-            out += stage.feed(value, second * SECOND_NS)
+            out += stage.feed(value, (second + late_s) * SECOND_NS)
     return out
 
 
@@ -162,5 +162,14 @@ def test_infinite_and_absurd_values_do_no_harm(rows):
 def test_late_values_are_counted(rows):
     stage = fuse()
     feed(stage, rows[:50])
-    feed(stage, rows[:1])
-    assert stage.counts["late"] == healthy.SIGNALS
+    feed(stage, rows[:1], late_s=50)
+    assert stage.counts == {"late": healthy.SIGNALS}
+
+
+def test_a_clock_set_back_loses_no_more_than_the_rows_of_a_moment(rows):
+    stage = fuse()
+    feed(stage, rows[: TRAINING + 50], start=7200)
+    out = feed(stage, rows[TRAINING + 50 : TRAINING + 100], start=3600)
+    assert len(out) >= 49
+    assert all(estimate.is_trained for estimate in out)
+    assert stage.counts == {"clock_set_back": 1}

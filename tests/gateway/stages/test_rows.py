@@ -1,5 +1,7 @@
 """Rows come out in order, once, and complete if the values came in time."""
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -113,3 +115,48 @@ def test_any_order_gives_each_row_once_and_in_order(offers):
     numbers = [row.number for row in out]
     assert numbers == sorted(set(numbers))
     assert all(any(kept is not None for kept in row.values) for row in out)
+
+
+def test_a_clock_set_back_by_an_hour_costs_a_few_rows_not_an_hour():
+    """The phases of the values change with the step, so the boundaries are found anew."""
+    rows = collector()
+    feed_seconds(rows, range(7200, 7210))
+    rows.put(value("a:x", 7210 * SECOND_NS), 7210 * SECOND_NS)
+    out = feed_seconds(rows, range(3600, 3620), phases=(SECOND_NS // 4, 3 * SECOND_NS // 4))
+    thin, *full = out
+    assert (thin.values[0].time_ns, thin.values[1]) == (7210 * SECOND_NS, None)
+    assert len(full) >= 19
+    assert all(row.values[0].value == row.values[1].value for row in full)
+    assert [row.number - full[0].number for row in full] == list(range(len(full)))
+    assert rows.counts == {"clock_set_back": 1}
+
+
+def test_a_clock_set_back_is_seen_by_due_and_while_settling():
+    rows = collector()
+    rows.put(value("a:x", 7200 * SECOND_NS), 7200 * SECOND_NS)
+    assert rows.due(3600 * SECOND_NS) == []
+    assert rows.counts == {"clock_set_back": 1}
+    out = feed_seconds(rows, range(3600, 3610))
+    assert len(out) >= 9
+    assert all(None not in row.values for row in out)
+
+
+def test_a_little_disorder_of_the_calls_is_no_set_back():
+    rows = collector()
+    feed_seconds(rows, range(100, 110))
+    rows.due(110 * SECOND_NS)
+    rows.put(value("a:x", 109 * SECOND_NS + 1), 109 * SECOND_NS + 1)
+    assert "clock_set_back" not in rows.counts
+
+
+def test_values_ahead_cannot_close_honest_rows_however_wide_their_bound():
+    rows = collector()
+    feed_seconds(rows, range(100, 110))
+    now_ns = 110 * SECOND_NS
+    rows.put(value("a:x", now_ns), now_ns)
+    for ahead in range(2, 60):
+        wide = replace(value("b:y", now_ns + ahead * SECOND_NS), bound_ns=3600 * SECOND_NS)
+        assert rows.put(wide, now_ns) == []
+    (row,) = rows.put(value("b:y", now_ns + SECOND_NS // 2), now_ns + SECOND_NS // 2)
+    assert row.values[0].time_ns == now_ns
+    assert rows.counts == {"ahead": 58}
