@@ -5,7 +5,7 @@ from, the level is uncertain by `level_covariance + age * diag(drift)`.
 
 Learning on: a row joins the level only `trust_rows` rows later, and only if no row from it until
 then was suspect (probability >= `suspect`). So an incipient fault is not learnt before it shows,
-nothing is learnt during an alarm, and meanwhile the model grows honestly wider.
+nothing is learnt while rows are suspect, and meanwhile the model grows honestly wider.
 
 The matrices change every `RENEWAL_ROWS` rows, in between a row costs a handful of small products.
 All live sums are over fixed, small shapes: same rows, same bits.

@@ -2,19 +2,23 @@
 
     LEARNING --first trained row below `alarm_on`--> NORMAL
     LEARNING, NORMAL --`rows_on` rows in a row at or above `alarm_on`--> ALARM
-    ALARM --`rows_off` rows in a row at or below `alarm_off`--> NORMAL
+    ALARM --`rows_off` rows in a row at or below `alarm_off`, each with a usable value of
+            every signal the alarm blamed--> NORMAL
 
-Between the two thresholds the state stays (hysteresis). The evidence says in words and numbers
-which sensors, how far from what the others made expected, how probable, since when.
+Between the two thresholds the state stays (hysteresis). It stays too while a blamed sensor says
+nothing: an alarm does not end because its sensor was lost. The return says in how many rows there
+was no data from it. The evidence says in words and numbers which sensors, how far from what the
+others made expected, how probable, since when.
 Numbers in a verdict are rounded, so that its text and its bytes say the same.
 """
 
 import math
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, final
 
+from gateway import status
 from gateway.records import Blame, Estimate, SignalEstimate, State, Verdict
 
 _SHARE_MIN: Final = 0.05
@@ -45,12 +49,14 @@ class Judge:
         self._run_rows = 0
         self._run_start_ns = 0
         self._sequence = 0
+        self._blamed: tuple[Blame, ...] = ()
+        self._silent_rows: Counter[str] = Counter()
 
     def feed(self, item: Estimate, _now_ns: int, /) -> list[Verdict]:
         """Take one estimate; return a verdict if the state changes with it."""
         if not item.is_trained:
             return []
-        speaks = self._speaks_for_change(item.anomaly_probability)
+        speaks = self._speaks_for_change(item)
         if speaks:
             if self._run_rows == 0:
                 self._run_start_ns = item.time_ns
@@ -68,11 +74,14 @@ class Judge:
         rows = tuple(self._run)[-needed:]
         return [self._change(after, item, self._run_start_ns, rows)]
 
-    def _speaks_for_change(self, probability: float) -> bool:
+    def _speaks_for_change(self, item: Estimate) -> bool:
         """Tell whether a row speaks for leaving the present state."""
-        if self.state is State.ALARM:
-            return probability <= self._rule.alarm_off
-        return probability >= self._rule.alarm_on
+        if self.state is not State.ALARM:
+            return item.anomaly_probability >= self._rule.alarm_on
+        heard = {value.signal for value in item.values if _is_usable(value)}
+        silent = [blame.signal for blame in self._blamed if blame.signal not in heard]
+        self._silent_rows.update(silent)
+        return not silent and item.anomaly_probability <= self._rule.alarm_off
 
     def _change(
         self, state: State, item: Estimate, since_ns: int, rows: tuple[Estimate, ...]
@@ -80,6 +89,10 @@ class Judge:
         """Enter a state and say so."""
         before, self.state, self._run_rows = self.state, state, 0
         blamed = _blame(rows) if state is State.ALARM else ()
+        evidence = _evidence(before, state, item, since_ns, rows, blamed)
+        evidence += _silence(self._silent_rows)
+        self._blamed = blamed
+        self._silent_rows.clear()
         verdict = Verdict(
             asset=self.asset,
             time_ns=item.time_ns,
@@ -87,11 +100,24 @@ class Judge:
             probability=round(item.anomaly_probability, 6),
             since_ns=since_ns,
             blamed=blamed,
-            evidence=_evidence(before, state, item, since_ns, rows, blamed),
+            evidence=evidence,
             sequence=self._sequence,
         )
         self._sequence += 1
         return verdict
+
+
+def _is_usable(value: SignalEstimate) -> bool:
+    """Tell whether the row has a value of this signal that says something."""
+    return math.isfinite(value.value) and not status.is_bad(value.status)
+
+
+def _silence(silent_rows: Counter[str]) -> str:
+    """Return which blamed signals said nothing during an alarm, and in how many rows."""
+    return "".join(
+        f"; no data from {signal} in {rows} rows of the alarm"
+        for signal, rows in sorted(silent_rows.items())
+    )
 
 
 def _blame(rows: tuple[Estimate, ...]) -> tuple[Blame, ...]:

@@ -1,5 +1,7 @@
 """A verdict comes on a lasting change only, and says why."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway import status
@@ -121,3 +123,54 @@ def test_the_thresholds_themselves_speak_for_the_change(probability):
     judge = Judge("pump", rule)
     assert judged([0.0, 0.5], judge)[-1][1].state is State.ALARM
     assert bool(judged([probability], judge)) is (probability <= rule.alarm_off)
+
+
+def alarmed():
+    """Return a judge that blames b:flow and b:current."""
+    judge = Judge("pump")
+    assert judged([0.0, 0.9, 0.9, 0.9], judge)[-1][1].state is State.ALARM
+    return judge
+
+
+def test_losing_the_blamed_sensor_does_not_end_its_alarm():
+    judge = alarmed()
+    silent = [estimate(second, 0.01, flow=float("nan")) for second in range(4, 60)]
+    assert [verdict for item in silent for verdict in judge.feed(item, 0)] == []
+    assert judge.state is State.ALARM
+
+
+def test_a_value_with_a_bad_status_does_not_end_an_alarm():
+    judge = alarmed()
+    for second in range(4, 60):
+        item = estimate(second, 0.01)
+        flow = replace(item.values[0], status=status.BAD_SENSOR_FAILURE)
+        assert judge.feed(replace(item, values=(flow, *item.values[1:])), 0) == []
+
+
+def test_a_signal_that_leaves_the_row_does_not_end_an_alarm():
+    judge = alarmed()
+    for second in range(4, 60):
+        item = estimate(second, 0.01)
+        assert judge.feed(replace(item, values=item.values[1:]), 0) == []
+
+
+def test_the_return_needs_all_its_rows_with_the_sensor_and_says_how_long_it_was_silent():
+    judge = alarmed()
+    for second in range(4, 34):
+        judge.feed(estimate(second, 0.01, flow=float("nan")), 0)
+    (*held, last) = [judge.feed(estimate(second, 0.01, flow=32.0), 0) for second in range(34, 44)]
+    assert held == [[]] * 9
+    (verdict,) = last
+    assert (verdict.state, verdict.since_ns) == (State.NORMAL, START_NS + 34 * SECOND_NS)
+    assert verdict.evidence.endswith("; no data from b:flow in 30 rows of the alarm")
+
+
+def test_a_sensor_nobody_blames_may_be_silent():
+    judge = alarmed()
+    said = []
+    for second in range(4, 14):
+        item = estimate(second, 0.01)
+        silent = replace(item.values[2], value=float("nan"), status=status.BAD_NO_DATA)
+        said += judge.feed(replace(item, values=(*item.values[:2], silent)), 0)
+    assert [verdict.state for verdict in said] == [State.NORMAL]
+    assert "no data" not in said[0].evidence

@@ -71,6 +71,21 @@ def test_a_fault_in_the_frames_becomes_a_verdict_that_blames_it(faulty):
     assert (1250 - 2) * SECOND_NS <= verdicts[1].since_ns <= 1260 * SECOND_NS
 
 
+def test_cutting_the_faulty_sensor_off_does_not_end_its_alarm():
+    rows = healthy.rows(360)
+    rows[250:, 1] += 6 * healthy.SCALE[1]
+    sealed = frames(rows[:290])
+    node = NodeSim()
+    for second, row in enumerate(rows[290:], 290):
+        readings = [(f"s{place}", "V", float(row[place]), 0.0) for place in (0, 2, 3, 4)]
+        sealed.append(node.frame(second, readings, tick_us=second * 1_000_000))
+    made = run(pipeline(), sealed)
+    verdicts = [record for record in made if isinstance(record, Verdict)]
+    last = [record for record in made if isinstance(record, Estimate)][-1]
+    assert [verdict.state for verdict in verdicts] == [State.NORMAL, State.ALARM]
+    assert last.anomaly_probability < 0.2
+
+
 def test_the_same_frames_give_the_same_bytes(faulty):
     def digest():
         made = run(pipeline(), faulty)
