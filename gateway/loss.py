@@ -11,6 +11,8 @@ verified frames that carried a number, `refused` authentic frames whose content 
 `lost` the numbers not seen (a late frame that fills a gap moves from `lost` to `recovered`).
 What a node sent before the first frame we saw of a boot is unknown and not counted as lost.
 For every sink: offered == delivered + sum(dropped by reason) + queued.
+A sink that reports its queue (`LossLedger.queued`) is held to this: a record taken and forgotten
+breaks it. Of one that does not, `queued` is the remainder, which must not be negative.
 
 Left to others: line errors are counted here but are no frames, so they are outside the identities.
 """
@@ -46,6 +48,8 @@ class SinkAccount:
     offered: int = 0
     delivered: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    queued: int | None = None
+    """Records the sink holds: waiting, or in a batch under delivery; None if it does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,15 +92,13 @@ class SinkBalance:
     offered: int
     delivered: int
     dropped: Mapping[str, int]
-
-    @property
-    def queued(self) -> int:
-        """Records taken but neither delivered nor dropped yet."""
-        return self.offered - self.delivered - sum(self.dropped.values())
+    queued: int
+    """Records the sink says it holds; the remainder of the others if it does not say."""
 
     def adds_up(self) -> bool:
-        """Tell whether no more went out than came in."""
-        return self.queued >= 0
+        """Tell whether every record that came in is delivered, dropped or still held."""
+        out = self.delivered + sum(self.dropped.values())
+        return self.queued >= 0 and self.offered == out + self.queued
 
 
 class LossLedger:
@@ -136,6 +138,10 @@ class LossLedger:
         """Count records a sink gave up ("queue_full", "refused", ...)."""
         self.sink(sink).dropped[reason] += count
 
+    def queued(self, sink: str, count: int) -> None:
+        """Take note of how many records a sink really holds, waiting or under delivery, now."""
+        self.sink(sink).queued = count
+
     def balance(self, source: str) -> SourceBalance:
         """Return a snapshot of one source (all zeros if it was never heard of)."""
         account = self._sources.get(source, Account(source))
@@ -156,11 +162,13 @@ class LossLedger:
     def sink_balance(self, sink: str) -> SinkBalance:
         """Return a snapshot of one sink (all zeros if it was never used)."""
         account = self._sinks.get(sink, SinkAccount(sink))
+        rest = account.offered - account.delivered - sum(account.dropped.values())
         return SinkBalance(
             sink=sink,
             offered=account.offered,
             delivered=account.delivered,
             dropped=_frozen(account.dropped),
+            queued=rest if account.queued is None else account.queued,
         )
 
     def rows(self) -> list[SourceBalance]:

@@ -78,3 +78,18 @@ def test_a_sink_balances_offered_delivered_dropped_and_queued(ledger):
     ledger.delivered("opcua", 2)
     assert not ledger.adds_up()
     assert [row.sink for row in ledger.sink_rows()] == ["opcua"]
+
+
+def test_a_sink_that_reports_its_queue_is_held_to_it(ledger):
+    """Ten came, six are out, three are dropped: one must still be there."""
+    ledger.offered("store", 10)
+    ledger.delivered("store", 6)
+    ledger.dropped("store", "queue_full", 3)
+    ledger.queued("store", 1)
+    assert (ledger.sink_balance("store").queued, ledger.adds_up()) == (1, True)
+    ledger.queued("store", 0)
+    assert (ledger.sink_balance("store").queued, ledger.adds_up()) == (0, False)
+    ledger.delivered("store", 1)
+    assert ledger.adds_up()
+    ledger.queued("store", -1)
+    assert not ledger.adds_up()
