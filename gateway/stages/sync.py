@@ -29,8 +29,8 @@ _PENDING_MAX: Final = 8
 """Probes of one node that may be on their way; the oldest is forgotten first."""
 _PROBE_IDS: Final = 1 << 30
 """Probe ids wrap here, so that they stay small integers on a 32-bit node."""
-_TIME_MAX_NS: Final = 7_258_118_400_000_000_000
-"""2200-01-01; every time and bound up to here fits in 64 bits."""
+_TIME_END_NS: Final = 7_258_118_400_000_000_000
+"""2200-01-01; every time and bound before it fits in 64 bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +187,7 @@ class Sync:
                 time_ns, bound_ns = placed
                 if reading.tick_us is not None:
                     bound_ns += relative_time_error_ns(sent_us - tick_us)
-            if not 0 <= time_ns <= _TIME_MAX_NS or bound_ns > _TIME_MAX_NS:
+            if not 0 <= time_ns < _TIME_END_NS or bound_ns >= _TIME_END_NS:
                 clock.faults["time_out_of_range"] += 1
                 continue
             is_accurate = placed is not None and bound_ns <= self._bound_max_ns
