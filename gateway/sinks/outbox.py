@@ -3,18 +3,41 @@
 What is offered is delivered, dropped with a reason, or still queued; the loss ledger says how much.
 
 Promises: `put` never waits and never fails, so south does not depend on north; when the queue is
-full the oldest record goes ("queue_full"), because the newest says most about the plant.
+full the oldest record goes ("queue_full"), because the newest says most about the plant; a record
+whose time no calendar of a sink can hold never gets in ("implausible_time").
 Left to others: delivering; a sink takes a batch, delivers it and says so with `delivered`.
 """
 
 import asyncio
 from collections import deque
-from typing import Generic, TypeVar, final
+from typing import Final, Generic, TypeVar, final
 
+from gateway.clock import NS_PER_S
 from gateway.loss import LossLedger
+from gateway.records import Aligned, Estimate, Received, Verdict
 
 T = TypeVar("T")
-QUEUE_FULL = "queue_full"
+QUEUE_FULL: Final = "queue_full"
+IMPLAUSIBLE: Final = "implausible_time"
+_END_NS: Final = 7_258_118_400 * NS_PER_S
+"""2200-01-01. SQLite, OPC UA and Sparkplug can all tell every time from 1970 until then."""
+
+
+def has_plausible_time(record: object) -> bool:
+    """Tell whether all times of a record, and the bound of its time, lie within 1970 to 2200."""
+    times: tuple[int, ...]
+    match record:
+        case Received():
+            times = (record.received_ns,)
+        case Aligned():
+            times = (record.time_ns, record.bound_ns)
+        case Estimate():
+            times = (record.time_ns,)
+        case Verdict():
+            times = (record.time_ns, record.since_ns)
+        case _:
+            return True
+    return all(0 <= time_ns < _END_NS for time_ns in times)
 
 
 @final
@@ -32,8 +55,14 @@ class Outbox(Generic[T]):
         return len(self._records)
 
     def put(self, record: T) -> None:
-        """Queue a record; drop the oldest, counted, when there is no room."""
+        """Queue a record; drop the oldest, counted, when there is no room.
+
+        A record with an implausible time is dropped itself.
+        """
         self._ledger.offered(self.sink)
+        if not has_plausible_time(record):
+            self._ledger.dropped(self.sink, IMPLAUSIBLE)
+            return
         if len(self._records) >= self._capacity:
             self._records.popleft()
             self._ledger.dropped(self.sink, QUEUE_FULL)

@@ -4,10 +4,12 @@
     spBv1.0/<group>/DBIRTH|DDATA|DCMD/<edge node>/<asset>      signals, estimate, verdict
 
 Promises: NDEATH with bdSeq is the will; NBIRTH has seq 0 and the same
-bdSeq, then DBIRTH, then data, every message the next seq; a rebirth request is honoured. While the
-broker is away records wait in the bounded outbox, the oldest dropped and counted; nothing upstream
-notices. Left to others: what metrics say (`sparkplug_metrics.py`), their bytes
-(`sparkplug_payload.py`), when to reconnect (`links/supervisor.py`).
+bdSeq, then DBIRTH, then data, every message the next seq; a command that asks for a rebirth gets
+one, however many of its metrics ask. While the broker is away records wait in the bounded outbox,
+the oldest dropped and counted; nothing upstream notices. A record without an encoding is dropped
+("not_encodable") and takes no other with it. A failed attempt to connect leaves no socket.
+Left to others: what metrics say (`sparkplug_metrics.py`), their bytes (`sparkplug_payload.py`),
+when to reconnect (`links/supervisor.py`).
 """
 
 import asyncio
@@ -47,6 +49,7 @@ from gateway.site import Site, SparkplugSettings
 _LOG: Final = logging.getLogger("twinrig.gateway.sinks.sparkplug")
 REBIRTH: Final = "Node Control/Rebirth"
 BD_SEQ: Final = "bdSeq"
+_Published = Aligned | Estimate | Verdict
 _QUEUE_MAX: Final = 50_000
 _RECORDS_MAX: Final = 200
 """Records in one DDATA message."""
@@ -82,7 +85,7 @@ class SparkplugSink:
         self._site = site
         self._settings = settings
         self._clock = clock
-        self._outbox: Outbox[Aligned | Estimate | Verdict] = Outbox(self.name, _QUEUE_MAX, ledger)
+        self._outbox: Outbox[_Published] = Outbox(self.name, _QUEUE_MAX, ledger)
         self.supervision = Supervision(self.name, default_backoff(rng))
         self._latest = births(site)
         self._client: aiomqtt.Client | None = None
@@ -147,7 +150,8 @@ class SparkplugSink:
             settings.port,
             username=settings.username,
             password=self._password,
-            identifier=f"twinrig-{settings.edge_node_id}",
+            # Two clients of one id would end each other; "/" is in neither part.
+            identifier=f"twinrig/{settings.group_id}/{settings.edge_node_id}",
             clean_session=True,
             will=aiomqtt.Will(self._topic("NDEATH"), self._death(), qos=1, retain=False),
             timeout=_WAIT_S,
@@ -155,13 +159,14 @@ class SparkplugSink:
             tls_context=self._tls(),
             max_queued_incoming_messages=_COMMANDS_MAX,
         )
+        self._client = client
         try:
             await client.__aenter__()
-            self._client = client
             await client.subscribe(self._topic("NCMD"), qos=1)
             await client.subscribe(f"{self._topic('DCMD')}/{self._site.asset}", qos=1)
             await self._give_birth(client)
-        except aiomqtt.MqttError as error:
+        except (aiomqtt.MqttError, ValueError) as error:
+            # The libraries raise ValueError for a host name or client id that cannot be one.
             raise SinkError(self.name, f"{settings.host}:{settings.port}: {error}") from error
 
     async def serve(self, proof_of_life: Callable[[], None]) -> None:
@@ -180,7 +185,10 @@ class SparkplugSink:
             raise SinkError(self.name, str(error)) from error
 
     async def close(self) -> None:
-        """Say goodbye with NDEATH (a plain disconnect would discard the will) and disconnect."""
+        """Say goodbye with NDEATH (a plain disconnect would discard the will) and disconnect.
+
+        A session without a finished birth is cut off, so that the broker publishes the will.
+        """
         client, self._client = self._client, None
         was_born = self._born.is_set()
         self._born.clear()
@@ -188,12 +196,15 @@ class SparkplugSink:
         if client is None:
             return
         try:
-            async with asyncio.timeout(_WAIT_S):
-                if was_born:
+            if was_born:
+                async with asyncio.timeout(_WAIT_S):
                     await client.publish(self._topic("NDEATH"), self._death(), qos=1)
-                await client.__aexit__(None, None, None)
+                    await client.__aexit__(None, None, None)
         except (aiomqtt.MqttError, OSError) as error:
             _LOG.info("sparkplug_gone broker=%s error=%s", self._settings.host, error)
+        finally:
+            # aiomqtt leaves the socket of a failed attempt open, and offers nothing to close it.
+            client._client._sock_close()
 
     async def _obey(self, client: aiomqtt.Client, topic: str, payload: bytes) -> None:
         """Give birth again when asked to; anything else is refused, aloud."""
@@ -202,11 +213,15 @@ class SparkplugSink:
         except SparkplugPayloadError as error:
             _LOG.warning("sparkplug_command_malformed topic=%s error=%s", topic, error)
             return
-        for metric in metrics:
-            if topic == self._topic("NCMD") and metric.name == REBIRTH and metric.value is True:
-                await self._give_birth(client)
-            else:
+        wanted = [
+            topic == self._topic("NCMD") and metric.name == REBIRTH and metric.value is True
+            for metric in metrics
+        ]
+        for metric, is_rebirth in zip(metrics, wanted, strict=True):
+            if not is_rebirth:
                 _LOG.warning("sparkplug_command_refused topic=%s metric=%s", topic, metric.name)
+        if any(wanted):
+            await self._give_birth(client)
 
     # --- messages --------------------------------------------------------------------------------
 
@@ -244,13 +259,10 @@ class SparkplugSink:
             client = self._client
             if client is None or not self._born.is_set():
                 return
-            batch = self._outbox.take(_RECORDS_MAX)
-            latest = dict(self._latest)
-            metrics = [metric for record in batch for metric in metrics_of(record, latest)]
+            batch, payload, latest = self._data(self._outbox.take(_RECORDS_MAX))
             is_out = False
             try:
-                if metrics:
-                    payload = self._payload(tuple(metrics), is_birth=False)
+                if payload:
                     await client.publish(self._device_topic("DDATA"), payload)
                 is_out = True
             except aiomqtt.MqttError as error:
@@ -263,12 +275,45 @@ class SparkplugSink:
                     self._born.clear()
                     self._outbox.give_back(batch)
 
+    def _data(self, records: list[_Published]) -> tuple[list[_Published], bytes, dict[str, Metric]]:
+        """Return the records that have an encoding, their message, and what is latest after it.
+
+        The message is empty when the records say nothing; the others are dropped, counted.
+        """
+        try:
+            return self._data_of(records)
+        except SparkplugPayloadError:
+            good = [record for record in records if self._is_encodable(record)]
+            self._outbox.drop("not_encodable", len(records) - len(good))
+            return self._data_of(good)
+
+    def _data_of(
+        self, records: list[_Published]
+    ) -> tuple[list[_Published], bytes, dict[str, Metric]]:
+        """Return what `_data` returns, or raise `SparkplugPayloadError`."""
+        latest = dict(self._latest)
+        metrics = tuple(metric for record in records for metric in metrics_of(record, latest))
+        return records, self._payload(metrics, is_birth=False) if metrics else b"", latest
+
+    def _is_encodable(self, record: _Published) -> bool:
+        """Tell whether a record can be published; the sequence number stays as it is."""
+        sequence = self._seq
+        try:
+            self._data_of([record])
+        except SparkplugPayloadError as error:
+            _LOG.warning("sparkplug_record_dropped error=%s", error)
+            return False
+        finally:
+            self._seq = sequence
+        return True
+
     def _payload(self, metrics: tuple[Metric, ...], *, is_birth: bool) -> bytes:
-        """Return a message body with the next sequence number."""
-        sequence, self._seq = self._seq, (self._seq + 1) % 256
+        """Return a message body with the next sequence number; an error uses none up."""
         now_ms = self._clock.now_ns() // NS_PER_MS
-        payload = Payload(timestamp_ms=now_ms, sequence=sequence, metrics=metrics)
-        return encode(payload, states_types=is_birth)
+        payload = Payload(timestamp_ms=now_ms, sequence=self._seq, metrics=metrics)
+        content = encode(payload, states_types=is_birth)
+        self._seq = (self._seq + 1) % 256
+        return content
 
     def _death(self) -> bytes:
         """Return the body of NDEATH: bdSeq and nothing else."""

@@ -1,8 +1,9 @@
 """The embedded store: raw frames, values, verdicts and the ledger in one SQLite file.
 
 Promises: records are committed in batches, each batch wholly or not at all, whatever kills the
-process (WAL); with `survives = "power_cut"` also what cuts the power. A damaged file is set aside
-(`<name>.damaged-<ns>`), never repaired by guessing and never a reason not to start. Tables are
+process (WAL); with `survives = "power_cut"` also what cuts the power. A damaged file, found by the
+check of every start or by a commit, is set aside (`<name>.damaged-<ns>`), never repaired by
+guessing and never a reason not to start. Only the gateway's own user can read the file. Tables are
 bounded, the oldest rows go first. Writing happens in a thread: the disk never holds up the plant.
 Left to others: queries beyond the few here, copies to a plant's database.
 """
@@ -10,8 +11,9 @@ Left to others: queries beyond the few here, copies to a plant's database.
 import asyncio
 import json
 import logging
+import os
 import sqlite3
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Final, final
 
@@ -29,6 +31,8 @@ _QUEUE_MAX: Final = 100_000
 _BATCH_MAX: Final = 5_000
 _RETRY_NS: Final = NS_PER_S
 _BUSY_TIMEOUT_S: Final = 5.0
+_INTEGERS: Final = range(-(1 << 63), 1 << 63)
+"""What an SQLite integer can be."""
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS frames (
@@ -60,7 +64,10 @@ _TRIMS: Final = {
     table: f"DELETE FROM {table} WHERE id <= (SELECT max(id) FROM {table}) - ?"  # noqa: S608
     for table in TABLES
 }
+_FILES: Final = ("", "-wal", "-shm")
+"""Ends of the names of the files that make a database."""
 Row = tuple[object, ...]
+Accounts = dict[str, SourceBalance | SinkBalance]
 
 
 @final
@@ -84,14 +91,16 @@ class StoreSink:
         self._ledger = ledger
         self._clock = clock
         self._outbox: Outbox[Received | Aligned | Verdict] = Outbox(self.name, _QUEUE_MAX, ledger)
-        self._written_rows: dict[str, SourceBalance | SinkBalance] = {}
+        self._written_rows: Accounts = {}
         self._database: sqlite3.Connection | None = None
+        self._is_running = False
         self._draining = asyncio.Lock()
         self.last_failure = ""
 
     async def start(self) -> None:
         """Open or make the database; raise `OperatorError` when that is impossible."""
         self._database = await asyncio.to_thread(self._open)
+        self._is_running = True
 
     def workers(self) -> tuple[Coroutine[None, None, None], ...]:
         """Return the one task of this sink."""
@@ -108,18 +117,23 @@ class StoreSink:
     async def drain(self) -> None:
         """Commit everything queued; on a failure (disk full) keep it queued and say so."""
         async with self._draining:
-            while self._database is not None and len(self._outbox):
-                if not await self._commit(self._database):
+            while self._is_running and len(self._outbox):
+                # After damage there is no database any more, and the next commit makes a new one.
+                if not await self._commit() and (self._database or not await self._commit()):
                     return
 
     async def stop(self) -> None:
         """Commit what is queued and the last accounts; drop, counted, what cannot be committed."""
-        await self.drain()
-        database, self._database = self._database, None
-        if database is not None:
-            await self._commit(database)
-            await asyncio.to_thread(self._close, database)
-        self._outbox.drop_all("stopped")
+        try:
+            await self.drain()
+            if self._is_running:
+                await self._commit()
+        finally:
+            self._is_running = False
+            database, self._database = self._database, None
+            if database is not None:
+                await asyncio.to_thread(self._close, database)
+            self._outbox.drop_all("stopped")
 
     def endpoints(self) -> dict[str, str]:
         """Return the file."""
@@ -133,33 +147,79 @@ class StoreSink:
             if self.last_failure:
                 await self._clock.sleep_until(self._clock.now_ns() + _RETRY_NS)
 
-    async def _commit(self, database: sqlite3.Connection) -> bool:
+    async def _commit(self) -> bool:
         """Write one batch and the accounts in one transaction; tell whether it is in the file."""
-        batch = self._outbox.take(_BATCH_MAX)
-        rows = [_row(record) for record in batch]
-        rows += list(self._ledger_rows())
+        batch: list[Received | Aligned | Verdict] = []
+        rows: list[tuple[str, Row]] = []
+        for record in self._outbox.take(_BATCH_MAX):
+            table, row = _row(record)
+            if _is_storable(row):
+                batch.append(record)
+                rows.append((table, row))
+            else:
+                self._outbox.drop("not_storable")
+        accounts = self._changed_accounts()
+        now_ns = self._clock.now_ns()
+        rows += [
+            ("ledger", (now_ns, name, _balance_json(balance))) for name, balance in accounts.items()
+        ]
+        writing = asyncio.get_running_loop().run_in_executor(None, self._write, rows)
         try:
-            await asyncio.to_thread(_write, database, rows, self._settings.rows_max)
-        except sqlite3.Error as error:
+            await asyncio.wait((writing,))
+        except asyncio.CancelledError:
+            # The thread cannot be called back: its batch is accounted for before we go.
+            await asyncio.wait((writing,))
+            raise
+        finally:
+            is_in = self._account_for(batch, accounts, writing)
+        return is_in
+
+    def _account_for(
+        self,
+        batch: list[Received | Aligned | Verdict],
+        accounts: Accounts,
+        writing: asyncio.Future[None],
+    ) -> bool:
+        """Count a batch as delivered, or put it back; tell which."""
+        try:
+            writing.result()
+        except (sqlite3.Error, OSError, OperatorError) as error:
             self._outbox.give_back(batch)
             if not self.last_failure:
                 _LOG.warning("store_failed path=%s error=%s", self._path, error)
             self.last_failure = str(error)
             return False
         self.last_failure = ""
+        self._written_rows |= accounts
         self._outbox.delivered(len(batch))
         return True
 
-    def _ledger_rows(self) -> Iterator[tuple[str, Row]]:
-        """Yield the accounts that changed since they were last written."""
-        balances: dict[str, SourceBalance | SinkBalance] = {
+    def _changed_accounts(self) -> Accounts:
+        """Return the accounts that changed since they were last written."""
+        balances: Accounts = {
             **{row.source: row for row in self._ledger.rows()},
             **{row.sink: row for row in self._ledger.sink_rows()},
         }
-        for name, balance in balances.items():
-            if self._written_rows.get(name) != balance:
-                self._written_rows[name] = balance
-                yield "ledger", (self._clock.now_ns(), name, _balance_json(balance))
+        return {
+            name: balance
+            for name, balance in balances.items()
+            if self._written_rows.get(name) != balance
+        }
+
+    def _write(self, rows: list[tuple[str, Row]]) -> None:
+        """Write rows; give a file that turns out to be damaged up, for the next call to renew."""
+        if self._database is None:
+            self._database = self._open()
+        try:
+            _write(self._database, rows, self._settings.rows_max)
+        except sqlite3.DatabaseError as error:
+            if _is_damage(error):
+                # Closed first: SQLite removes the journal by name, which is the new file's later.
+                self._database.close()
+                self._database = None
+                self._written_rows = {}
+                self._set_aside(error)
+            raise
 
     def _open(self) -> sqlite3.Connection:
         """Open the file; set a damaged one aside once."""
@@ -168,7 +228,7 @@ class StoreSink:
             try:
                 return self._connect()
             except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError):
+                if not _is_damage(error):
                     raise
                 self._set_aside(error)
                 return self._connect()
@@ -179,7 +239,9 @@ class StoreSink:
             ) from error
 
     def _connect(self) -> sqlite3.Connection:
-        """Return a connection to a file of our schema."""
+        """Return a connection to a file of our schema that nobody else can read."""
+        for end in _FILES:
+            _make_private(self._path.with_name(self._path.name + end), is_made=not end)
         database = sqlite3.connect(
             self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
@@ -191,12 +253,15 @@ class StoreSink:
         return database
 
     def _prepare(self, database: sqlite3.Connection) -> None:
-        """Set up journal and tables; refuse a schema we do not know."""
+        """Set up journal and tables; refuse a schema we do not know and a file with damage."""
         version = database.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, SCHEMA_VERSION):
             raise sqlite3.OperationalError(
                 f"schema version {version}, this gateway writes {SCHEMA_VERSION}"
             )
+        (finding,) = database.execute("PRAGMA quick_check(1)").fetchone()
+        if finding != "ok":
+            raise sqlite3.DatabaseError(f"quick_check: {finding}")
         synchronous = "FULL" if self._settings.survives == "power_cut" else "NORMAL"
         database.execute("PRAGMA journal_mode = WAL")
         database.execute(f"PRAGMA synchronous = {synchronous}")
@@ -206,7 +271,7 @@ class StoreSink:
         """Rename a damaged database and its journal."""
         suffix = f".damaged-{self._clock.now_ns()}"
         _LOG.error("store_damaged path=%s error=%s kept_as=%s", self._path, error, suffix)
-        for end in ("", "-wal", "-shm"):
+        for end in _FILES:
             file = self._path.with_name(self._path.name + end)
             if file.exists():
                 file.rename(file.with_name(file.name + suffix))
@@ -218,6 +283,28 @@ class StoreSink:
         except sqlite3.Error as error:
             _LOG.warning("store_checkpoint_failed path=%s error=%s", self._path, error)
         database.close()
+
+
+def _make_private(path: Path, *, is_made: bool) -> None:
+    """Take the file's access away from everybody else; make it first if asked to."""
+    if not is_made and not path.exists():
+        return
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if is_made else 0), 0o600)
+    try:
+        if os.fstat(descriptor).st_mode & 0o077:
+            os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Tell whether SQLite says "malformed" or "not a database"; everything else has a subclass."""
+    return type(error) is sqlite3.DatabaseError
+
+
+def _is_storable(row: Row) -> bool:
+    """Tell whether SQLite can hold every number of a row."""
+    return all(value in _INTEGERS for value in row if isinstance(value, int))
 
 
 def _row(record: Received | Aligned | Verdict) -> tuple[str, Row]:
@@ -257,7 +344,6 @@ def _write(database: sqlite3.Connection, rows: list[tuple[str, Row]], rows_max: 
             database.executemany(_INSERTS[table], group)
             database.execute(_TRIMS[table], (rows_max,))
         database.execute("COMMIT")
-    except sqlite3.Error:
+    finally:
         if database.in_transaction:
             database.execute("ROLLBACK")
-        raise

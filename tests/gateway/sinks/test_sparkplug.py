@@ -1,6 +1,7 @@
 """The edge node against a real mosquitto: births, data, death, rebirth, and a broker that goes."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,11 +13,11 @@ import pytest
 
 from gateway import status
 from gateway.clock import NS_PER_MS, ManualClock, give_way
+from gateway.errors import SinkError
 from gateway.links.supervisor import LinkState
 from gateway.loss import LossLedger
 from gateway.records import State
 from gateway.sinks.sparkplug import SparkplugSink
-from gateway.sinks.sparkplug_metrics import births, metric_name, metrics_of, quality
 from gateway.sinks.sparkplug_payload import (
     DataType,
     Metric,
@@ -320,36 +321,62 @@ async def test_the_password_comes_from_a_private_file(broker: Broker, tmp_path: 
         assert edge.sink._client._client.password == "open sesame"
 
 
-# --- metrics -------------------------------------------------------------------------------------
+async def test_a_broker_that_never_answers_costs_no_socket(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("gateway.sinks.sparkplug._WAIT_S", 0.05)
+    accepted: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, w: accepted.append(w), "127.0.0.1", 0)
+    edge = make_edge(tmp_path, silent.sockets[0].getsockname()[1])
+    before = own_sockets()
+    async with silent:
+        for attempt in range(1, 4):
+            with pytest.raises(SinkError, match="timed out"):
+                await edge.sink.connect()
+            await edge.sink.close()
+            while len(accepted) < attempt:
+                await give_way()
+        for writer in accepted:
+            writer.close()
+            await writer.wait_closed()
+        assert own_sockets() == before
 
 
-def test_late_values_are_marked_historical_and_do_not_become_current(tmp_path: Path) -> None:
-    latest = births(make_site(tmp_path))
-    (first,) = metrics_of(aligned(value=0.001, second=5), latest)
-    (late,) = metrics_of(aligned(value=0.009, second=3), latest)
-    (same,) = metrics_of(aligned(value=0.002, second=5), latest)
-    assert [m.is_historical for m in (first, late, same)] == [False, True, False]
-    assert latest["a/flow"].value == 0.002
+def own_sockets() -> int:
+    """Return how many sockets this process has open."""
+    links = []
+    for file in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            links.append(str(file.readlink()))
+    return sum(link.startswith("socket:") for link in links)
 
 
-def test_what_no_birth_has_named_is_not_sent(tmp_path: Path) -> None:
-    latest = births(make_site(tmp_path))
-    assert metrics_of(aligned("a:unknown"), latest) == []
+async def test_a_host_name_that_is_none_is_a_failed_attempt(tmp_path: Path) -> None:
+    edge = make_edge(tmp_path, 1883, host="broker..local")
+    with pytest.raises(SinkError, match=r"broker\.\.local:1883"):
+        await edge.sink.connect()
+    await edge.sink.close()
 
 
-def test_qualities_are_the_three_of_the_specification() -> None:
-    assert quality(status.GOOD) == 192
-    assert quality(status.UNCERTAIN_SENSOR_NOT_ACCURATE) == 192
-    assert quality(status.UNCERTAIN_LAST_USABLE_VALUE) == 500
-    assert quality(status.UNCERTAIN_NO_COMMUNICATION_LAST_USABLE_VALUE) == 500
-    assert quality(status.BAD_NO_COMMUNICATION) == 0
+async def test_a_command_asks_for_one_birth_however_often_it_says_so(
+    broker: Broker, tmp_path: Path
+) -> None:
+    rebirth = Metric(name="Node Control/Rebirth", datatype=DataType.BOOLEAN, value=True)
+    often = encode(Payload(timestamp_ms=START_MS, sequence=None, metrics=(rebirth,) * 50))
+    async with host_on(broker.port) as host, running(make_edge(tmp_path, broker.port)) as edge:
+        await host.take("NBIRTH", "DBIRTH")
+        await host.command("spBv1.0/g/NCMD/e", often)
+        await host.take("NBIRTH", "DBIRTH")
+        edge.sink.put(aligned(second=1))
+        await host.take("DDATA")
 
 
-def test_metric_names_are_folders_and_leaves() -> None:
-    assert metric_name("pump-a:vibration-1") == "pump-a/vibration-1"
-
-
-def test_a_host_that_saw_no_birth_sees_numbers_without_types() -> None:
-    metric = Metric(name="n", datatype=DataType.INT32, value=-1)
-    data = encode(Payload(timestamp_ms=1, sequence=0, metrics=(metric,)), states_types=False)
-    assert decode(data).metrics[0].value == 0xFFFF_FFFF
+async def test_edge_nodes_of_two_groups_are_two_clients(broker: Broker, tmp_path: Path) -> None:
+    one = make_edge(tmp_path, broker.port)
+    other = make_edge(tmp_path, broker.port, group_id="h")
+    async with running(one), running(other):
+        # A broker ends the older of two connections with the same client id.
+        for edge in (one, other, one):
+            edge.sink.put(aligned(second=1))
+            await edge.sink.drain()
+        assert one.sink.supervision.attempts == other.sink.supervision.attempts == 1
+        names = {edge.sink._client.identifier for edge in (one, other)}
+        assert names == {"twinrig/g/e", "twinrig/h/e"}

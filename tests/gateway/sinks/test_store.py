@@ -1,8 +1,10 @@
 """The store: batches whole or not at all, whatever happens to process, disk or file."""
 
+import asyncio
 import json
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -176,6 +178,86 @@ async def test_a_damaged_file_is_set_aside_and_does_not_stop_the_start(tmp_path:
     kept = [file.name for file in path.parent.iterdir() if "damaged" in file.name]
     assert kept == [f"store.sqlite3.damaged-{START_NS}"]
     assert rows(path, "SELECT count(*) FROM frames") == [(1,)]
+
+
+async def test_accounts_of_a_batch_that_failed_are_written_later(
+    tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(store, "_BUSY_TIMEOUT_S", 0.01)
+    async with opened(tmp_path) as base:
+        base.ledger.account("a").received = 3
+        with closing(sqlite3.connect(base.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            base.sink.put(received(1))
+            await base.sink.drain()
+        await base.sink.drain()
+        accounts = base.rows("SELECT account FROM ledger")
+        assert accounts == [("a",), ("store",)]
+
+
+def damage(path: Path) -> None:
+    """Overwrite every page after the first."""
+    with path.open("r+b") as file:
+        page = int.from_bytes(file.read(18)[16:], "big")
+        size = file.seek(0, 2)
+        file.seek(page)
+        file.write(b"\xa5" * (size - page))
+
+
+async def test_damage_beyond_the_first_page_is_found_at_the_start(tmp_path: Path) -> None:
+    async with opened(tmp_path) as base:
+        base.sink.put(received(1))
+    damage(base.path)
+    async with opened(tmp_path) as base:
+        base.sink.put(received(2))
+        await base.sink.drain()
+        assert base.rows("SELECT data FROM frames") == [(received(2).data,)]
+    assert len(list(base.path.parent.glob("*.damaged-*"))) == 1
+
+
+async def test_damage_while_running_starts_a_new_file_and_loses_nothing_queued(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as base:
+        base.ledger.account("a").received = 3
+        base.sink.put(received(1))
+        await base.sink.drain()
+        base.sink._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        base.sink._database.execute("PRAGMA cache_size = 0")
+        damage(base.path)
+        base.sink._database.execute("PRAGMA shrink_memory")
+        base.sink.put(received(2))
+        await base.sink.drain()
+        assert base.rows("SELECT data FROM frames") == [(received(2).data,)]
+        assert base.rows("SELECT account FROM ledger") == [("a",), ("store",)], "all of them anew"
+        assert base.ledger.sink_balance("store").queued == 0
+        assert base.sink.last_failure == ""
+    assert len(list(base.path.parent.glob("store.sqlite3.damaged-*"))) == 1
+
+
+async def test_nobody_else_may_read_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "store.sqlite3"
+    path.parent.mkdir()
+    path.touch()
+    path.chmod(0o664)
+    async with opened(tmp_path) as base:
+        base.sink.put(received(1))
+        await base.sink.drain()
+        modes = {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+        assert modes == {0o600}
+
+
+async def test_a_worker_that_is_cancelled_accounts_for_its_batch(tmp_path: Path) -> None:
+    async with opened(tmp_path) as base:
+        base.sink.put(received(1))
+        async with asyncio.TaskGroup() as group:
+            draining = group.create_task(base.sink.drain())
+            while len(base.sink._outbox):
+                await give_way()
+            draining.cancel()
+        balance = base.ledger.sink_balance("store")
+        assert balance.delivered + len(base.sink._outbox) == 1
+    assert rows(base.path, "SELECT count(*) FROM frames") == [(1,)]
 
 
 async def test_a_store_of_a_newer_gateway_is_left_alone(tmp_path: Path) -> None:
