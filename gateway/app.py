@@ -141,13 +141,21 @@ class Gateway:
         _LOG.info("gateway_started site=%s start=%d", self.site.name, start)
 
     async def stop(self) -> None:
-        """Close everything in reverse order; what is queued is delivered if it can be."""
-        if self._pipeline is not None:
-            await self.drain()
-            self._save_marks()
-        self._pipeline = None
-        await self._opened.aclose()
-        self._sinks, self._polled = [], []
+        """Close everything in reverse order; what is queued is delivered if it can be.
+
+        Everything is released even when a part of it fails; the failure is raised afterwards.
+        """
+        try:
+            if self._pipeline is not None:
+                # The marks first: nothing is received while the sinks drain.
+                self._save_marks()
+                await self.drain()
+        finally:
+            self._pipeline = None
+            try:
+                await self._opened.aclose()
+            finally:
+                self._sinks, self._polled = [], []
 
     def receive(self, item: Input, now_ns: int) -> list[Record]:
         """Take one frame or poll through all stages; queue and return every record it made."""

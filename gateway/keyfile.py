@@ -1,8 +1,11 @@
 """Secrets come from files that nobody else can read, or they do not come at all.
 
-Promises: permissions are checked on the opened file (no race with a rename), every refusal says
-which file, what is wrong, for whom it is meant and which command mends it; the content of a secret
-never appears in a message. Left to others: what a key is used for.
+Rule: the file belongs to the very user the gateway runs as, and nobody else may touch it. Root is
+no exception: it could read every file, but takes secrets from its own only, because whoever owns a
+file can change it.
+Promises: owner and permissions are checked on the opened file (no race with a rename), every
+refusal says which file, what is wrong, for whom it is meant and which command mends it; the content
+of a secret never appears in a message. Left to others: what a key is used for.
 """
 
 import os
@@ -79,10 +82,17 @@ def _read_secret(path: Path, owner: str) -> str:
 
 
 def _check_private(path: Path, owner: str, found: os.stat_result) -> None:
-    """Refuse a file that is no file or that anybody but its owner may touch."""
+    """Refuse a file that is no file, is somebody else's, or that others may touch."""
     if not stat.S_ISREG(found.st_mode):
         raise KeyFileError(
             str(path), f"secret of {owner} is not a regular file", "name the file itself"
+        )
+    user = os.geteuid()
+    if found.st_uid != user:
+        raise KeyFileError(
+            str(path),
+            f"secret of {owner} belongs to user {found.st_uid}, the gateway runs as user {user}",
+            f"run: chown {user} {shlex.quote(str(path))}",
         )
     if found.st_mode & _OTHERS:
         mode = stat.S_IMODE(found.st_mode)

@@ -59,10 +59,24 @@ def _not_empty(value: object) -> object:
     return value
 
 
+def _is_host(value: str) -> str:
+    """Refuse a name that no resolver takes: the codec is the one every socket uses."""
+    try:
+        value.encode("idna")
+    except UnicodeError:
+        raise ValueError(
+            f"{value!r} has an empty part or one of more than 63 characters between its dots; "
+            "write a name such as plc.local, or an address"
+        ) from None
+    return value
+
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=32)]
 """SenML name characters without ":" and "/", which separate source, channel and topic level."""
 TopicLevel = Annotated[str, Field(pattern=r"^[^+#/\x00-\x1f]+$", max_length=64)]
-Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]+$", max_length=253)]
+Host = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9.:_-]+$", max_length=253), AfterValidator(_is_host)
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 ListenPort = Annotated[int, Field(ge=0, le=65535)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -327,6 +341,10 @@ def _parse(path: Path) -> dict[str, object]:
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(path), [_syntax_problem(str(error))]) from error
+    except RecursionError:
+        raise ConfigError(
+            str(path), ["arrays or tables lie too deep; is it a site file?"]
+        ) from None
 
 
 def _syntax_problem(message: str) -> str:

@@ -14,6 +14,10 @@ from gateway.stages.fuse import training_rows_min
 from wire import units
 
 RawTable = Mapping[str, object]
+_ACCOUNTS: Final[tuple[str, ...]] = ("gateway", "opcua", "sparkplug", "store")
+"""Names the ledger, and the folders and ports of the gateway itself, already use."""
+_FOLDERS: Final[tuple[str, ...]] = ("ledger", "server")
+"""Folders beside the asset's in the OPC UA address space."""
 _SYMBOLS: Final = frozenset(unit.senml for unit in units.UNITS)
 
 
@@ -41,6 +45,7 @@ def rule_problems(data: RawTable) -> list[str]:
     nodes, devices = _tables(data.get("nodes")), _tables(data.get("modbus"))
     named = [(f"nodes[{i}]", t) for i, t in nodes] + [(f"modbus[{i}]", t) for i, t in devices]
     problems = list(_repeated(named))
+    problems += _reserved(data, named)
     for prefix, inner, tables in (("nodes", "channels", nodes), ("modbus", "tags", devices)):
         for i, table in tables:
             rows = [(f"{prefix}[{i}].{inner}[{j}]", row) for j, row in _tables(table.get(inner))]
@@ -72,6 +77,20 @@ def _repeated(rows: Sequence[tuple[str, RawTable]]) -> Iterator[str]:
         earlier = first.setdefault(name.casefold(), where)
         if earlier != where:
             yield f"{where}.name: {name!r} is already the name of {earlier}; choose another"
+
+
+def _reserved(data: RawTable, named: Sequence[tuple[str, RawTable]]) -> Iterator[str]:
+    """Refuse names that something of the gateway itself has, in upper or lower case."""
+    rows = [(f"{where}.name", row.get("name"), _ACCOUNTS) for where, row in named]
+    match data.get("site"):
+        case {"asset": asset}:
+            rows.append(("site.asset", asset, _FOLDERS))
+    for where, name, taken in rows:
+        if isinstance(name, str) and name.casefold() in taken:
+            yield (
+                f"{where}: {name!r} is a name of the gateway itself; choose another, "
+                f'for example "{name}-1"'
+            )
 
 
 def _row_problems(where: str, row: RawTable) -> Iterator[str]:

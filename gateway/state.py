@@ -3,9 +3,12 @@
     <state>/starts             how often this gateway was started; the boot id of its commands
     <state>/replay-marks.json  the replay window of every node
 
-Promises: files are replaced whole, never half-written; a damaged one stops the start with a remedy
-instead of being guessed. Marks are written every second, so after a kill frames of the last second
-could be replayed once; the start counter is on disk before the first command.
+Promises: a kill finds each file old or new, never half-written; a damaged one stops the start with
+a remedy instead of being guessed. The start counter, its name in the folder included, is on the
+disk before the first command, so that no power cut takes it back. Marks are written every second
+without waiting for the disk: after a kill frames of the last second could be replayed once, after a
+power cut those of as long as the system held the write back (half a minute is usual), and a mark
+file the cut has emptied stops the next start.
 """
 
 import json
@@ -21,6 +24,7 @@ from gateway.stages.replay_window import ReplayMark
 _STARTS: Final = "starts"
 _MARKS: Final = "replay-marks.json"
 _MARK_TYPES: Final = {"source": str, "boot_id": int, "highest": int, "seen": int}
+_MARK_NUMBERS: Final = ("boot_id", "highest", "seen")
 
 
 def next_start(state_dir: Path) -> int:
@@ -32,7 +36,7 @@ def next_start(state_dir: Path) -> int:
     path = state_dir / _STARTS
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
-        start = int(path.read_text() if path.exists() else "0") + 1
+        start = _count(path.read_text() if path.exists() else "0") + 1
         _replace(path, f"{start}\n", is_synced=True)
     except (OSError, ValueError) as error:
         raise OperatorError(
@@ -49,9 +53,8 @@ def load_marks(state_dir: Path) -> list[ReplayMark]:
     """
     path = state_dir / _MARKS
     try:
-        rows = json.loads(path.read_text()) if path.exists() else []
-        return [_mark(row) for row in rows]
-    except (OSError, ValueError, TypeError) as error:
+        return _marks(json.loads(path.read_text())) if path.exists() else []
+    except (OSError, ValueError, RecursionError) as error:
         raise OperatorError(
             f"{path}: the replay marks cannot be read ({error}); remove the file only if frames "
             "recorded before now may be played to this gateway once more"
@@ -70,17 +73,39 @@ def save_marks(state_dir: Path, marks: Sequence[ReplayMark]) -> None:
         ) from error
 
 
+def _count(text: str) -> int:
+    """Return a number of starts, or raise ValueError."""
+    count = int(text)
+    if count < 0:
+        raise ValueError(f"{count} is negative")
+    return count
+
+
+def _marks(rows: object) -> list[ReplayMark]:
+    """Return all marks of a file, or raise ValueError."""
+    match rows:
+        case list():
+            return [_mark(row) for row in rows]
+        case _:
+            raise ValueError("it holds no list of marks")
+
+
 def _mark(row: object) -> ReplayMark:
     """Return one mark, or raise ValueError."""
     if not isinstance(row, dict) or row.keys() != _MARK_TYPES.keys():
         raise ValueError(f"{row!r} is no mark")
     if any(type(row[name]) is not kind for name, kind in _MARK_TYPES.items()):
         raise ValueError(f"{row!r} has a field of a wrong type")
+    if any(row[name] < 0 for name in _MARK_NUMBERS):
+        raise ValueError(f"{row!r} has a negative number")
     return ReplayMark(**row)
 
 
 def _replace(path: Path, text: str, *, is_synced: bool) -> None:
-    """Put a whole new file in the place of the old one; `is_synced` waits for the disk."""
+    """Put a whole new file in the place of the old one.
+
+    `is_synced` waits until content and name are on the disk.
+    """
     fresh = path.with_name(path.name + ".new")
     with fresh.open("w") as file:
         file.write(text)
@@ -88,3 +113,9 @@ def _replace(path: Path, text: str, *, is_synced: bool) -> None:
         if is_synced:
             os.fsync(file.fileno())
     fresh.replace(path)
+    if is_synced:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -188,7 +188,11 @@ class ModbusLink:
             name=self.device.name,
         )
         self._client = client
-        is_connected = await client.connect()
+        try:
+            is_connected = await client.connect()
+        except UnicodeError:
+            # A host name that cannot be one; pymodbus expects errors of the network only.
+            is_connected = False
         honour_cancellation()
         if not is_connected:
             place = f"{self.device.host}:{self.device.port}"

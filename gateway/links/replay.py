@@ -51,6 +51,8 @@ def _frame(path: Path, number: int, line: bytes) -> Received:
         fields = json.loads(line)
     except ValueError as error:
         raise TraceError(str(path), f"is no JSON ({error})", number) from error
+    except RecursionError:
+        raise TraceError(str(path), "is nested too deeply", number) from None
     match fields:
         case {"t_ns": int() as time_ns, "source": str() as source, "hex": str() as digits} if (
             fields.keys() == _KEYS and not isinstance(time_ns, bool)

@@ -19,7 +19,9 @@ from gateway.clock import ManualClock, SystemClock, give_way
 from gateway.errors import InternalError, KeyFileError, PortInUseError
 from gateway.records import Aligned, Polled, Provenance, Reading, Rejected, Verified
 from gateway.sinks.sparkplug_payload import decode
+from gateway.sinks.store import StoreSink
 from gateway.site import Site
+from gateway.state import load_marks
 from tests.gateway.conftest import Broker
 from tests.gateway.links.test_modbus import Plc, serving
 from tests.gateway.nodes import FakeNode
@@ -206,6 +208,38 @@ async def test_a_start_that_fails_closes_what_was_open(tmp_path: Path) -> None:
         with pytest.raises(InternalError, match="await start"):
             gateway.receive(make_node().readings(START_NS, ("flow", "m3/s", 1.0)), START_NS)
     # Nothing holds the store or the port: the same object starts when the port is free.
+    await gateway.start()
+    await gateway.stop()
+
+
+async def test_a_host_name_that_is_none_is_counted_like_an_absent_device(tmp_path: Path) -> None:
+    site = make_site(tmp_path, SOUTH)
+    device = site.modbus[0].model_copy(update={"host": "plc..local"})
+    async with started(site.model_copy(update={"modbus": (device,)}), tmp_path) as gateway:
+        assert await gateway.poll_modbus(START_NS) == []
+        assert gateway.ledger.balance("plc").line_errors == {"poll_failed": 1}
+
+
+async def test_a_stop_releases_everything_even_when_draining_fails(
+    tmp_path: Path, monkeypatch
+) -> None:
+    site = make_site(tmp_path, SOUTH + "[store]\n")
+    gateway = Gateway(site, ManualClock(START_NS), tmp_path / "state", keys={"a": KEY})
+    await gateway.start()
+    gateway.receive(make_node().readings(START_NS, ("flow", "m3/s", 1.0)), START_NS)
+
+    async def failing(_sink: StoreSink) -> None:
+        raise InternalError("no drain today")
+
+    monkeypatch.setattr(StoreSink, "drain", failing)
+    with pytest.raises(InternalError, match="no drain today"):
+        await gateway.stop()
+    assert gateway.endpoints() == {}
+    assert not (tmp_path / "state" / "store.sqlite3-wal").exists(), "the database is closed"
+    assert [mark.source for mark in load_marks(tmp_path / "state")] == ["a"]
+    with pytest.raises(InternalError, match="await start"):
+        gateway.tick(START_NS)
+    monkeypatch.undo()
     await gateway.start()
     await gateway.stop()
 

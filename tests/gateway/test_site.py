@@ -115,6 +115,23 @@ def test_every_problem_is_reported_at_once_with_its_path(tmp_path: Path) -> None
         ("[[modbus.tags]]", "tags = []\n[sink]", "modbus[0].tags: is empty; add at least one"),
         ("address = 0x48", "address = 0x78", "nodes[0].channels[0].address: must be less than"),
         ('name = "skid"', 'name = "a skid"', "site.name: must match pattern"),
+        ('host = "127.0.0.1"', 'host = "plc..local"', "modbus[0].host: 'plc..local' has an empty"),
+        (
+            'host = "127.0.0.1"',
+            f'host = "{"p" * 64}.local"',
+            f"modbus[0].host: '{'p' * 64}.local' has an empty part or one of more than 63",
+        ),
+        ("[sparkplug]", '[sparkplug]\nhost = ".local"', "sparkplug.host: '.local' has an empty"),
+        ('name = "a"', 'name = "opcua"', "nodes[0].name: 'opcua' is a name of the gateway itself"),
+        ('name = "a"', 'name = "Gateway"', "nodes[0].name: 'Gateway' is a name of the gateway"),
+        ('name = "plc"', 'name = "store"', "modbus[0].name: 'store' is a name of the gateway"),
+        ('name = "plc"', 'name = "sparkplug"', "modbus[0].name: 'sparkplug' is a name of the"),
+        ('asset = "pump"', 'asset = "Ledger"', "site.asset: 'Ledger' is a name of the gateway"),
+        (
+            'asset = "pump"',
+            'asset = "server"',
+            "site.asset: 'server' is a name of the gateway itself; choose another, for example",
+        ),
     ],
 )
 def test_a_wrong_site_names_path_and_remedy(
@@ -146,6 +163,19 @@ def test_files_that_are_no_site_files(tmp_path: Path) -> None:
     (tmp_path / "big.toml").write_bytes(b"#" * 1_000_001)
     with pytest.raises(ConfigError, match="is it a site file"):
         load_site(tmp_path / "big.toml")
+
+
+@pytest.mark.parametrize(
+    "host", ["plc", "plc.local", "plc.local.", "10.0.0.7", "::1", "a_b-c.d", f"{'p' * 63}.local"]
+)
+def test_hosts_a_resolver_takes_are_taken(tmp_path: Path, host: str) -> None:
+    site = make_site(tmp_path, SITE.replace('"127.0.0.1"', f'"{host}"'))
+    assert site.modbus[0].host == host
+
+
+def test_a_file_nested_without_end_is_a_problem_too(tmp_path: Path) -> None:
+    (line,) = problems(tmp_path, "a = " + "[" * 3000 + "]" * 3000)
+    assert "too deep" in line
 
 
 def test_wrong_shapes_are_problems_too_not_crashes(tmp_path: Path) -> None:
@@ -199,6 +229,17 @@ def test_a_key_open_to_others_is_refused_with_the_command(tmp_path: Path, mode: 
     assert "node a" in text
     assert f"mode {mode:04o}" in text
     assert f"chmod 600 '{path}'" in text, "the path must survive the shell"
+
+
+def test_a_key_of_another_user_is_refused(tmp_path: Path, monkeypatch) -> None:
+    path = write_key(tmp_path / "a.key")
+    theirs = path.stat().st_uid
+    ours = theirs + 1
+    monkeypatch.setattr(os, "geteuid", lambda: ours)
+    with pytest.raises(KeyFileError) as caught:
+        load_key(path, "node a")
+    assert f"belongs to user {theirs}, the gateway runs as user {ours}" in str(caught.value)
+    assert f"chown {ours} {path}" in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "zz" * 32, KEY[:-1], KEY + "00", f"{KEY[:32]} {KEY[32:]}"])

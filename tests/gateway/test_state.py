@@ -1,5 +1,7 @@
 """What outlives the gateway: the start counter and the replay windows."""
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ def test_starts_are_counted_on_disk(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "folder" / "starts").read_text() == "3\n"
 
 
-@pytest.mark.parametrize("text", ["", "three", "1.5"])
+@pytest.mark.parametrize("text", ["", "three", "1.5", "-1"])
 def test_a_damaged_counter_stops_the_start_with_a_remedy(tmp_path: Path, text: str) -> None:
     (tmp_path / "starts").write_text(text)
     with pytest.raises(OperatorError, match="rounded up generously"):
@@ -44,7 +46,10 @@ def test_marks_come_back_as_they_were(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "{", "3", "[3]", "[{}]", '[{"source": "a"}]',
+        "", "{", "3", "[3]", "[{}]", '[{"source": "a"}]', "{}", '""', "null", "[" * 16_000,
+        '[{"source": "a", "boot_id": -1, "highest": 1, "seen": 1}]',
+        '[{"source": "a", "boot_id": 1, "highest": -1, "seen": 1}]',
+        '[{"source": "a", "boot_id": 1, "highest": 1, "seen": -1}]',
         '[{"source": "a", "boot_id": "1", "highest": 1, "seen": 1}]',
         '[{"source": "a", "boot_id": true, "highest": 1, "seen": 1}]',
         '[{"source": "a", "boot_id": 1, "highest": 1, "seen": 1, "more": 1}]',
@@ -54,6 +59,27 @@ def test_damaged_marks_stop_the_start_with_a_remedy(tmp_path: Path, text: str) -
     (tmp_path / "replay-marks.json").write_text(text)
     with pytest.raises(OperatorError, match="remove the file only if"):
         load_marks(tmp_path)
+
+
+def test_the_counter_is_on_the_disk_with_its_name(tmp_path: Path, monkeypatch) -> None:
+    steps: list[str] = []
+    sync, replace = os.fsync, Path.replace
+
+    def synced(descriptor: int) -> None:
+        steps.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        sync(descriptor)
+
+    def renamed(path: Path, target: Path) -> Path:
+        steps.append("rename")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    next_start(tmp_path)
+    assert steps == ["file", "rename", "folder"]
+    steps.clear()
+    save_marks(tmp_path, MARKS)
+    assert steps == ["rename"], "every second, so without waiting for the disk"
 
 
 def test_marks_that_cannot_be_kept_say_so(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ def test_a_recording_replays_in_order(tmp_path_factory, frames: list[Received]) 
         ('{"t_ns": 1, "source": "a", "hex": "", "more": 1}', "must be"),
         ('{"t_ns": 1, "source": "a", "hex": "0"}', "is no hexadecimal"),
         ("", "is no JSON"),
+        ("[" * 16_000, "is nested too deeply"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, line: str, problem: str) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gateway import status
 from gateway.sinks.sparkplug_metrics import births, metric_name, metrics_of, quality
-from gateway.sinks.sparkplug_payload import DataType
+from gateway.sinks.sparkplug_payload import DataType, Metric, Payload, decode, encode
 from tests.gateway.plant import aligned, make_site
 
 
