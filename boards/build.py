@@ -96,7 +96,12 @@ def frozen_files(board: Board, contents: Contents) -> list[tuple[Path, str]]:
     for pattern in contents.without:
         files -= {path.relative_to(PROJECT_DIR).as_posix() for path in PROJECT_DIR.glob(pattern)}
     listed = [(PROJECT_DIR, name) for name in sorted(files)]
-    return [*listed, (BOARDS_DIR, "rig_client.py"), (board.directory, "hal.py")]
+    return [
+        *listed,
+        (BOARDS_DIR, "rig_client.py"),
+        (BOARDS_DIR, "rig_devices.py"),
+        (board.directory, "hal.py"),
+    ]
 
 
 def build(

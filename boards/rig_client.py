@@ -6,7 +6,8 @@ Leaves to `hal.py` how the bytes travel (semihosting or pipes): `exchange(line)`
 sends as many bytes of it as its own length says, and fills REPLY; `line` is whatever the HAL keeps
 the connection in.
 
-Frozen into the images of emulated boards only.  `hil/bus.py` is the other end.
+Frozen into the images of emulated boards only, with the buses of `rig_devices.py`.  `hil/bus.py` is
+the other end.
 
     request  u16 length | u8 operation | u8 argument | u32 cpu_ns | payload
     reply    u8 status | u8 flags | u16 payload length | u64 now_us | payload
@@ -16,6 +17,7 @@ All integers are little-endian; the request's `length` counts all of it.  `cpu_n
 """
 
 import struct
+import sys
 
 import micropython
 
@@ -46,7 +48,6 @@ SLEEP_SLICE_US = 1000000000
 """Below 2**30, so that the comparison in every sleep is one of small integers."""
 
 _ENODEV = 19
-_EIO = 5
 _ETIMEDOUT = 110
 
 
@@ -62,24 +63,6 @@ def _put_header(request: ptr8, length: int, operation: int, argument: int):
     request[3] = argument
 
 
-@micropython.viper
-def _put_i2c(request: ptr8, bus: int, address: int, count: int, written: int):
-    length = 11 + written
-    request[0] = length
-    request[1] = length >> 8
-    request[2] = 1
-    request[3] = bus
-    request[8] = address
-    request[9] = count
-    request[10] = count >> 8
-
-
-@micropython.viper
-def _take(reply: ptr8, into: ptr8, count: int):
-    for index in range(count):
-        into[index] = reply[12 + index]
-
-
 class RigBus:
     """The transactions of one board, over `exchange(line) -> None`."""
 
@@ -93,7 +76,7 @@ class RigBus:
         _put_header(REQUEST, length, operation, argument)
         self.exchange(self.line)
         if REPLY[0]:
-            _raise(REPLY[0])
+            raise_for(REPLY[0])
         return REPLY[2] | (REPLY[3] << 8)
 
     def send_bytes(self, operation: int, argument: int, data) -> int:
@@ -136,7 +119,7 @@ class RigBus:
         """One line for the rig's log, at most 1,000 bytes of it."""
         self.send_bytes(OP_LOG, 0, text.encode()[:1000])
 
-    def pin(self, number: int, level) -> int:
+    def pin(self, number: int, level=None) -> int:
         """Drive pin `number` to `level`, or read it when `level` is None."""
         REQUEST[REQUEST_HEADER_BYTES] = 2 if level is None else int(bool(level))
         self.transact(OP_PIN, number, 1)
@@ -147,97 +130,8 @@ class RigBus:
         self.transact(OP_EXIT, 0, 0)
 
 
-class RigI2C:
-    """The subset of `machine.I2C` that our drivers use, over the rig bus.
-
-    A missing device raises OSError(ENODEV) as on the chips, a hung bus OSError(ETIMEDOUT).
-    """
-
-    def __init__(self, bus: RigBus, number: int) -> None:
-        self._exchange = bus.exchange
-        self._line = bus.line
-        self._number = number
-
-    def __str__(self) -> str:
-        return "I2C(%d)" % self._number
-
-    def writeto(self, address: int, data) -> None:
-        """Write `data` to the device."""
-        written = len(data)
-        REQUEST[11 : 11 + written] = data
-        _put_i2c(REQUEST, self._number, address, 0, written)
-        self._exchange(self._line)
-        if REPLY[0]:
-            _raise(REPLY[0])
-
-    def readfrom_into(self, address: int, buffer) -> None:
-        """Fill `buffer` from the device."""
-        count = len(buffer)
-        _put_i2c(REQUEST, self._number, address, count, 0)
-        self._exchange(self._line)
-        if REPLY[0]:
-            _raise(REPLY[0])
-        _take(REPLY, buffer, count)
-
-    def readfrom_mem_into(self, address: int, register: int, buffer) -> None:
-        """Write the register's number, then read `buffer` after a repeated start."""
-        count = len(buffer)
-        REQUEST[11] = register
-        _put_i2c(REQUEST, self._number, address, count, 1)
-        self._exchange(self._line)
-        if REPLY[0]:
-            _raise(REPLY[0])
-        _take(REPLY, buffer, count)
-
-    def writeto_mem(self, address: int, register: int, data) -> None:
-        """Write the register's number and `data` in one transfer."""
-        written = 1 + len(data)
-        REQUEST[11] = register
-        REQUEST[12 : 11 + written] = data
-        _put_i2c(REQUEST, self._number, address, 0, written)
-        self._exchange(self._line)
-        if REPLY[0]:
-            _raise(REPLY[0])
-
-
-class RigSPI:
-    """Full-duplex transfers with one chip select, over the rig bus."""
-
-    def __init__(self, bus: RigBus, number: int) -> None:
-        self._bus = bus
-        self._number = number
-
-    def write_readinto(self, data, buffer) -> None:
-        """Clock `data` out and as many bytes into `buffer`."""
-        count = self._bus.send_bytes(OP_SPI, self._number, data)
-        if count != len(buffer):
-            raise OSError(_EIO)
-        buffer[:] = memoryview(REPLY)[REPLY_HEADER_BYTES : REPLY_HEADER_BYTES + count]
-
-
-class RigUART:
-    """Bytes to and from the gateway."""
-
-    def __init__(self, bus: RigBus, number: int) -> None:
-        self._bus = bus
-        self._number = number
-
-    def write(self, data) -> None:
-        """Queue `data` on the line; the line itself takes 10 bit times for each byte."""
-        self._bus.send_bytes(OP_UART_WRITE, self._number, data)
-
-    def any(self) -> bool:
-        """Whether input was waiting when the rig last answered."""
-        return self._bus.uart_pending()
-
-    def read(self, bytes_max: int = 256) -> bytes:
-        """What has arrived, at most `bytes_max` bytes; empty when nothing has."""
-        struct.pack_into("<H", REQUEST, REQUEST_HEADER_BYTES, bytes_max)
-        count = self._bus.transact(OP_UART_READ, self._number, 2)
-        return bytes(memoryview(REPLY)[REPLY_HEADER_BYTES : REPLY_HEADER_BYTES + count])
-
-
-def _raise(status: int) -> None:
+def raise_for(status: int) -> None:
+    """Raise what a status other than STATUS_OK means; the reason of a refusal is in REPLY."""
     if status == STATUS_NACK:
         raise OSError(_ENODEV)
     if status == STATUS_TIMEOUT:
@@ -247,3 +141,14 @@ def _raise(status: int) -> None:
     count = REPLY[2] | (REPLY[3] << 8)
     text = bytes(memoryview(REPLY)[REPLY_HEADER_BYTES : REPLY_HEADER_BYTES + count])
     raise RuntimeError("rig bus: refused: " + text.decode())
+
+
+def identity() -> str:
+    """What `sys` says inside this MicroPython."""
+    version = ".".join(str(part) for part in sys.implementation.version[:3])
+    return "%s %s | %s | %s" % (
+        sys.implementation.name,
+        version,
+        getattr(sys.implementation, "_machine", "?"),
+        sys.platform,
+    )

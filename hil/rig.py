@@ -9,6 +9,7 @@ the gateway makes of it (run.py).
 
 import math
 import shutil
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -86,10 +87,17 @@ class Rig:
         origins = dict.fromkeys(self.keys, self.origin_us)
         self.drives = plan_drives(self.scenario, self.site, self.trace, origins)
 
-    def build(self, progress: Progress = lambda step, count: None) -> None:
-        """Build the image of every board that has none yet; may take minutes the first time."""
+    def build(
+        self,
+        progress: Progress = lambda step, count: None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """Build the image of every board that has none yet; may take minutes the first time.
+
+        While another build holds the cache, `stop` ends the wait: a thread hears no Ctrl-C.
+        """
         for board in self._boards.values():
-            self._images[board.name] = build(board, APPLICATION, progress=progress)
+            self._images[board.name] = build(board, APPLICATION, progress=progress, stop=stop)
 
     def start(self) -> None:
         """Wire the chips and start every board; plans and builds what was not yet."""

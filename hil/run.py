@@ -12,6 +12,7 @@ Virtual UTC is the trace's own time: trace row 0 stands at `origin_us` on every 
 import asyncio
 import hashlib
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -124,7 +125,11 @@ class Run:
         playing: Callable[[float, float], None] = lambda now_s, end_s: None,
     ) -> RunResult:
         """Run the whole scenario; `playing` is told virtual seconds and how many there will be."""
-        await asyncio.to_thread(self.rig.build, building)
+        stop = threading.Event()
+        try:
+            await asyncio.to_thread(self.rig.build, building, stop)
+        finally:
+            stop.set()
         with one_cpu():
             return await self._play(playing)
 

@@ -7,6 +7,7 @@ any machine.  The bus travels over two FIFOs in the working folder.
 import sys
 
 import rig_client
+import rig_devices
 
 _request = None
 _reply = None
@@ -63,22 +64,17 @@ def sleep_us(duration_us: int) -> None:
 
 def i2c(number: int):
     """The I2C bus `number`, as a subset of machine.I2C."""
-    return rig_client.RigI2C(_bus, number)
+    return rig_devices.RigI2C(_bus, number)
+
+
+def spi(number: int):
+    """The SPI chip select `number`, as a subset of machine.SPI."""
+    return rig_devices.RigSPI(_bus, number)
 
 
 def uart(number: int):
     """The UART `number` towards the gateway."""
-    return rig_client.RigUART(_bus, number)
-
-
-def pin(number: int, level=None) -> int:
-    """Drive or read a pin."""
-    return _bus.pin(number, level)
-
-
-def log(text: str) -> None:
-    """One line for whoever watches the board."""
-    _bus.log(text)
+    return rig_devices.RigUART(_bus, number)
 
 
 def unique_id() -> bytes:
@@ -91,17 +87,6 @@ def reset() -> None:
     sys.exit(0)
 
 
-def identity() -> str:
-    """What `sys` says inside this MicroPython."""
-    version = ".".join(str(part) for part in sys.implementation.version[:3])
-    return "%s %s | %s | %s" % (
-        sys.implementation.name,
-        version,
-        getattr(sys.implementation, "_machine", "?"),
-        sys.platform,
-    )
-
-
 def start() -> None:
     """Open the rig bus, start the clock at zero and say hello."""
     global _request, _reply
@@ -110,9 +95,10 @@ def start() -> None:
     _bus.hello(identity())
 
 
-def stop() -> None:
-    """Tell the rig that the application has ended."""
-    _bus.exit()
-
-
 _bus = rig_client.RigBus(_exchange, None)
+
+# What every board on the rig bus does in the same way.
+pin = _bus.pin
+log = _bus.log
+stop = _bus.exit
+identity = rig_client.identity

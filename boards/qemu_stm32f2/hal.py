@@ -9,11 +9,11 @@ TIM2 runs at 1 GHz and so counts nanoseconds of computing: 8 per instruction at 
 """
 
 import array
-import sys
 
 import machine
 import micropython
 import rig_client
+import rig_devices
 import uctypes
 
 _SYS_OPEN = micropython.const(0x01)
@@ -146,22 +146,17 @@ def sleep_us(duration_us: int) -> None:
 
 def i2c(number: int):
     """The I2C bus `number`, as a subset of machine.I2C."""
-    return rig_client.RigI2C(_bus, number)
+    return rig_devices.RigI2C(_bus, number)
+
+
+def spi(number: int):
+    """The SPI chip select `number`, as a subset of machine.SPI."""
+    return rig_devices.RigSPI(_bus, number)
 
 
 def uart(number: int):
     """The UART `number` towards the gateway."""
-    return rig_client.RigUART(_bus, number)
-
-
-def pin(number: int, level=None) -> int:
-    """Drive or read a pin."""
-    return _bus.pin(number, level)
-
-
-def log(text: str) -> None:
-    """One line for whoever watches the board."""
-    _bus.log(text)
+    return rig_devices.RigUART(_bus, number)
 
 
 def unique_id() -> bytes:
@@ -172,17 +167,6 @@ def unique_id() -> bytes:
 def reset() -> None:
     """Restart the board."""
     machine.reset()
-
-
-def identity() -> str:
-    """What `sys` says inside this MicroPython."""
-    version = ".".join(str(part) for part in sys.implementation.version[:3])
-    return "%s %s | %s | %s" % (
-        sys.implementation.name,
-        version,
-        getattr(sys.implementation, "_machine", "?"),
-        sys.platform,
-    )
 
 
 def start_counter() -> None:
@@ -202,9 +186,10 @@ def start() -> None:
     _bus.hello(identity())
 
 
-def stop() -> None:
-    """Tell the rig that the application has ended."""
-    _bus.exit()
-
-
 _bus = rig_client.RigBus(_transact, _control)
+
+# What every board on the rig bus does in the same way.
+pin = _bus.pin
+log = _bus.log
+stop = _bus.exit
+identity = rig_client.identity
