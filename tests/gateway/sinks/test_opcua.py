@@ -1,16 +1,18 @@
 """The OPC UA server as a foreign client sees it (asyncua's own client, real sockets)."""
 
 import asyncio
+import contextlib
 import math
 import socket
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from asyncua import ua
+from asyncua import Client, ua
+from asyncua.server.internal_session import InternalSession
 
 from gateway import status
-from gateway.clock import NS_PER_US
+from gateway.clock import NS_PER_US, give_way
 from gateway.errors import PortInUseError
 from gateway.records import State
 from gateway.sinks.opcua_space import eu_information, utc
@@ -175,6 +177,37 @@ async def test_a_subscriber_gets_every_value(tmp_path: Path) -> None:
         await subscription.delete()
 
 
+class SteppedClock:
+    """A clock an operator sets; the manual one refuses to go back."""
+
+    def __init__(self, now_ns: int) -> None:
+        self.at_ns = now_ns
+
+    def now_ns(self) -> int:
+        return self.at_ns
+
+    async def sleep_until(self, time_ns: int) -> None:
+        self.at_ns = max(self.at_ns, time_ns)
+
+
+async def test_a_clock_set_back_does_not_blind_the_display(tmp_path: Path) -> None:
+    clock = SteppedClock(START_NS + 3600 * SECOND_NS)
+    async with serving(tmp_path, clock=clock) as served, served.client() as client:
+        served.sink.put(aligned(value=0.001, second=3600))
+        await served.sink.drain()
+        clock.at_ns = START_NS
+        served.sink.put(aligned(value=0.002, second=0))
+        await served.sink.drain()
+        flow = await read(client, "pump/a:flow")
+        assert (flow.Value.Value, flow.SourceTimestamp) == (0.002, utc(START_NS))
+        clock.at_ns = START_NS + 2 * SECOND_NS
+        for number, second in ((3, 2), (4, 1)):
+            served.sink.put(aligned(value=number / 1000, second=second))
+        await served.sink.drain()
+        assert await value(client, "pump/a:flow") == 0.003, "from then on late is late again"
+        assert served.ledger.sink_balance("opcua").dropped == {"late": 1}
+
+
 # --- start and stop ------------------------------------------------------------------------------
 
 
@@ -186,6 +219,45 @@ async def test_a_taken_port_says_so_and_leaves_nothing_behind(tmp_path: Path) ->
         with pytest.raises(PortInUseError, match=f"127.0.0.1:{port} is in use.*0 = any"):
             async with serving(tmp_path, port=port):
                 pass
+
+
+def server_tasks() -> list[asyncio.Task]:
+    """Return the tasks asyncua's server has made and not ended."""
+    return [
+        task
+        for task in asyncio.all_tasks()
+        if "asyncua/server" in task.get_coro().cr_code.co_filename
+    ]
+
+
+async def test_a_stop_ends_the_sessions_of_clients_that_stay(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        client = Client(served.sink.url, timeout=1)
+        await client.connect()
+        subscription = await client.create_subscription(20, Subscriber())
+        await subscription.subscribe_data_change(await node(client, "pump/a:flow"))
+        assert server_tasks()
+        await served.sink.stop()
+        assert server_tasks() == []
+        with contextlib.suppress(ConnectionError, TimeoutError, ua.UaError):
+            await client.disconnect()
+    assert InternalSession._current_connections == 0
+
+
+async def test_a_cancelled_worker_forgets_no_record(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        async with asyncio.TaskGroup() as group:
+            for second in range(5):
+                served.sink.put(aligned(second=second))
+            draining = group.create_task(served.sink.drain())
+            while served.ledger.sink_balance("opcua").delivered < 1:
+                await give_way()
+            draining.cancel()
+        balance = served.ledger.sink_balance("opcua")
+        assert balance.adds_up()
+        await served.sink.drain()
+        balance = served.ledger.sink_balance("opcua")
+        assert (balance.delivered, balance.queued, balance.dropped) == (5, 0, {})
 
 
 async def test_a_fixed_port_is_kept_over_a_restart_and_so_are_node_ids(tmp_path: Path) -> None:
