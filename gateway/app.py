@@ -238,7 +238,8 @@ class Gateway:
             bound_max_ns=int(time.bound_max_ms * NS_PER_MS),
             unsynchronised_bound_ns=int(time.unsynchronised_bound_ms * NS_PER_MS),
         )
-        verify = Verify(keys, self.ledger, load_marks(self._state_dir))
+        marks = load_marks(self._state_dir)
+        verify = Verify(keys, self.ledger, marks, units=site.units())
         return Pipeline(verify, sync, [(fuse, Judge(site.asset, persistence))], self.ledger)
 
     def _make_sinks(self) -> list[Sink]:

@@ -3,11 +3,13 @@
 Promises: clients read and nobody writes; the default is SignAndEncrypt with Basic256Sha256 for
 clients the operator has trusted (`opcua_identity.py`); an endpoint without encryption exists only
 on a loopback host and only when the site file asks for it. A value older than the one shown is
-never shown as new (dropped as "late"). The ledger is part of the address space.
+never shown as new (dropped as "late"), unless the gateway's own clock was set back meanwhile. The
+ledger is part of the address space. A stop ends the sessions of clients that stay connected.
 Left to others: the nodes themselves (`opcua_space.py`); history, alarms and users come later.
 """
 
 import asyncio
+import contextlib
 import errno
 import socket
 from collections.abc import Coroutine, Mapping
@@ -19,7 +21,7 @@ from asyncua.common.utils import ServiceError
 from asyncua.server.internal_server import InternalServer
 
 from gateway import status
-from gateway.clock import Clock, give_way
+from gateway.clock import Clock, SystemClock, give_way
 from gateway.errors import PortInUseError
 from gateway.loss import LossLedger, SinkBalance, SourceBalance
 from gateway.records import Aligned, Estimate, Record, SignalEstimate, Verdict
@@ -32,6 +34,8 @@ LATE: Final = "late"
 _QUEUE_MAX: Final = 50_000
 _BATCH_MAX: Final = 500
 """Records written before other tasks get their turn."""
+_CLOSE_S: Final = 1.0
+"""Longest wait for clients to take what was sent to them, at a stop."""
 
 
 @final
@@ -42,7 +46,7 @@ class OpcUaSink:
         site: names, units and ranges of the signals.
         settings: its [opcua] table.
         ledger: counts this sink and is shown by it.
-        clock: server times and certificate dates.
+        clock: server times; certificates live in real time, even while a rig runs in virtual time.
         folder: where certificate, trust list and rejected certificates live.
         sinks: names of all sinks in the ledger.
     """
@@ -65,7 +69,8 @@ class OpcUaSink:
         self._folder = folder
         self._sinks = sinks
         self._outbox: Outbox[Aligned | Estimate | Verdict] = Outbox(self.name, _QUEUE_MAX, ledger)
-        self._shown_ns: dict[str, int] = {}
+        self._shown: dict[str, tuple[int, int]] = {}
+        """By path: time of the record shown, and the gateway's time when that was done."""
         self._shown_rows: dict[str, SourceBalance | SinkBalance] = {}
         self._server: Server | None = None
         self._space: Space | None = None
@@ -116,7 +121,11 @@ class OpcUaSink:
         server, self._server, self._space = self._server, None, None
         self._outbox.drop_all("stopped")
         if server is not None:
+            if isinstance(server.iserver, _Internal):
+                await server.iserver.end_sessions()
             await server.stop()
+            # A turn for the tasks that were cancelled last.
+            await give_way()
 
     def endpoints(self) -> dict[str, str]:
         """Return the endpoint URL."""
@@ -137,7 +146,7 @@ class OpcUaSink:
         settings = self._settings
         uri = f"{self._namespace}:gateway"
         identity = await asyncio.to_thread(own_identity, self._folder, uri, settings.host)
-        trust = TrustList(self._folder, self._clock)
+        trust = TrustList(self._folder, SystemClock())
         readers = TrustedReaders(trust, allow_unencrypted=settings.allow_unencrypted_loopback)
         internal = _Internal(user_manager=readers)
         internal.allow_remote_admin = False
@@ -178,10 +187,9 @@ class OpcUaSink:
         if isinstance(record, Aligned) and not space.knows(path):
             self._outbox.drop("not_configured")
             return
-        if record.time_ns < self._shown_ns.get(path, record.time_ns):
+        if self._is_late(path, record.time_ns):
             self._outbox.drop(LATE)
             return
-        self._shown_ns[path] = record.time_ns
         match record:
             case Aligned():
                 await self._show_value(space, path, record)
@@ -190,6 +198,18 @@ class OpcUaSink:
             case Verdict():
                 await self._show_verdict(space, path, record)
         self._outbox.delivered(1)
+
+    def _is_late(self, path: str, time_ns: int) -> bool:
+        """Tell whether something newer is shown already; if not, this is what is shown now.
+
+        What was shown before the gateway's clock was set back is newer by that clock only.
+        """
+        now_ns = self._clock.now_ns()
+        shown_ns, done_ns = self._shown.get(path, (time_ns, now_ns))
+        if time_ns < shown_ns and now_ns >= done_ns:
+            return True
+        self._shown[path] = time_ns, now_ns
+        return False
 
     async def _show_value(self, space: Space, path: str, value: Aligned) -> None:
         """Write a value after what qualifies it."""
@@ -311,6 +331,25 @@ class _Internal(InternalServer):
     def register_server2(self, params: object) -> None:  # noqa: ARG002
         """Refuse, as `register_server`."""
         raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
+
+    async def end_sessions(self) -> None:
+        """Close every session and connection, within `_CLOSE_S`; before `Server.stop`.
+
+        asyncua's own `stop` keeps the sessions of clients that have subscriptions, for these to
+        come back, and waits for tasks of those connections only that were lost before it began.
+        """
+        transports = tuple(self.asyncio_transports)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):
+                for session in tuple(self._external_sessions.values()):
+                    await session.close_session()
+                for transport in transports:
+                    transport.close()
+                while self.asyncio_transports:
+                    await give_way()
+        for transport in transports:
+            transport.abort()
+        await give_way()
 
 
 def _reasons(counts: Mapping[str, int]) -> str:

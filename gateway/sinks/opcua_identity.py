@@ -102,7 +102,10 @@ def thumbprint(certificate: bytes) -> str:
 
 @final
 class TrustList:
-    """The client certificates an operator has accepted, as files in `<folder>/trusted`."""
+    """The client certificates an operator has accepted, as files in `<folder>/trusted`.
+
+    `clock` tells real time: certificates are made in it, whatever time a rig plays.
+    """
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._trusted = folder / "trusted"
@@ -151,7 +154,7 @@ class TrustList:
         return source.rename(self._trusted / source.name)
 
     def _is_valid(self, certificate: bytes) -> bool:
-        """Tell whether the certificate's dates include today, by the gateway's clock."""
+        """Tell whether the certificate's dates include today, by the clock of the list."""
         parsed = x509.load_der_x509_certificate(certificate)
         age = self._clock.now_ns() // NS_PER_S - int(parsed.not_valid_before_utc.timestamp())
         lifetime: timedelta = parsed.not_valid_after_utc - parsed.not_valid_before_utc

@@ -4,7 +4,8 @@ What is offered is delivered, dropped with a reason, or still queued; the loss l
 
 Promises: `put` never waits and never fails, so south does not depend on north; when the queue is
 full the oldest record goes ("queue_full"), because the newest says most about the plant; a record
-whose time no calendar of a sink can hold never gets in ("implausible_time").
+whose time no calendar of a sink can hold never gets in ("implausible_time"). The ledger is told how
+many records are really held, so one that is taken and forgotten shows.
 Left to others: delivering; a sink takes a batch, delivers it and says so with `delivered`.
 """
 
@@ -50,6 +51,9 @@ class Outbox(Generic[T]):
         self._capacity = capacity
         self._ledger = ledger
         self._filled = asyncio.Event()
+        self._open_count = 0
+        """Records of the batch under delivery: taken last, and not accounted for yet."""
+        self._tell_held()
 
     def __len__(self) -> int:
         return len(self._records)
@@ -68,17 +72,24 @@ class Outbox(Generic[T]):
             self._ledger.dropped(self.sink, QUEUE_FULL)
         self._records.append(record)
         self._filled.set()
+        self._tell_held()
 
     def take(self, count_max: int) -> list[T]:
-        """Remove and return the oldest records, at most `count_max`."""
+        """Remove and return the oldest records, at most `count_max`.
+
+        They must be delivered, dropped or given back before the next batch is taken.
+        """
         count = min(count_max, len(self._records))
         batch = [self._records.popleft() for _ in range(count)]
         if not self._records:
             self._filled.clear()
+        self._open_count = count
+        self._tell_held()
         return batch
 
     def give_back(self, batch: list[T]) -> None:
         """Put an undelivered batch back in front, in its order; what has no room is dropped."""
+        self._open_count -= len(batch)
         room = self._capacity - len(self._records)
         if len(batch) > room:
             self._ledger.dropped(self.sink, QUEUE_FULL, len(batch) - room)
@@ -86,15 +97,20 @@ class Outbox(Generic[T]):
         self._records.extendleft(reversed(batch))
         if self._records:
             self._filled.set()
+        self._tell_held()
 
     def delivered(self, count: int) -> None:
         """Count records as delivered."""
         self._ledger.delivered(self.sink, count)
+        self._open_count -= count
+        self._tell_held()
 
     def drop(self, reason: str, count: int = 1) -> None:
         """Count taken records as dropped."""
         if count:
             self._ledger.dropped(self.sink, reason, count)
+            self._open_count -= count
+            self._tell_held()
 
     def drop_all(self, reason: str) -> None:
         """Drop what is still queued, for a sink that stops without having delivered it."""
@@ -103,3 +119,7 @@ class Outbox(Generic[T]):
     async def wait(self) -> None:
         """Return when at least one record is queued."""
         await self._filled.wait()
+
+    def _tell_held(self) -> None:
+        """Tell the ledger how many records are waiting or under delivery."""
+        self._ledger.queued(self.sink, len(self._records) + self._open_count)

@@ -74,6 +74,15 @@ async def test_a_frame_becomes_values_and_a_forged_one_does_not(tmp_path: Path) 
         assert gateway.ledger.adds_up()
 
 
+async def test_a_value_in_another_unit_than_the_site_states_goes_no_further(
+    tmp_path: Path,
+) -> None:
+    async with started(make_site(tmp_path, SOUTH), tmp_path) as gateway:
+        frame_in_litres = make_node().readings(START_NS, ("flow", "l/s", 1.0))
+        (rejected,) = gateway.receive(frame_in_litres, START_NS)
+        assert rejected.reason == "wrong_unit"
+
+
 async def test_probes_bound_the_clock_of_a_node(tmp_path: Path) -> None:
     node, clock = make_node(), ManualClock(START_NS)
     async with started(make_site(tmp_path, SOUTH), tmp_path, clock) as gateway:

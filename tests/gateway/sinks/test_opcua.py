@@ -12,7 +12,7 @@ from asyncua import Client, ua
 from asyncua.server.internal_session import InternalSession
 
 from gateway import status
-from gateway.clock import NS_PER_US, give_way
+from gateway.clock import NS_PER_US
 from gateway.errors import PortInUseError
 from gateway.records import State
 from gateway.sinks.opcua_space import eu_information, utc
@@ -238,26 +238,10 @@ async def test_a_stop_ends_the_sessions_of_clients_that_stay(tmp_path: Path) -> 
         await subscription.subscribe_data_change(await node(client, "pump/a:flow"))
         assert server_tasks()
         await served.sink.stop()
-        assert server_tasks() == []
+        assert [repr(t) for t in server_tasks()] == []
         with contextlib.suppress(ConnectionError, TimeoutError, ua.UaError):
             await client.disconnect()
     assert InternalSession._current_connections == 0
-
-
-async def test_a_cancelled_worker_forgets_no_record(tmp_path: Path) -> None:
-    async with serving(tmp_path) as served:
-        async with asyncio.TaskGroup() as group:
-            for second in range(5):
-                served.sink.put(aligned(second=second))
-            draining = group.create_task(served.sink.drain())
-            while served.ledger.sink_balance("opcua").delivered < 1:
-                await give_way()
-            draining.cancel()
-        balance = served.ledger.sink_balance("opcua")
-        assert balance.adds_up()
-        await served.sink.drain()
-        balance = served.ledger.sink_balance("opcua")
-        assert (balance.delivered, balance.queued, balance.dropped) == (5, 0, {})
 
 
 async def test_a_fixed_port_is_kept_over_a_restart_and_so_are_node_ids(tmp_path: Path) -> None:

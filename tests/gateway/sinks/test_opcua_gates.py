@@ -128,6 +128,20 @@ async def test_a_client_reads_after_the_operator_has_trusted_it(tmp_path: Path) 
                 await (await node(client, "pump/a:flow")).write_value(9.0)
 
 
+async def test_a_certificate_of_today_is_valid_while_a_rig_plays_another_year(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path, allow_unencrypted_loopback=False) as served:
+        served.sink.put(aligned(value=0.001))
+        await served.sink.drain()
+        client = await secure_client(served.sink.url, tmp_path / "clients", "friend")
+        with pytest.raises(ua.uaerrors.BadUserAccessDenied):
+            await client.connect()
+        TrustList(served.folder, SystemClock()).trust("")
+        async with client:
+            assert await value(client, "pump/a:flow") == 0.001
+
+
 async def test_stating_the_certificate_of_a_trusted_client_is_no_way_in(tmp_path: Path) -> None:
     """A thief has the certificate (it is public) but not its key."""
     async with serving(tmp_path, clock=SystemClock(), allow_unencrypted_loopback=False) as served:

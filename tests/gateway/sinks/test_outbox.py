@@ -39,6 +39,7 @@ def test_whatever_happens_it_adds_up_and_stays_in_order(steps: list, capacity: i
         else:
             outbox.drop("test", len(batch))
         assert len(outbox) <= capacity
+        assert ledger.sink_balance("s").adds_up()
     balance = ledger.sink_balance("s")
     assert delivered == sorted(set(delivered))
     assert balance.offered == offered
@@ -69,6 +70,18 @@ def test_what_a_stopping_sink_leaves_is_dropped_by_reason() -> None:
     outbox.drop_all("stopped")
     assert ledger.sink_balance("s").dropped == {"stopped": 1}
     assert ledger.sink_balance("s").queued == 0
+
+
+def test_a_batch_that_is_forgotten_shows() -> None:
+    ledger = LossLedger()
+    outbox: Outbox[int] = Outbox("s", 9, ledger)
+    for number in range(5):
+        outbox.put(number)
+    outbox.take(2)
+    assert ledger.sink_balance("s").queued == 5, "under delivery is still held"
+    assert ledger.sink_balance("s").adds_up()
+    outbox.delivered(len(outbox.take(3)))
+    assert not ledger.sink_balance("s").adds_up(), "the first two are nowhere"
 
 
 async def test_wait_returns_only_when_something_is_queued() -> None:
