@@ -104,7 +104,7 @@ class TimeSettings(_Table):
     """[time] How the clocks of the nodes are followed."""
 
     probe_period_s: Positive = 10.0
-    drift_ppm: Positive = 100.0
+    drift_ppm: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] = 100.0
     """Largest rate error a node's oscillator may have; the bound of every time stamp uses it."""
     bound_max_ms: Positive = 50.0
     """Time budget: a value whose time is less certain than this has an uncertain status."""

@@ -291,3 +291,9 @@ def test_training_rows_that_cannot_make_a_model_are_refused(root: Path, tmp_path
     assert problems(tmp_path, few) == [
         "fuse.training_rows: 20 are too few for 8 signals; set it to 100 or more"
     ]
+
+
+def test_a_drift_that_no_oscillator_has_is_refused(root: Path, tmp_path: Path) -> None:
+    text = (root / "examples" / "pump" / "site.toml").read_text()
+    (found,) = problems(tmp_path, text.replace("drift_ppm = 100.0", "drift_ppm = 2e6"))
+    assert found.startswith("time.drift_ppm: ")
