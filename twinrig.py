@@ -303,7 +303,7 @@ class _Bar:
 
     def building(self, step: str, count: int) -> None:
         """Files compiled in this step of a build."""
-        self._show(f"building {step}", count, None)
+        self._show(step, count, None)
 
     def playing(self, now_s: float, end_s: float) -> None:
         """Virtual seconds played, of how many."""

@@ -121,7 +121,7 @@ def build(
     cache = cache_dir()
     (cache / "micropython").mkdir(parents=True, exist_ok=True)
     with _lock(cache / "micropython" / "lock", progress, stop or threading.Event()):
-        progress("fetching MicroPython", 0)
+        progress("looking at MicroPython", 0)
         source = micropython_source(cache / "micropython")
         for _ in range(_ATTEMPTS):
             digest = input_hash(board, contents, source)
@@ -231,7 +231,7 @@ def _make(
     arguments: list[str], *, step: str, log: Path, progress: Progress, jobs: int | None
 ) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
-    progress(step, 0)
+    progress(f"building {step}", 0)
     compiled = 0
     # CFLAGS, DEBUG or USER_C_MODULES of a caller would change an image and not its name.
     environment = {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
@@ -250,7 +250,7 @@ def _make(
             sink.write(line)
             if line.startswith(("CC ", "AS ", "MPY ")):
                 compiled += 1
-                progress(step, compiled)
+                progress(f"building {step}", compiled)
     if process.returncode:
         tail = [line for line in log.read_text().splitlines() if "rror" in line][-3:]
         raise BuildError(f"building {step} failed: {' / '.join(tail)}; the whole log is {log}")
