@@ -292,12 +292,16 @@ def test_ctrl_c_ends_the_demo_without_a_traceback_or_a_process() -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "Ctrl-C ends the demo" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "Ctrl-C ends the demo" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait(timeout=10)
     assert process.returncode == 0, err
     assert "Traceback" not in err
     assert out.strip().splitlines()[-1].startswith("demo ok: frames=")
