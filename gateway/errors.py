@@ -5,7 +5,6 @@
     |   |-- ConfigError           site.toml (or a scenario) is wrong: all its problems at once
     |   |-- KeyFileError          a key file is missing, unreadable, malformed or open to others
     |   |-- PortInUseError        a server port is taken
-    |   |-- MissingToolError      an external program or package is absent
     |   |-- TraceError            a data file is missing, empty or not what it should be
     |   `-- TrainingError         the training rows cannot carry a model
     |-- PeerError                 the other side misbehaves; retry, isolate, count
@@ -58,15 +57,6 @@ class PortInUseError(OperatorError):
         super().__init__(
             f"{user}: {host}:{port} is in use; stop the other program or set another port (0 = any)"
         )
-
-
-class MissingToolError(OperatorError):
-    """An external program or package is absent; `remedy` says how to get it."""
-
-    def __init__(self, tool: str, remedy: str) -> None:
-        self.tool = tool
-        self.remedy = remedy
-        super().__init__(f"{tool} is not installed; {remedy}")
 
 
 class TraceError(OperatorError):
