@@ -1,7 +1,9 @@
 """The boards we know: one folder with a `board.toml` each.
 
 Promises: `load_board(name)` returns a frozen `Board` or raises with the path, the key and the
-remedy.  Leaves to `build.py` how the firmware is made and to `emulate.py` how it is started.
+remedy.  A board is emulated (it has `firmware` and `emulator`) or real (it has `flash` and
+`identity`), never both.  Leaves to `build.py` how firmware is made, to `emulate.py` how it is
+started, and to `flash.py` how a real board gets its interpreter.
 """
 
 import difflib
@@ -9,7 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from boards.errors import BoardFileError, UnknownBoardError
 
@@ -35,16 +37,57 @@ class Emulator(_Frozen):
     machine: str | None = None
     icount_shift: int | None = None
     heap_bytes: int | None = None
+    arguments: tuple[str, ...] = ()
+
+
+FlashMethod = Literal["esptool", "dfu", "pyocd", "an3155"]
+
+
+class Flash(_Frozen):
+    """How a real board gets its interpreter: `method` unless the caller names an alternative."""
+
+    method: FlashMethod
+    alternatives: tuple[FlashMethod, ...] = ()
+    chip: str
+    """The name that esptool or pyOCD has for it."""
+    chip_id: int | None = None
+    """What the ROM loader of an STM32 answers to GET ID (AN2606, table of device identifiers)."""
+    offset: int
+    """Address of a raw image; .hex and .dfu files carry their own."""
+    baud: int = 115200
+    image: str
+    """Name of the stock image file."""
+    download: str
+    """The page that has it."""
 
 
 class Bus(_Frozen):
-    """One bus of the board with its nominal speed (Hz for I2C, baud for a UART)."""
+    """One bus of the board with its nominal speed (Hz for I2C and SPI, baud for a UART).
+
+    An `spi` bus is one chip select; an `rs485` bus is a UART with a transmitter to be switched.
+    """
 
     name: str
-    kind: Literal["i2c", "spi", "uart"]
+    kind: Literal["i2c", "spi", "uart", "rs485"]
     number: int
+    """What a site file and `hal.i2c(number)` call it."""
+    controller: int | None = None
+    """What `machine` calls it, on a real board."""
     frequency_hz: int | None = None
     baud: int | None = None
+    mode: Literal[0, 1, 2, 3] | None = None
+    """SPI: CPOL is bit 1, CPHA bit 0."""
+    pins: dict[str, int | str] = {}
+    """Signal -> pin, in the words of the board's own machine.Pin."""
+
+
+class Part(_Frozen):
+    """One chip soldered to the board."""
+
+    part: str
+    refdes: str
+    bus: str
+    address: int | None = None
 
 
 class Board(_Frozen):
@@ -56,11 +99,42 @@ class Board(_Frozen):
     architecture: str
     ram_bytes: int
     flash_bytes: int
-    simulation: Literal["qemu", "process"]
+    simulation: Literal["qemu", "process", "none"]
     features: tuple[str, ...]
-    firmware: Firmware
-    emulator: Emulator
+    mpy_arch: str | None = None
+    """What `mpy-cross -march=` is told; None: nothing is compiled for this board."""
+    hal_modules: tuple[str, ...] = ()
+    """Files of boards/ that the board's hal.py imports, such as `node_files.py`."""
+    stubs: Literal["esp32", "stm32"] | None = None
+    """The type stubs that its hal.py is checked against."""
+    firmware: Firmware | None = None
+    emulator: Emulator | None = None
+    flash: Flash | None = None
+    identity: str | None = None
+    """What `sys.implementation._machine` says on this board."""
+    usb: tuple[str, ...] = ()
+    """USB ids (vendor:product) that such a board shows, in lower-case hexadecimal digits."""
+    pins: dict[str, int] = {}
+    """Pins with a name of their own -> the number that `hal.pin` takes."""
     buses: tuple[Bus, ...]
+    parts: tuple[Part, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_emulated_or_real(self) -> "Board":
+        real = ("flash", "identity", "mpy_arch", "stubs")
+        needed = real if self.simulation == "none" else ("firmware", "emulator")
+        missing = [name for name in needed if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"simulation = {self.simulation!r} also needs {', '.join(missing)}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_the_bus_of_every_part(self) -> "Board":
+        names = {bus.name for bus in self.buses}
+        for part in self.parts:
+            if part.bus not in names:
+                raise ValueError(f"part {part.refdes} is on bus {part.bus!r}, which is not there")
+        return self
 
     @property
     def directory(self) -> Path:
@@ -99,7 +173,7 @@ def load_board(name: str) -> Board:
         raise BoardFileError(f"{path}: not valid TOML: {error}") from error
     except ValidationError as error:
         lines = (
-            f"  {'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
+            f"  {'.'.join(str(part) for part in item['loc']) or 'the board'}: {item['msg']}"
             for item in error.errors()
         )
         raise BoardFileError(f"{path}:\n" + "\n".join(lines)) from error
