@@ -44,6 +44,20 @@ def encode_finite(value: float) -> bytes:
     return _shorten(encoded)
 
 
+def single(value: float) -> float:
+    """Return `value` rounded to 32 bits; CborError unless that is a finite number.
+
+    What goes through here before it is encoded has the same bytes from every interpreter.
+    """
+    try:
+        rounded: float = unpack(">f", pack(">f", value))[0]
+    except OverflowError:
+        raise CborError("%r does not fit in 32 bits" % value) from None
+    if rounded - rounded != 0:
+        raise CborError("%r is not finite" % value)
+    return rounded
+
+
 def _shorten(encoded: bytes) -> bytes:
     """Return 32-bit CBOR float `encoded`, its low 13 bits being 0, in 16 bits if they hold it."""
     high = encoded[1] << 8 | encoded[2]

@@ -43,6 +43,8 @@ class Packer:
     def __init__(self, base_name: str, channels: "list[tuple[str, str]]") -> None:
         if not channels:
             raise SenmlError("a pack has at least one record")
+        self._base_name = base_name
+        self._channels = list(channels)
         self._names = [name for name, _ in channels]
         self._parts: "list[bytes]" = []
         opening = head(LIST, len(channels))
@@ -56,8 +58,11 @@ class Packer:
             opening, closing = closing, b""
         self._parts.append(opening)
 
-    def pack(self, values: "list[float]", times_s: "list[float]") -> bytes:
+    def pack(self, values: "list[float | None]", times_s: "list[float]") -> "bytes | None":
         """Return the pack of one value and one time for each channel, in their order.
+
+        A value None leaves its record out; the base name goes with the first that is there. Without
+        any the pack is None.
 
         Times are 0 or negative, in seconds relative to the tick in the seal. Raises SenmlError for
         a time in the future, or a number that is not finite in 32 bits.
@@ -66,6 +71,8 @@ class Packer:
         count = len(self._names)
         if len(values) != count or len(times_s) != count:
             raise SenmlError("the pack has %d channels, not %d" % (count, len(values)))
+        if None in values:
+            return self._pack_some(values, times_s)
         previous_s = None
         encoded_time = b""
         index = 0
@@ -76,7 +83,7 @@ class Packer:
                     encoded_time = _past(time_s)
                     previous_s = time_s
                 slot = 4 * index + 1
-                parts[slot] = encode_finite(values[index])
+                parts[slot] = encode_finite(values[index])  # type: ignore[arg-type]
                 parts[slot + 2] = encoded_time
                 index += 1
         except (CborError, OverflowError) as error:
@@ -85,12 +92,19 @@ class Packer:
             ) from None
         return b"".join(parts)
 
+    def _pack_some(self, values: "list[float | None]", times_s: "list[float]") -> "bytes | None":
+        present = [index for index, value in enumerate(values) if value is not None]
+        if not present:
+            return None
+        some = Packer(self._base_name, [self._channels[index] for index in present])
+        return some.pack([values[i] for i in present], [times_s[i] for i in present])
+
 
 def pack(base_name: str, records: "list[tuple[str, str, float, float]]") -> bytes:
     """Return the pack of `records`, (name, unit, value, time_s) each; Packer is faster."""
     records = list(records)
     packer = Packer(base_name, [(name, unit) for name, unit, _, _ in records])
-    return packer.pack([record[2] for record in records], [record[3] for record in records])
+    return packer.pack([record[2] for record in records], [record[3] for record in records]) or b""
 
 
 def unpack(data: Buffer, items_max: int = 1024) -> "list[Record]":

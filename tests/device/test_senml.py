@@ -139,3 +139,13 @@ def test_broken_packs_are_refused():
         [{0: "a", 2: Tagged(5, [1, 1])}],
     ):
         assert _refuses(entries), entries
+
+
+def test_a_value_that_is_none_leaves_its_record_out():
+    channels = [("a", "V"), ("b", ""), ("c", "Cel")]
+    packer = Packer("n:", channels)
+    for present in ((0, 1, 2), (1,), (1, 2), (2,), (0, 2)):
+        values = [float(index) if index in present else None for index in range(3)]
+        rows = [(channels[index][0], channels[index][1], float(index), -1.0) for index in present]
+        assert packer.pack(values, [-1.0] * 3) == pack("n:", rows), present
+    assert packer.pack([None] * 3, [-1.0] * 3) is None
