@@ -8,7 +8,8 @@ the MicroPython source folder.
 Leaves to `source.py` where MicroPython comes from, to `recipe.py` what else goes into an image.
 
 What is frozen is a `Contents`: the application (`APPLICATION`: wire, drivers, firmware, the board's
-hal) or the application plus its device tests and chip emulators (`DEVICE_TESTS`).
+hal) or the application plus its device tests and chip emulators (`DEVICE_TESTS`), each with the
+generated module `frozen_files`, which names the hash of every source.
 """
 
 import fcntl
@@ -19,7 +20,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ _TOOLS = {
     "qemu": (("arm-none-eabi-gcc", "gcc-arm-none-eabi and libnewlib-arm-none-eabi"),),
     "unix": (("pkg-config", "pkg-config"),),
 }
+FROZEN_LIST = "frozen_files.py"
+"""The generated module that stands in every image beside what it lists."""
 _COMMON_TOOLS = (("make", "make"), ("gcc", "build-essential"), ("python3", "python3"))
 _ENVIRONMENT = ("PATH", "HOME", "TMPDIR")
 _LOCK_TIMEOUT_S = 900.0
@@ -96,12 +99,21 @@ def frozen_files(board: Board, contents: Contents) -> list[tuple[Path, str]]:
     for pattern in contents.without:
         files -= {path.relative_to(PROJECT_DIR).as_posix() for path in PROJECT_DIR.glob(pattern)}
     listed = [(PROJECT_DIR, name) for name in sorted(files)]
-    return [
-        *listed,
-        (BOARDS_DIR, "rig_client.py"),
-        (BOARDS_DIR, "rig_devices.py"),
-        (board.directory, "hal.py"),
-    ]
+    rig = [(BOARDS_DIR, path.name) for path in sorted(BOARDS_DIR.glob("rig_*.py"))]
+    return [*listed, *rig, (board.directory, "hal.py")]
+
+
+def frozen_list(files: Sequence[tuple[Path, str]]) -> str:
+    """The source of the module `frozen_files`: FILES, (name, SHA-256) of every frozen source.
+
+    With it a node can measure what it runs although its code stands in flash as bytecode.
+    """
+    rows = (
+        f"    ({name!r}, {hashlib.sha256((base / name).read_bytes()).digest()!r}),\n"
+        for base, name in files
+    )
+    docstring = "Name and SHA-256 of every source that is frozen into this image; generated."
+    return f'"""{docstring}"""\n\nFILES = (\n{"".join(rows)})\n'
 
 
 def build(
@@ -198,10 +210,12 @@ def _make_port(
 ) -> Path:
     folder = _own_folder(cache, board.name, recipe_hash(board, source))
     manifest = folder / "manifest.py"
+    files = frozen_files(board, contents)
+    (folder / FROZEN_LIST).write_text(frozen_list(files))
     manifest.write_text(
         "".join(
             f"freeze({str(base)!r}, {name!r}, opt=0)\n"
-            for base, name in frozen_files(board, contents)
+            for base, name in [*files, (folder, FROZEN_LIST)]
         )
     )
     # MicroPython's build looks at file times, which do not tell one list of frozen files from

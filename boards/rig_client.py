@@ -13,7 +13,8 @@ the other end.
     reply    u8 status | u8 flags | u16 payload length | u64 now_us | payload
 
 All integers are little-endian; the request's `length` counts all of it.  `cpu_ns` runs modulo
-2**32; the rig unwraps it.
+2**32; the rig unwraps it.  Bit n of `flags`: input is waiting on UART n (0 to 7); UART 0 is the
+gateway's, and input there can end a sleep.
 """
 
 import struct
@@ -88,7 +89,7 @@ class RigBus:
         return self.transact(operation, argument, count)
 
     def uart_pending(self) -> bool:
-        """Whether UART input was waiting when the rig last answered."""
+        """Whether input was waiting on UART 0 when the rig last answered."""
         return bool(REPLY[1] & FLAG_UART_PENDING)
 
     def now_us(self) -> int:
@@ -96,7 +97,7 @@ class RigBus:
         return struct.unpack_from("<Q", REPLY, 4)[0]
 
     def sleep_for_us(self, duration_us: int, wake_on_uart: bool) -> bool:
-        """Sleep; True when UART input is waiting, which ends the sleep early if asked for.
+        """Sleep; True when input waits on UART 0, which ends the sleep early if asked for.
 
         A request holds 32 bits of microseconds, so a long sleep goes out in slices.
         """

@@ -1,4 +1,4 @@
-"""The buses of a board on the rig: I2C, SPI and UART as `hal.py` hands them out.
+"""The buses of a board on the rig: I2C, SPI, UART and RS-485 as `hal.py` hands them out.
 
 Promises: the subset of `machine.I2C` and `machine.SPI` that our drivers use, with the same errors.
 Leaves to `rig_client.py` what a transaction is.  Frozen into the images of emulated boards only.
@@ -108,7 +108,7 @@ class RigSPI:
 
 
 class RigUART:
-    """Bytes to and from the gateway."""
+    """A serial line: bytes to and from the gateway, or an RS-485 line that the rig turns around."""
 
     def __init__(self, bus, number: int) -> None:
         self._bus = bus
@@ -120,10 +120,33 @@ class RigUART:
 
     def any(self) -> bool:
         """Whether input was waiting when the rig last answered."""
-        return self._bus.uart_pending()
+        return bool(REPLY[1] & (1 << self._number))
 
     def read(self, bytes_max: int = 256) -> bytes:
         """What has arrived, at most `bytes_max` bytes; empty when nothing has."""
         struct.pack_into("<H", REQUEST, REQUEST_HEADER_BYTES, bytes_max)
         count = self._bus.transact(OP_UART_READ, self._number, 2)
         return bytes(memoryview(REPLY)[REPLY_HEADER_BYTES : REPLY_HEADER_BYTES + count])
+
+
+class RigDevices:
+    """What a HAL hands out by number, all of it over one rig bus."""
+
+    def __init__(self, bus) -> None:
+        self._bus = bus
+
+    def i2c(self, number: int) -> RigI2C:
+        """The I2C bus `number`, as a subset of machine.I2C."""
+        return RigI2C(self._bus, number)
+
+    def spi(self, number: int) -> RigSPI:
+        """The SPI chip select `number`, as a subset of machine.SPI."""
+        return RigSPI(self._bus, number)
+
+    def uart(self, number: int) -> RigUART:
+        """The UART `number` towards the gateway."""
+        return RigUART(self._bus, number)
+
+    def rs485(self, number: int) -> RigUART:
+        """The UART `number` as a half-duplex RS-485 line."""
+        return RigUART(self._bus, number)

@@ -4,9 +4,12 @@ Computing takes no time on this board: its clock shows what the rig granted, so 
 any machine.  The bus travels over two FIFOs in the working folder.
 """
 
+import errno
+import os
 import sys
 
 import rig_client
+import rig_clock
 import rig_devices
 
 _request = None
@@ -25,6 +28,59 @@ def write_file(name: str, content: bytes) -> None:
         file.write(content)
 
 
+def read_file_at(name: str, offset: int, buffer) -> int:
+    """Fill `buffer` from byte `offset` on: how many bytes there were, 0 at the end.
+
+    OSError(2) when there is no such file.
+    """
+    with open(name, "rb") as file:
+        file.seek(offset)
+        return file.readinto(buffer)
+
+
+def append_file(name: str, content) -> None:
+    """Add `content` at the end of a file, which is made when there is none.
+
+    It is in the host's file when this returns, and the end of the process does not undo it: that is
+    this board's stable storage.
+    """
+    with open(name, "ab") as file:
+        file.write(content)
+
+
+def file_size(name: str) -> int:
+    """Bytes in a file; -1 when there is none."""
+    try:
+        return os.stat(name)[6]
+    except OSError as error:
+        if error.args[0] == errno.ENOENT:
+            return -1
+        raise
+
+
+def remove_file(name: str) -> None:
+    """Remove a file; nothing when there is none."""
+    try:
+        os.remove(name)
+    except OSError as error:
+        if error.args[0] != errno.ENOENT:
+            raise
+
+
+def rename_file(old: str, new: str) -> None:
+    """Give a file another name at one stroke; a file that had this name is gone."""
+    os.rename(old, new)
+
+
+def make_folder(name: str) -> None:
+    """Make a folder in one that exists; nothing when it is there."""
+    try:
+        os.mkdir(name)
+    except OSError as error:
+        if error.args[0] != errno.EEXIST:
+            raise
+
+
 def _exchange(_line) -> None:
     request = rig_client.REQUEST
     length = request[0] | (request[1] << 8)
@@ -41,40 +97,9 @@ def _exchange(_line) -> None:
         _reply.readinto(reply[head_bytes : head_bytes + count])
 
 
-def ticks_us() -> int:
-    """Microseconds since `start()`, as granted by the rig; never wraps."""
-    return _bus.now_us()
-
-
 def cycles_ns() -> int:
     """This board does not count instructions."""
     return 0
-
-
-def sleep_until_us(wake_us: int) -> bool:
-    """Sleep until `ticks_us()` reaches `wake_us`; True when UART input ended the sleep early."""
-    duration_us = wake_us - ticks_us()
-    return duration_us > 0 and _bus.sleep_for_us(duration_us, True)
-
-
-def sleep_us(duration_us: int) -> None:
-    """Sleep for a short, fixed time, such as a conversion; UART input does not end it."""
-    _bus.sleep_for_us(duration_us, False)
-
-
-def i2c(number: int):
-    """The I2C bus `number`, as a subset of machine.I2C."""
-    return rig_devices.RigI2C(_bus, number)
-
-
-def spi(number: int):
-    """The SPI chip select `number`, as a subset of machine.SPI."""
-    return rig_devices.RigSPI(_bus, number)
-
-
-def uart(number: int):
-    """The UART `number` towards the gateway."""
-    return rig_devices.RigUART(_bus, number)
 
 
 def unique_id() -> bytes:
@@ -83,22 +108,44 @@ def unique_id() -> bytes:
 
 
 def reset() -> None:
-    """End the process; whoever started it starts it again."""
+    """Restart the board: the process ends, and whoever started it starts it again."""
+    _restart("soft")
+
+
+def reset_cause() -> str:
+    """Why the board started: "power_on", "watchdog" or "soft"."""
+    return _cause
+
+
+def _restart(cause: str) -> None:
+    write_file(rig_clock.CAUSE_FILE, cause.encode())
     sys.exit(0)
 
 
 def start() -> None:
     """Open the rig bus, start the clock at zero and say hello."""
-    global _request, _reply
+    global _cause, _request, _reply
+    _cause = rig_clock.take_cause(read_file, remove_file)
     _reply = open("rig.reply", "rb")
     _request = open("rig.request", "wb")
     _bus.hello(identity())
 
 
+_cause = "unknown"
 _bus = rig_client.RigBus(_exchange, None)
+_devices = rig_devices.RigDevices(_bus)
+_clock = rig_clock.RigClock(_bus, lambda _line: 0, _restart)
 
 # What every board on the rig bus does in the same way.
 pin = _bus.pin
 log = _bus.log
 stop = _bus.exit
 identity = rig_client.identity
+i2c = _devices.i2c
+spi = _devices.spi
+uart = _devices.uart
+rs485 = _devices.rs485
+ticks_us = _clock.ticks_us
+sleep_us = _clock.sleep_us
+sleep_until_us = _clock.sleep_until_us
+watchdog = _clock.watchdog

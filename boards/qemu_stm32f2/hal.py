@@ -13,17 +13,10 @@ import array
 import machine
 import micropython
 import rig_client
+import rig_clock
 import rig_devices
+import rig_files
 import uctypes
-
-_SYS_OPEN = micropython.const(0x01)
-_SYS_CLOSE = micropython.const(0x02)
-_SYS_WRITE = micropython.const(0x05)
-_SYS_READ = micropython.const(0x06)
-_SYS_FLEN = micropython.const(0x0C)
-_SYS_ERRNO = micropython.const(0x13)
-_MODE_RB = micropython.const(1)
-_MODE_WB = micropython.const(5)
 
 _TIM2 = micropython.const(0x40000000)
 _TIM_CR1 = micropython.const(0x00)
@@ -76,39 +69,6 @@ def _computed_us(r0):
     udiv(r0, r0, r1)
 
 
-def _open(name: str, mode: int) -> int:
-    """A handle; OSError with the host's errno, so that only a missing file looks like one."""
-    path = name.encode() + b"\0"
-    handle = _semihost(_SYS_OPEN, array.array("I", [uctypes.addressof(path), mode, len(path) - 1]))
-    if handle < 0:
-        raise OSError(_semihost(_SYS_ERRNO, 0))
-    return handle
-
-
-def _move(operation: int, handle: int, content) -> None:
-    """SYS_READ into or SYS_WRITE from all of `content`, then close; OSError(5) when cut short."""
-    missing = 0
-    if content:
-        block = array.array("I", [handle, uctypes.addressof(content), len(content)])
-        missing = _semihost(operation, block)
-    _semihost(_SYS_CLOSE, array.array("I", [handle]))
-    if missing:
-        raise OSError(5)
-
-
-def read_file(name: str) -> bytes:
-    """The content of a provisioned file; OSError(2) when there is none."""
-    handle = _open(name, _MODE_RB)
-    content = bytearray(max(_semihost(_SYS_FLEN, array.array("I", [handle])), 0))
-    _move(_SYS_READ, handle, content)
-    return bytes(content)
-
-
-def write_file(name: str, content: bytes) -> None:
-    """Replace a file's content; a power cut in between leaves a part of it, or nothing."""
-    _move(_SYS_WRITE, _open(name, _MODE_WB), content)
-
-
 _control = array.array(
     "I",
     [
@@ -123,40 +83,9 @@ _control = array.array(
 )
 
 
-def ticks_us() -> int:
-    """Microseconds since `start()`: time computed plus time granted by the rig; never wraps."""
-    return _bus.now_us() + _computed_us(_control)
-
-
 def cycles_ns() -> int:
     """Nanoseconds of computing, modulo 2**32: 8 for each instruction at icount shift 3."""
     return machine.mem32[_TIM2 + _TIM_CNT]
-
-
-def sleep_until_us(wake_us: int) -> bool:
-    """Sleep until `ticks_us()` reaches `wake_us`; True when UART input ended the sleep early."""
-    duration_us = wake_us - ticks_us()
-    return duration_us > 0 and _bus.sleep_for_us(duration_us, True)
-
-
-def sleep_us(duration_us: int) -> None:
-    """Sleep for a short, fixed time, such as a conversion; UART input does not end it."""
-    _bus.sleep_for_us(duration_us, False)
-
-
-def i2c(number: int):
-    """The I2C bus `number`, as a subset of machine.I2C."""
-    return rig_devices.RigI2C(_bus, number)
-
-
-def spi(number: int):
-    """The SPI chip select `number`, as a subset of machine.SPI."""
-    return rig_devices.RigSPI(_bus, number)
-
-
-def uart(number: int):
-    """The UART `number` towards the gateway."""
-    return rig_devices.RigUART(_bus, number)
 
 
 def unique_id() -> bytes:
@@ -165,7 +94,17 @@ def unique_id() -> bytes:
 
 
 def reset() -> None:
-    """Restart the board."""
+    """Restart the board: the emulator ends, and whoever started it starts it again."""
+    _restart("soft")
+
+
+def reset_cause() -> str:
+    """Why the board started: "power_on", "watchdog" or "soft"."""
+    return _cause
+
+
+def _restart(cause: str) -> None:
+    write_file(rig_clock.CAUSE_FILE, cause.encode())
     machine.reset()
 
 
@@ -180,16 +119,38 @@ def start_counter() -> None:
 
 def start() -> None:
     """Open the rig bus, start the clock at zero and say hello."""
-    _control[3] = _open("rig.reply", _MODE_RB)
-    _control[0] = _open("rig.request", _MODE_WB)
+    global _cause
+    _cause = rig_clock.take_cause(read_file, remove_file)
+    _control[3] = _files.open("rig.reply", rig_files.MODE_RB)
+    _control[0] = _files.open("rig.request", rig_files.MODE_WB)
     start_counter()
     _bus.hello(identity())
 
 
+_cause = "unknown"
+_files = rig_files.SemihostFiles(_semihost)
 _bus = rig_client.RigBus(_transact, _control)
+_devices = rig_devices.RigDevices(_bus)
+_clock = rig_clock.RigClock(_bus, _computed_us, _restart)
 
 # What every board on the rig bus does in the same way.
 pin = _bus.pin
 log = _bus.log
 stop = _bus.exit
 identity = rig_client.identity
+i2c = _devices.i2c
+spi = _devices.spi
+uart = _devices.uart
+rs485 = _devices.rs485
+ticks_us = _clock.ticks_us
+sleep_us = _clock.sleep_us
+sleep_until_us = _clock.sleep_until_us
+watchdog = _clock.watchdog
+read_file = _files.read_file
+read_file_at = _files.read_file_at
+write_file = _files.write_file
+append_file = _files.append_file
+file_size = _files.file_size
+remove_file = _files.remove_file
+rename_file = _files.rename_file
+make_folder = _files.make_folder
