@@ -85,7 +85,8 @@ class Part(_Frozen):
     """One chip soldered to the board."""
 
     part: str
-    refdes: str
+    refdes: str | None = None
+    """What the schematic calls it; None where we have not seen the schematic."""
     bus: str
     address: int | None = None
 
@@ -133,7 +134,7 @@ class Board(_Frozen):
         names = {bus.name for bus in self.buses}
         for part in self.parts:
             if part.bus not in names:
-                raise ValueError(f"part {part.refdes} is on bus {part.bus!r}, which is not there")
+                raise ValueError(f"part {part.part} is on bus {part.bus!r}, which is not there")
         return self
 
     @property
