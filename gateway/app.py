@@ -206,7 +206,7 @@ class Gateway:
         self._started()
         async with asyncio.TaskGroup() as group:
             for node in self.site.nodes:
-                if node.link == "serial":
+                if node.serial_port is not None:
                     group.create_task(self._serve_node(node), name=f"node {node.name}")
             for link in self._polled:
                 group.create_task(self._keep_polling(link), name=f"modbus {link.device.name}")
@@ -309,7 +309,14 @@ class Gateway:
         def deliver(frame: Received) -> None:
             self.receive(frame, frame.received_ns)
 
-        link = NodeSerial(node.name, node.port or "", node.baud, self._clock, self.ledger, deliver)
+        link = NodeSerial(
+            node.name,
+            node.serial_port or "",
+            node.serial_baud,
+            self._clock,
+            self.ledger,
+            deliver,
+        )
         self._serial[node.name] = link
         supervision = Supervision(node.name, default_backoff(self._rng))
         await supervise(

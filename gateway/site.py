@@ -4,7 +4,8 @@ Promises: unknown keys are refused, nothing is coerced (a port in quotes is an e
 is the safe one, and `load_site` reports all problems of a file together, each with its path in the
 file (`nodes[0].channels[2].unit`) and a remedy. Left to others: whether the hosts answer; key files
 are opened by `load_keys`, which reports all of them together as well.
-Order: read -> TOML -> fields one by one -> rules between fields.
+Order: read -> TOML -> fields one by one -> rules between fields -> schedules that cannot be kept.
+The tables of a node are in `site_nodes.py`.
 """
 
 import re
@@ -13,94 +14,48 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal, get_args
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-)
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.errors import ConfigError, KeyFileError
 from gateway.keyfile import load_key
+from gateway.site_fields import (
+    FilePath,
+    Finite,
+    Host,
+    ListenPort,
+    Name,
+    NotEmpty,
+    Port,
+    Positive,
+    Probability,
+    Table,
+    TopicLevel,
+    Unit,
+)
+from gateway.site_nodes import LINKS, Channel, Node, Waveform
 from gateway.site_rules import hint, rule_problems
-from wire import units
+from gateway.site_schedules import schedule_problems
+
+__all__ = (
+    "Channel", "ConfigError", "FuseSettings", "Identity", "JudgeSettings", "ModbusDevice",
+    "MqttSettings", "Node", "OpcUaSettings", "Site", "SparkplugSettings", "StoreSettings", "Tag",
+    "TimeSettings", "Waveform", "load_keys", "load_site",
+)  # fmt: skip
 
 _SITE_BYTES_MAX: Final = 1_000_000
 _SHOWN_MAX: Final = 60
 """Characters of a wrong value shown in a message."""
 
 
-def _one_of(kind: str, known: Sequence[str]) -> AfterValidator:
-    """Return a validator that accepts the known names and suggests the nearest one."""
-
-    def check(value: str) -> str:
-        if value not in known:
-            raise ValueError(f"{value!r} is not a known {kind}; {hint(value, known)}")
-        return value
-
-    return AfterValidator(check)
-
-
-def _under_site_file(value: object, info: ValidationInfo) -> object:
-    """Read a path as relative to the folder of the site file."""
-    if not isinstance(value, str) or not value:
-        return value
-    return Path(info.context) / value if isinstance(info.context, Path) else Path(value)
-
-
-def _not_empty(value: object) -> object:
-    """Refuse an empty list before its rows are looked at, so that only this is said."""
-    if value == []:
-        raise ValueError("is empty; add at least one")
-    return value
-
-
-def _is_host(value: str) -> str:
-    """Refuse a name that no resolver takes: the codec is the one every socket uses."""
-    try:
-        value.encode("idna")
-    except UnicodeError:
-        raise ValueError(
-            f"{value!r} has an empty part or one of more than 63 characters between its dots; "
-            "write a name such as plc.local, or an address"
-        ) from None
-    return value
-
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=32)]
-"""SenML name characters without ":" and "/", which separate source, channel and topic level."""
-TopicLevel = Annotated[str, Field(pattern=r"^[^+#/\x00-\x1f]+$", max_length=64)]
-Host = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9.:_-]+$", max_length=253), AfterValidator(_is_host)
-]
-Port = Annotated[int, Field(ge=1, le=65535)]
-ListenPort = Annotated[int, Field(ge=0, le=65535)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Probability = Annotated[float, Field(gt=0, lt=1)]
-Unit = Annotated[str, _one_of("SenML unit", [unit.senml for unit in units.UNITS])]
-Quantity = Annotated[str, _one_of("quantity", list(units.QUANTITIES))]
-FilePath = Annotated[Path, BeforeValidator(_under_site_file)]
-
-
-class _Table(BaseModel):
-    """One table of the file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Identity(_Table):
+class Identity(Table):
     """[site] What this file is about."""
 
     name: Name
     asset: Name
 
 
-class TimeSettings(_Table):
+class TimeSettings(Table):
     """[time] How the clocks of the nodes are followed."""
 
     probe_period_s: Positive = 10.0
@@ -112,46 +67,7 @@ class TimeSettings(_Table):
     """Bound stated while a node's clock is unknown."""
 
 
-class Channel(_Table):
-    """[[nodes.channels]] One measured signal: value = reading x gain + offset, then the filter."""
-
-    name: Name
-    quantity: Quantity
-    unit: Unit
-    part: Name
-    bus: Annotated[int, Field(ge=0, le=7)] = 0
-    address: Annotated[int, Field(ge=0x08, le=0x77)]
-    reading: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    """Method of the driver."""
-    argument: int | str | None = None
-    """An integer goes into the call (ADC input); a string picks a part of the answer (axis "x")."""
-    filter: Literal["mean", "rms"] = "mean"
-    gain: Finite = 1.0
-    offset: Finite = 0.0
-    options: dict[str, int | float | str | bool] = {}
-    """Keyword arguments of the driver."""
-    valid: Annotated[tuple[Finite, Finite], Field(strict=False)] | None = None
-    """Range the signal can have at all, in `unit`."""
-
-
-class Node(_Table):
-    """[[nodes]] A sensor node that seals its frames."""
-
-    name: Name
-    link: Literal["serial", "rig"]
-    port: str | None = None
-    """Device of a serial link, for example /dev/ttyUSB0."""
-    baud: Literal[9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600] = 115200
-    key_file: FilePath
-    silence_s: Positive = 10.0
-    """No frame for this long means the link is dead although the port is open."""
-    sample_period_ms: Annotated[int, Field(ge=1, le=3_600_000)] = 100
-    block: Annotated[int, Field(ge=1, le=1000)] = 10
-    """Samples per frame."""
-    channels: Annotated[tuple[Channel, ...], Field(strict=False), BeforeValidator(_not_empty)]
-
-
-class Tag(_Table):
+class Tag(Table):
     """[[modbus.tags]] One value of a Modbus device: value = raw x scale + offset."""
 
     name: Name
@@ -166,7 +82,7 @@ class Tag(_Table):
     byte_order: Literal["big", "little"] = "big"
 
 
-class ModbusDevice(_Table):
+class ModbusDevice(Table):
     """[[modbus]] A device polled over Modbus TCP. Nothing vouches for its values."""
 
     name: Name
@@ -177,10 +93,10 @@ class ModbusDevice(_Table):
     timeout_ms: Annotated[int, Field(ge=10, le=60_000)] = 1000
     gap_registers_max: Annotated[int, Field(ge=0, le=124)] = 8
     """Registers nobody asked for that one request may read along to save another request."""
-    tags: Annotated[tuple[Tag, ...], Field(strict=False), BeforeValidator(_not_empty)]
+    tags: Annotated[tuple[Tag, ...], Field(strict=False), NotEmpty]
 
 
-class FuseSettings(_Table):
+class FuseSettings(Table):
     """[fuse] The model of the asset."""
 
     training_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 400
@@ -191,7 +107,7 @@ class FuseSettings(_Table):
     """How long a row waits for missing values after its period; default: one period."""
 
 
-class JudgeSettings(_Table):
+class JudgeSettings(Table):
     """[judge] When a verdict changes; between the two probabilities it stays."""
 
     alarm_on: Probability = 0.5
@@ -200,7 +116,7 @@ class JudgeSettings(_Table):
     rows_off: Annotated[int, Field(ge=1, le=10_000)] = 10
 
 
-class OpcUaSettings(_Table):
+class OpcUaSettings(Table):
     """[opcua] The OPC UA server."""
 
     host: Host = "127.0.0.1"
@@ -210,7 +126,7 @@ class OpcUaSettings(_Table):
     """Also offer an anonymous, read-only endpoint without encryption; loopback hosts only."""
 
 
-class SparkplugSettings(_Table):
+class SparkplugSettings(Table):
     """[sparkplug] The MQTT Sparkplug B edge node."""
 
     host: Host = "127.0.0.1"
@@ -225,7 +141,20 @@ class SparkplugSettings(_Table):
     """Speak to a broker beyond loopback without TLS."""
 
 
-class StoreSettings(_Table):
+class MqttSettings(Table):
+    """[mqtt] The broker between the gateway and the nodes with `link = { kind = "mqtt", .. }`."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 8883
+    username: str | None = None
+    password_file: FilePath | None = None
+    ca_file: FilePath | None = None
+    """Certificates that may vouch for the broker; setting it turns TLS on."""
+    allow_unencrypted: bool = False
+    """Speak to a broker beyond loopback without TLS."""
+
+
+class StoreSettings(Table):
     """[store] The embedded store."""
 
     path: FilePath | None = None
@@ -234,9 +163,14 @@ class StoreSettings(_Table):
     """What a committed batch survives; "power_cut" waits for the disk at every batch."""
     rows_max: Annotated[int, Field(ge=1000)] = 10_000_000
     """Per table; the oldest rows go first and are counted."""
+    frames: bool = False
+    """Keep the sealed frames too: proof for third parties, `twinrig gateway export`."""
+    frames_age_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    """Older frames go first and are counted."""
+    frames_bytes_max: Annotated[int, Field(ge=1_000_000)] = 1_000_000_000
 
 
-class Site(_Table):
+class Site(Table):
     """A whole site file."""
 
     site: Identity
@@ -248,6 +182,7 @@ class Site(_Table):
     opcua: OpcUaSettings | None = None
     sparkplug: SparkplugSettings | None = None
     store: StoreSettings | None = None
+    mqtt: MqttSettings | None = None
 
     @property
     def name(self) -> str:
@@ -261,18 +196,19 @@ class Site(_Table):
 
     def units(self) -> dict[str, str]:
         """Return the SenML unit of every signal by its resolved name, in file order."""
-        channels = {f"{n.name}:{c.name}": c.unit for n in self.nodes for c in n.channels}
-        return channels | {f"{d.name}:{t.name}": t.unit for d in self.modbus for t in d.tags}
+        signals: dict[str, str] = {}
+        for node in self.nodes:
+            signals |= node.units()
+        return signals | {f"{d.name}:{t.name}": t.unit for d in self.modbus for t in d.tags}
 
     def fused_signals(self) -> tuple[str, ...]:
         """Return the resolved names the model covers, in a stable order."""
-        channels = tuple(f"{n.name}:{c.name}" for n in self.nodes for c in n.channels)
-        return self.fuse.signals or channels
+        return self.fuse.signals or tuple(name for node in self.nodes for name in node.units())
 
     def at_ports(self, ports: Mapping[str, int]) -> "Site":
-        """Return the same site with other network ports, by Modbus device name or "sparkplug".
+        """Return the same site with other network ports, by Modbus device name, or table name.
 
-        For a rig whose PLC and broker listen where there was room.
+        For a rig whose PLC and brokers ("sparkplug", "mqtt") listen where there was room.
         """
         devices = tuple(
             device.model_copy(update={"port": ports.get(device.name, device.port)})
@@ -282,6 +218,10 @@ class Site(_Table):
         if self.sparkplug is not None:
             port = ports.get("sparkplug", self.sparkplug.port)
             update["sparkplug"] = self.sparkplug.model_copy(update={"port": port})
+        if self.mqtt is not None:
+            update["mqtt"] = self.mqtt.model_copy(
+                update={"port": ports.get("mqtt", self.mqtt.port)}
+            )
         return self.model_copy(update=update)
 
 
@@ -298,6 +238,7 @@ def load_site(path: Path) -> Site:
         site = None
         problems = [_field_problem(detail) for detail in error.errors(include_url=False)]
     problems += rule_problems(data)
+    problems += schedule_problems(data)
     if problems or site is None:
         raise ConfigError(str(path), problems)
     return site
@@ -363,11 +304,14 @@ def _dotted(location: Sequence[int | str]) -> str:
 def _field_problem(detail: ErrorDetails) -> str:
     """Say one finding of the model check with its path and remedy."""
     location, kind, given = detail["loc"], detail["type"], detail["input"]
-    where = _dotted(location)
+    where = _dotted(_as_written(location))
     if kind == "missing":
         return f"{where}: is required; add it"
     if kind == "extra_forbidden":
         return f"{where}: unknown key; {hint(str(location[-1]), _keys_at(location[:-1]))}"
+    if kind.startswith("union_tag"):
+        named = given.get("kind", "") if isinstance(given, dict) else given
+        return f"{where}: {named!r} is no kind of link; {hint(str(named), tuple(LINKS))}"
     if kind == "literal_error" and isinstance(given, str):
         choices = re.findall(r"'([^']*)'", str(detail["ctx"]["expected"]))
         return f"{where}: {given!r} is not possible; {hint(given, choices)}"
@@ -378,12 +322,24 @@ def _field_problem(detail: ErrorDetails) -> str:
     return f"{where}: {message}{shown}{'; write it without quotes' if quoted else ''}"
 
 
+def _as_written(location: Sequence[int | str]) -> list[int | str]:
+    """Return a place without the kinds of links that the check puts into it."""
+    before: Sequence[int | str] = ("", *location)
+    return [
+        part
+        for part, outer in zip(location, before, strict=False)
+        if not (outer == "link" and part in LINKS)
+    ]
+
+
 def _keys_at(location: Sequence[int | str]) -> tuple[str, ...]:
     """Return the keys that are allowed in the table at this place."""
     table: type[BaseModel] = Site
     for part in location:
         if isinstance(part, str) and part in table.model_fields:
             table = _table_in(table.model_fields[part].annotation) or table
+        elif isinstance(part, str):
+            table = LINKS.get(part, table)
     return tuple(table.model_fields)
 
 

@@ -14,9 +14,9 @@ from gateway.stages.fuse import training_rows_min
 from wire import units
 
 RawTable = Mapping[str, object]
-_ACCOUNTS: Final[tuple[str, ...]] = ("gateway", "opcua", "sparkplug", "store")
+_ACCOUNTS: Final[tuple[str, ...]] = ("gateway", "mqtt", "opcua", "sparkplug", "store")
 """Names the ledger, and the folders and ports of the gateway itself, already use."""
-_FOLDERS: Final[tuple[str, ...]] = ("ledger", "server")
+_FOLDERS: Final[tuple[str, ...]] = ("ledger", "nodes", "server")
 """Folders beside the asset's in the OPC UA address space."""
 _SYMBOLS: Final = frozenset(unit.senml for unit in units.UNITS)
 
@@ -42,16 +42,17 @@ def hint(word: str, choices: Sequence[str]) -> str:
 
 def rule_problems(data: RawTable) -> list[str]:
     """Check what one field alone cannot tell; works on raw tables, however wrong they are."""
-    nodes, devices = _tables(data.get("nodes")), _tables(data.get("modbus"))
+    nodes, devices = tables(data.get("nodes")), tables(data.get("modbus"))
     named = [(f"nodes[{i}]", t) for i, t in nodes] + [(f"modbus[{i}]", t) for i, t in devices]
     problems = list(_repeated(named))
     problems += _reserved(data, named)
-    for prefix, inner, tables in (("nodes", "channels", nodes), ("modbus", "tags", devices)):
-        for i, table in tables:
-            rows = [(f"{prefix}[{i}].{inner}[{j}]", row) for j, row in _tables(table.get(inner))]
-            problems += _repeated(rows)
+    for prefix, inner, owners in (("nodes", "channels", nodes), ("modbus", "tags", devices)):
+        for i, owner in owners:
+            rows = [(f"{prefix}[{i}].{inner}[{j}]", row) for j, row in tables(owner.get(inner))]
+            problems += _repeated([*rows, *_features(f"{prefix}[{i}]", owner)])
             problems += [problem for where, row in rows for problem in _row_problems(where, row)]
     problems += [problem for i, node in nodes for problem in _node_problems(f"nodes[{i}]", node)]
+    problems += _no_broker(data, nodes)
     problems += _unknown_signals(data, nodes, devices)
     problems += _open_endpoints(data)
     problems += _no_hysteresis(data)
@@ -61,10 +62,19 @@ def rule_problems(data: RawTable) -> list[str]:
     return problems
 
 
-def _tables(value: object) -> list[tuple[int, RawTable]]:
+def tables(value: object) -> list[tuple[int, RawTable]]:
     """Return the tables of an array of tables with their index; anything else is left out."""
     rows = value if isinstance(value, list) else []
     return [(index, row) for index, row in enumerate(rows) if isinstance(row, dict)]
+
+
+def _features(where: str, owner: RawTable) -> list[tuple[str, RawTable]]:
+    """Return the features of a node's waveforms with their places; a device has none."""
+    return [
+        (f"{where}.waveforms[{i}].features[{j}]", feature)
+        for i, waveform in tables(owner.get("waveforms"))
+        for j, feature in tables(waveform.get("features"))
+    ]
 
 
 def _repeated(rows: Sequence[tuple[str, RawTable]]) -> Iterator[str]:
@@ -109,8 +119,38 @@ def _row_problems(where: str, row: RawTable) -> Iterator[str]:
 
 def _node_problems(where: str, node: RawTable) -> Iterator[str]:
     """Check one node."""
-    if node.get("link") == "serial" and not node.get("port"):
-        yield f'{where}.port: a serial link needs its device; add port = "/dev/ttyUSB0" or the like'
+    link = node.get("link")
+    is_table = isinstance(link, dict)
+    kind = link.get("kind") if isinstance(link, dict) else link
+    port = (link.get("port") if isinstance(link, dict) else None) or node.get("port")
+    if kind == "serial" and not port:
+        path = "link.port" if is_table else "port"
+        yield (
+            f'{where}.{path}: a serial link needs its device; add port = "/dev/ttyUSB0" or the like'
+        )
+    if kind == "mqtt" and not is_table:
+        yield (
+            f"{where}.link: a node on MQTT needs its broker; "
+            'write link = { kind = "mqtt", host = "broker.plant" }'
+        )
+    outputs = [(f"{where}.outputs[{i}]", row) for i, row in tables(node.get("outputs"))]
+    waveforms = [(f"{where}.waveforms[{i}]", row) for i, row in tables(node.get("waveforms"))]
+    yield from _repeated(outputs)
+    yield from _repeated(waveforms)
+    pins: dict[object, str] = {}
+    for place, row in outputs:
+        earlier = pins.setdefault(row.get("pin"), place)
+        if earlier != place and row.get("pin") is not None:
+            yield f"{place}.pin: {row.get('pin')} is already the pin of {earlier}; choose another"
+
+
+def _no_broker(data: RawTable, nodes: Sequence[tuple[int, RawTable]]) -> Iterator[str]:
+    """Ask for the broker as the gateway reaches it when a node is behind one."""
+    for i, node in nodes:
+        match node.get("link"):
+            case {"kind": "mqtt"} if "mqtt" not in data:
+                yield f"nodes[{i}].link: is heard through a broker; add [mqtt], host and ca_file"
+                return
 
 
 def _unknown_signals(
@@ -121,8 +161,9 @@ def _unknown_signals(
     """Check that [fuse] names signals that exist."""
     fuse = data.get("fuse")
     wanted = fuse.get("signals") if isinstance(fuse, dict) else None
-    rows = [(n, row) for _, n in nodes for _, row in _tables(n.get("channels"))]
-    rows += [(d, row) for _, d in devices for _, row in _tables(d.get("tags"))]
+    rows = [(n, row) for _, n in nodes for _, row in tables(n.get("channels"))]
+    rows += [(n, row) for _, n in nodes for _, row in _features("", n)]
+    rows += [(d, row) for _, d in devices for _, row in tables(d.get("tags"))]
     known = tuple(f"{source.get('name')}:{row.get('name')}" for source, row in rows)
     for index, signal in enumerate(wanted if isinstance(wanted, list) else []):
         if isinstance(signal, str) and signal not in known:
@@ -138,11 +179,12 @@ def _open_endpoints(data: RawTable) -> Iterator[str]:
                 f"opcua.allow_unencrypted_loopback: {host} is not loopback; "
                 'set host = "127.0.0.1" or remove the flag'
             )
-    match data.get("sparkplug"):
-        case {"ca_file": str()} | {"allow_unencrypted": True}:
-            return
-        case {"host": str() as host} if not is_loopback(host):
-            yield f"sparkplug.ca_file: {host} is not loopback; name its CA file to turn TLS on"
+    for table in ("sparkplug", "mqtt"):
+        match data.get(table):
+            case {"ca_file": str()} | {"allow_unencrypted": True}:
+                pass
+            case {"host": str() as host} if not is_loopback(host):
+                yield f"{table}.ca_file: {host} is not loopback; name its CA file to turn TLS on"
 
 
 def _no_hysteresis(data: RawTable) -> Iterator[str]:
@@ -157,7 +199,9 @@ def _too_few_training_rows(data: RawTable, nodes: Sequence[tuple[int, RawTable]]
     match data.get("fuse"):
         case {"training_rows": int() as rows, **others}:
             named = others.get("signals")
-            channels = sum(len(_tables(node.get("channels"))) for _, node in nodes)
+            channels = sum(
+                len(tables(node.get("channels"))) + len(_features("", node)) for _, node in nodes
+            )
             signals = len(named) if isinstance(named, list) and named else channels
             enough = training_rows_min(signals)
             if rows < enough:

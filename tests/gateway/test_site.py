@@ -56,14 +56,14 @@ def test_every_problem_is_reported_at_once_with_its_path(tmp_path: Path) -> None
         SITE.replace('unit = "Cel"', 'unit = "cel"')
         .replace("port = 0\n", "prot = 0\n")
         .replace('asset = "pump"', "")
-        .replace("argument = 1", "filter = 'median'")
+        .replace("argument = 1", "filter = 'medain'")
         .replace('host = "127.0.0.1"', 'host = "127.0.0.1"\nport = "502"\nperiod_ms = 0')
     )
     found = problems(tmp_path, text)
     expected = {
         "site.asset": "is required; add it",
         "nodes[0].channels[1].unit": 'did you mean "Cel"?',
-        "nodes[0].channels[0].filter": "'median' is not possible; did you mean \"mean\"?",
+        "nodes[0].channels[0].filter": "'medain' is no reducer; did you mean \"median\"?",
         "opcua.prot": 'unknown key; did you mean "port"?',
         "modbus[0].port": "write it without quotes",
         "modbus[0].period_ms": "must be greater than or equal to 10, not 0",
@@ -113,7 +113,7 @@ def test_every_problem_is_reported_at_once_with_its_path(tmp_path: Path) -> None
         ("valid = [0.0, 0.0025]", "valid = [0.0]", "nodes[0].channels[0].valid[1]: is required"),
         ("valid = [0.0, 0.0025]", "gain = nan", "nodes[0].channels[0].gain: must be a finite"),
         ("[[modbus.tags]]", "tags = []\n[sink]", "modbus[0].tags: is empty; add at least one"),
-        ("address = 0x48", "address = 0x78", "nodes[0].channels[0].address: must be less than"),
+        ("address = 0x48", "address = 248", "nodes[0].channels[0].address: must be less than"),
         ('name = "skid"', 'name = "a skid"', "site.name: must match pattern"),
         ('host = "127.0.0.1"', 'host = "plc..local"', "modbus[0].host: 'plc..local' has an empty"),
         (
