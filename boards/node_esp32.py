@@ -3,10 +3,10 @@
 Copied to ESP32 boards beside their hal.  Pins are GPIO numbers.
 """
 
-from time import ticks_add, ticks_diff, ticks_ms
+import time
 
 import machine
-import network as _network
+import network
 
 _ETIMEDOUT = 110
 _I2C_TIMEOUT_US = 50000
@@ -59,7 +59,7 @@ def connect(settings, read_file, sleep_us) -> None:
 
     `settings` has `ssid`, and may have `password_file`, a provisioned file, and `timeout_s`.
     """
-    station = _network.WLAN(_network.STA_IF)
+    station = network.WLAN(network.STA_IF)
     station.active(True)
     if station.isconnected():
         return
@@ -67,9 +67,9 @@ def connect(settings, read_file, sleep_us) -> None:
     if settings.get("password_file"):
         password = read_file(settings["password_file"]).decode().strip()
     station.connect(settings["ssid"], password)
-    end = ticks_add(ticks_ms(), 1000 * settings.get("timeout_s", _WIFI_TIMEOUT_S))
+    end_ms = time.ticks_add(time.ticks_ms(), 1000 * settings.get("timeout_s", _WIFI_TIMEOUT_S))
     while not station.isconnected():
-        if ticks_diff(end, ticks_ms()) <= 0:
+        if time.ticks_diff(end_ms, time.ticks_ms()) <= 0:
             station.disconnect()
             raise OSError(_ETIMEDOUT)
         sleep_us(_POLL_US)
