@@ -28,20 +28,24 @@ from typing import IO
 
 from boards.catalog import BOARDS_DIR, Board
 from boards.errors import BuildError, MissingToolError
-from boards.recipe import cross_hash, recipe_hash
+from boards.recipe import cross_hash, firmware_of, recipe_hash
 from boards.source import micropython_source
 
 PROJECT_DIR = BOARDS_DIR.parent
 Progress = Callable[[str, int], None]
 """Called with the name of the present step and the number of files compiled in it."""
 
-_TOOLS = {
-    "qemu": (("arm-none-eabi-gcc", "gcc-arm-none-eabi and libnewlib-arm-none-eabi"),),
-    "unix": (("pkg-config", "pkg-config"),),
+_PACKAGES = {
+    "arm-none-eabi-gcc": "gcc-arm-none-eabi and libnewlib-arm-none-eabi",
+    "riscv64-unknown-elf-gcc": "gcc-riscv64-unknown-elf and picolibc-riscv64-unknown-elf",
+    "pkg-config": "pkg-config",
+    "make": "make",
+    "gcc": "build-essential",
+    "python3": "python3",
 }
 FROZEN_LIST = "frozen_files.py"
 """The generated module that stands in every image beside what it lists."""
-_COMMON_TOOLS = (("make", "make"), ("gcc", "build-essential"), ("python3", "python3"))
+_COMMON_TOOLS = ("make", "gcc", "python3")
 _ENVIRONMENT = ("PATH", "HOME", "TMPDIR")
 _LOCK_TIMEOUT_S = 900.0
 _LOCK_POLL_S = 0.2
@@ -99,8 +103,8 @@ def frozen_files(board: Board, contents: Contents) -> list[tuple[Path, str]]:
     for pattern in contents.without:
         files -= {path.relative_to(PROJECT_DIR).as_posix() for path in PROJECT_DIR.glob(pattern)}
     listed = [(PROJECT_DIR, name) for name in sorted(files)]
-    rig = [(BOARDS_DIR, path.name) for path in sorted(BOARDS_DIR.glob("rig_*.py"))]
-    return [*listed, *rig, (board.directory, "hal.py")]
+    modules = [(BOARDS_DIR, name) for name in board.hal_modules]
+    return [*listed, *modules, (board.directory, "hal.py")]
 
 
 def frozen_list(files: Sequence[tuple[Path, str]]) -> str:
@@ -129,7 +133,7 @@ def build(
     While another build holds the cache, `stop` ends the wait: a thread hears no Ctrl-C.
     Raises MissingToolError (names the Debian package) or BuildError (names the log).
     """
-    _check_tools(board)
+    _check_tools(board.name, firmware_of(board).compiler or "pkg-config")
     cache = cache_dir()
     (cache / "micropython").mkdir(parents=True, exist_ok=True)
     with _lock(cache / "micropython" / "lock", progress, stop or threading.Event()):
@@ -178,11 +182,25 @@ def _own_folder(cache: Path, name: str, digest: str) -> Path:
     return folder
 
 
-def _check_tools(board: Board) -> None:
-    for tool, package in (*_COMMON_TOOLS, *_TOOLS[board.firmware.port]):
+def cross_compiler(progress: Progress = lambda step, count: None) -> Path:
+    """Our `mpy-cross`, built when its source or the compiler has changed.
+
+    Raises MissingToolError or BuildError as `build` does.
+    """
+    _check_tools("mpy-cross")
+    cache = cache_dir()
+    (cache / "micropython").mkdir(parents=True, exist_ok=True)
+    with _lock(cache / "micropython" / "lock", progress, threading.Event()):
+        progress("looking at MicroPython", 0)
+        source = micropython_source(cache / "micropython")
+        return _build_mpy_cross(source, cache, progress, None)
+
+
+def _check_tools(what: str, *tools: str) -> None:
+    for tool in (*_COMMON_TOOLS, *tools):
         if shutil.which(tool) is None:
             raise MissingToolError(
-                f"building {board.name} needs {tool}: install the Debian package {package}"
+                f"building {what} needs {tool}: install the Debian package {_PACKAGES[tool]}"
                 " (`make demo` and `make test` do it for root and sudo users)"
             )
 
@@ -222,11 +240,12 @@ def _make_port(
     # another; what it froze last time must not stand in for what is asked for now.
     shutil.rmtree(folder / "build" / "frozen_mpy", ignore_errors=True)
     (folder / "build" / "frozen_content.c").unlink(missing_ok=True)
-    options = [f"{key}={value}" for key, value in board.firmware.options.items()]
+    firmware = firmware_of(board)
+    options = [f"{key}={value}" for key, value in firmware.options.items()]
     _make(
         [
             "-C",
-            str(source / "ports" / board.firmware.port),
+            str(source / "ports" / firmware.port),
             f"BUILD={folder / 'build'}",
             f"FROZEN_MANIFEST={manifest}",
             f"MICROPY_MPYCROSS={mpy_cross}",
@@ -238,7 +257,7 @@ def _make_port(
         progress=progress,
         jobs=jobs,
     )
-    return folder / "build" / board.firmware.product
+    return folder / "build" / firmware.product
 
 
 def _make(

@@ -26,6 +26,8 @@ class Firmware(_Frozen):
     """How MicroPython is built for a board: its port, make options, and the file that results."""
 
     port: Literal["qemu", "unix"]
+    compiler: Literal["arm-none-eabi-gcc", "riscv64-unknown-elf-gcc"] | None = None
+    """The cross compiler; None: the machine's own."""
     options: dict[str, str]
     product: str
 
@@ -36,8 +38,10 @@ class Emulator(_Frozen):
     program: str | None = None
     machine: str | None = None
     icount_shift: int | None = None
+    """An instruction takes 2**shift ns of virtual time; None: time is the machine's own."""
     heap_bytes: int | None = None
     arguments: tuple[str, ...] = ()
+    """What else QEMU is told; `{image}` stands for the path of the image."""
 
 
 FlashMethod = Literal["esptool", "dfu", "pyocd", "an3155"]

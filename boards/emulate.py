@@ -23,6 +23,7 @@ REQUEST_FIFO = "rig.request"
 REPLY_FIFO = "rig.reply"
 END_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
 """Before a command: the kernel ends it when the thread that started it ends, even by SIGKILL."""
+_PACKAGES = {"qemu-system-arm": "qemu-system-arm", "qemu-system-riscv32": "qemu-system-misc"}
 _PROMPT = b">>> "
 _RAW_PROMPT = b"raw REPL; CTRL-B to exit\r\n>"
 
@@ -107,21 +108,23 @@ def command_line(board: Board, image: Path, code: str = "") -> list[str]:
 
     A process board runs `code` itself; an emulated one has it typed on its console.
     """
+    emulator = board.emulator
+    if emulator is None:
+        raise EmulatorError(f"{board.name} is a real board: nothing can be started here")
     if board.simulation == "process":
-        return [str(image), "-X", f"heapsize={board.emulator.heap_bytes or 1 << 20}", "-c", code]
-    program = board.emulator.program or "qemu-system-arm"
+        return [str(image), "-X", f"heapsize={emulator.heap_bytes or 1 << 20}", "-c", code]
+    program = emulator.program or "qemu-system-arm"
     if shutil.which(program) is None:
-        raise MissingToolError(
-            f"board {board.name} needs {program}: install the Debian package"
-            " qemu-system-arm, or use the board `host`"
-        )
+        package = _PACKAGES.get(program)
+        remedy = f"install the Debian package {package}, or " if package else ""
+        raise MissingToolError(f"board {board.name} needs {program}: {remedy}use the board `host`")
+    shift = emulator.icount_shift
     return [
         program,
-        *("-machine", str(board.emulator.machine)),
-        *("-icount", f"shift={board.emulator.icount_shift},sleep=off"),
+        *("-machine", str(emulator.machine)),
+        *(() if shift is None else ("-icount", f"shift={shift},sleep=off")),
         *("-display", "none", "-monitor", "none", "-serial", "stdio"),
-        *("-semihosting-config", "enable=on,target=native"),
-        *("-kernel", str(image)),
+        *(argument.format(image=image) for argument in emulator.arguments),
     ]
 
 

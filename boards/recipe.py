@@ -11,12 +11,17 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from boards.catalog import Board
+from boards.catalog import Board, Firmware
+from boards.errors import BuildError
 
 _CROSS_PARTS = ("py", "extmod", "shared", "lib", "tools", "mpy-cross")
-_ARM = "arm-none-eabi-gcc"
-# Debian keeps newlib and libgcc in packages of their own, which the compiler's version leaves out.
-_ARM_LIBRARIES = ("libm.a", "libc.a", "libgcc.a")
+# Debian keeps the C library and libgcc in packages of their own, which a compiler's version leaves
+# out; the options choose among the variants of each.
+_LIBRARIES = {
+    "arm-none-eabi-gcc": ("-mthumb", "-mcpu=cortex-m3"),
+    "riscv64-unknown-elf-gcc": ("-march=rv32imac", "-mabi=ilp32", "--specs=picolibc.specs"),
+}
+_LIBRARY_FILES = ("libm.a", "libc.a", "libgcc.a")
 _BUILDER = ("build.py", "recipe.py")
 
 
@@ -33,12 +38,23 @@ def cross_hash(source: Path) -> str:
 
 def recipe_hash(board: Board, source: Path) -> str:
     """SHA-256 (hex) over everything that goes into an image of `board` and is not frozen."""
+    firmware = firmware_of(board)
     digest = hashlib.sha256(cross_hash(source).encode())
-    digest.update(board.firmware.model_dump_json().encode())
-    digest.update(tree_identity(source / "ports" / board.firmware.port).encode())
-    if board.firmware.port == "qemu":
-        digest.update(_tool_identity(_ARM, *_ARM_LIBRARIES).encode())
+    digest.update(firmware.model_dump_json().encode())
+    digest.update(tree_identity(source / "ports" / firmware.port).encode())
+    if firmware.compiler:
+        digest.update(_tool_identity(firmware.compiler).encode())
     return digest.hexdigest()
+
+
+def firmware_of(board: Board) -> Firmware:
+    """How the board's MicroPython is built; BuildError for a board that brings its own."""
+    if board.firmware is None:
+        raise BuildError(
+            f"no MicroPython is built for {board.name}: it runs a stock image,"
+            f" see `twinrig board flash {board.name}`"
+        )
+    return board.firmware
 
 
 def tree_identity(top: Path) -> str:
@@ -71,13 +87,11 @@ def _files(top: Path) -> Iterator[str]:
             yield f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n"
 
 
-def _tool_identity(compiler: str, *libraries: str) -> str:
+def _tool_identity(compiler: str) -> str:
     """Which program that is, its version, and size and time of the libraries it would link."""
     words = [str(shutil.which(compiler)), _first_line(compiler, "--version")]
-    for library in libraries:
-        path = Path(
-            _first_line(compiler, "-mthumb", "-mcpu=cortex-m3", f"-print-file-name={library}")
-        )
+    for library in _LIBRARY_FILES if compiler in _LIBRARIES else ():
+        path = Path(_first_line(compiler, *_LIBRARIES[compiler], f"-print-file-name={library}"))
         if path.is_file():
             status = path.stat()
             words.append(f"{path} {status.st_size} {status.st_mtime_ns}")

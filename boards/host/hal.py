@@ -1,84 +1,19 @@
 """Hardware access of `host`: the MicroPython unix port on the rig bus.
 
 Computing takes no time on this board: its clock shows what the rig granted, so a run is exact on
-any machine.  The bus travels over two FIFOs in the working folder.
+any machine.  The bus travels over two FIFOs in the working folder, and the board's files stand
+there too: what was written is in the host's file, which the end of the process does not undo.
 """
 
-import errno
-import os
 import sys
 
+import node_files
 import rig_client
 import rig_clock
 import rig_devices
 
 _request = None
 _reply = None
-
-
-def read_file(name: str) -> bytes:
-    """The content of a provisioned file; OSError(2) when there is none."""
-    with open(name, "rb") as file:
-        return file.read()
-
-
-def write_file(name: str, content: bytes) -> None:
-    """Replace a file's content; a power cut in between leaves a part of it, or nothing."""
-    with open(name, "wb") as file:
-        file.write(content)
-
-
-def read_file_at(name: str, offset: int, buffer) -> int:
-    """Fill `buffer` from byte `offset` on: how many bytes there were, 0 at the end.
-
-    OSError(2) when there is no such file.
-    """
-    with open(name, "rb") as file:
-        file.seek(offset)
-        return file.readinto(buffer)
-
-
-def append_file(name: str, content) -> None:
-    """Add `content` at the end of a file, which is made when there is none.
-
-    It is in the host's file when this returns, and the end of the process does not undo it: that is
-    this board's stable storage.
-    """
-    with open(name, "ab") as file:
-        file.write(content)
-
-
-def file_size(name: str) -> int:
-    """Bytes in a file; -1 when there is none."""
-    try:
-        return os.stat(name)[6]
-    except OSError as error:
-        if error.args[0] == errno.ENOENT:
-            return -1
-        raise
-
-
-def remove_file(name: str) -> None:
-    """Remove a file; nothing when there is none."""
-    try:
-        os.remove(name)
-    except OSError as error:
-        if error.args[0] != errno.ENOENT:
-            raise
-
-
-def rename_file(old: str, new: str) -> None:
-    """Give a file another name at one stroke; a file that had this name is gone."""
-    os.rename(old, new)
-
-
-def make_folder(name: str) -> None:
-    """Make a folder in one that exists; nothing when it is there."""
-    try:
-        os.mkdir(name)
-    except OSError as error:
-        if error.args[0] != errno.EEXIST:
-            raise
 
 
 def _exchange(_line) -> None:
@@ -118,14 +53,14 @@ def reset_cause() -> str:
 
 
 def _restart(cause: str) -> None:
-    write_file(rig_clock.CAUSE_FILE, cause.encode())
+    node_files.write_file(rig_clock.CAUSE_FILE, cause.encode())
     sys.exit(0)
 
 
 def start() -> None:
     """Open the rig bus, start the clock at zero and say hello."""
     global _cause, _request, _reply
-    _cause = rig_clock.take_cause(read_file, remove_file)
+    _cause = rig_clock.take_cause(node_files.read_file, node_files.remove_file)
     _reply = open("rig.reply", "rb")
     _request = open("rig.request", "wb")
     _bus.hello(identity())
@@ -149,3 +84,13 @@ ticks_us = _clock.ticks_us
 sleep_us = _clock.sleep_us
 sleep_until_us = _clock.sleep_until_us
 watchdog = _clock.watchdog
+
+# Its files are those of any MicroPython with a file system.
+read_file = node_files.read_file
+read_file_at = node_files.read_file_at
+write_file = node_files.write_file
+append_file = node_files.append_file
+file_size = node_files.file_size
+remove_file = node_files.remove_file
+rename_file = node_files.rename_file
+make_folder = node_files.make_folder
