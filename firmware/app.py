@@ -1,104 +1,155 @@
-"""The node: sample -> filter -> pack -> seal -> frame -> send, on a schedule without drift.
+"""The node put together: sample -> filter -> pack -> seal -> spool -> link.
 
-Promises: sample k is due at k * sample_period after the board's clock started, whatever the samples
-before it took, and is taken in its slot: before sample k + 1 is due.  A block starts at a multiple
-of its own length and becomes one sealed frame, or, when a slot was missed, none: its time would be
-wrong.  Nothing is made up; every sample that is in no frame is counted as an overrun, so frames and
-overruns add up to the slots gone by.  A time probe is answered as soon as it is heard, between
-samples.
-
-Order of start (`bring_up`): configuration, counters, keys, chips, boot record.  A node that cannot
-count or seal does not sample; a chip that does not answer stops the node with the driver's error.
+Order of `bring_up`: configuration, outputs to their safe level, keys, counters, spool, chips, boot
+record.  A node without a key or without counters does not run, since it could seal nothing; whatever
+else is missing or wrong, a chip, a channel, the whole configuration, the rest runs, and the status
+record says what does not.
 """
 
-from firmware import config
-from firmware.counters import Counters
-from firmware.link import Downlink, Uplink
+import hashlib
+
+from firmware import config, keyfile, measured
+from firmware.actions import Actions
+from firmware.checkpoint import Checkpoints
+from firmware.commands import Commands
+from firmware.counters import RESERVED_BLOCK, Counters
+from firmware.delivery import Delivery
+from firmware.downlink import Downlink
+from firmware.errors import ConfigError, StateError
+from firmware.link import SerialLink
+from firmware.node import Node
+from firmware.outputs import Outputs
 from firmware.sampling import Sampler
+from firmware.schedule import Schedule
+from firmware.sealing import Sealing
+from firmware.spool import Spool
+from firmware.status import Status
+from firmware.update import Update
+from firmware.uplink import Uplink
+from firmware.waveform import Waveform
+from wire.measurement import files_sha256
+from wire.messages import POWER_CUT
 
 CONFIG_FILE = "node.json"
-FIRMWARE_VERSION = "0.1.0"
-_UART = 0
+FIRMWARE_VERSION = "0.2.0"
+VENDOR_ID = "twinrig"
+_LINKS = {
+    "serial": ("firmware.link", "SerialLink"),
+    "rig": ("firmware.link", "SerialLink"),
+    "mqtt": ("firmware.mqtt_link", "MqttLink"),
+    "modbus_rtu": ("firmware.modbus_server", "ModbusLink"),
+}
 
 
-def bring_up(hal) -> "Node":
+def bring_up(hal) -> Node:
     """A node on the board `hal`, in the order that the module states, announced in a boot record.
 
-    Raises ConfigError, StateError, or the DriverError of the chip that fails.
+    Raises KeyFileError or StateError: a node that cannot seal or count does not run.
     """
-    settings = config.parse(_provisioned(hal))
+    text, settings, problems = _provisioned(hal)
+    outputs = Outputs(hal, settings.outputs)
+    outputs.start()
+    identity = keyfile.load(hal)
+    if settings.node != identity.node:
+        problems.append("node.json is for %r, node.key for %r" % (settings.node, identity.node))
     counters = Counters(hal)
     counters.start()
-    uart = hal.uart(_UART)
-    channels = settings.channels
-    uplink = Uplink(settings.node, settings.root_key, channels, counters, uart, hal.ticks_us)
-    downlink = Downlink(settings.node, settings.root_key, counters, uart, uplink, hal.ticks_us)
-    sampler = Sampler(channels, hal)
-    sampler.start()
+    parts = {
+        "outputs": outputs,
+        "schedule": Schedule(settings.sample_period_us, settings.block_samples),
+        "sampler": Sampler(settings.channels, hal),
+        "waveforms": [Waveform(table, hal) for table in settings.waveforms],
+        "update": Update(hal, VENDOR_ID, hal.BOARD),
+    }
+    _communicate(hal, settings, identity, counters, parts, problems)
+    node = Node(hal, settings, identity, parts)
+    parts["commands"].actions = Actions(hal, node, parts["update"]).table()
+    for part in [parts["sampler"]] + parts["waveforms"]:
+        part.start()
+    _announce(hal, settings, identity, counters, parts, text)
+    return node
+
+
+def _communicate(hal, settings, identity, counters, parts, problems) -> None:
+    """Everything between a payload and the line, both ways."""
+    checkpoint = settings.checkpoint
+    checkpoints = None
+    if checkpoint["every_frames"]:
+        checkpoints = Checkpoints(
+            identity.node.encode(),
+            identity.seed,
+            checkpoint["every_frames"],
+            checkpoint["every_s"] * 1000000,
+        )
+    link = _link(hal, settings, identity, problems)
+    sealing = Sealing(identity, counters, hal.ticks_us, checkpoints)
+    uplink = Uplink(sealing, link, counters, hal.ticks_us)
+    spool = Spool(hal, settings.spool["segments"], settings.spool["segment_bytes"], uplink.declare)
+    delivery = uplink.delivery = Delivery(spool, link, settings.receipts)
+    commands = Commands(hal)
+    try:
+        commands.start()
+    except StateError as error:
+        commands.refuse_all()
+        problems.append("no command is obeyed: %s" % error)
+    parts["link"] = link
+    parts["spool"] = spool
+    parts["checkpoints"] = checkpoints
+    parts["uplink"] = uplink
+    parts["delivery"] = delivery
+    parts["commands"] = commands
+    parts["downlink"] = Downlink(identity, counters, commands, delivery, uplink.answer)
+    parts["status"] = uplink.status = Status(problems, parts)
+
+
+def _announce(hal, settings, identity, counters, parts, text: bytes) -> None:
+    """Declare what the last boot may have left unsaid, then say who has started."""
+    uplink, spool = parts["uplink"], parts["spool"]
+    spool.start()
+    parts["delivery"].start()
+    first = max(spool.newest + 1, counters.sequence_start - RESERVED_BLOCK, 0)
+    if first < counters.sequence_start:
+        uplink.send_loss(first, counters.sequence_start - 1, 0, POWER_CUT)
+    entries = measured.measure(hal)
     uplink.send_boot(
         {
             "firmware": FIRMWARE_VERSION,
             "interpreter": hal.identity()[:64],
+            "reset_cause": hal.reset_cause(),
+            "boot_reason": parts["update"].state(),
             "unique_id": hal.unique_id(),
             "sample_period_us": settings.sample_period_us,
             "block_samples": settings.block_samples,
             "sequence_start": counters.sequence_start,
-        }
+            "files_sha256": files_sha256(entries),
+            "public_key": b"" if parts["checkpoints"] is None else parts["checkpoints"].public_key,
+            "key_epoch": identity.epoch,
+            "config_sha256": hashlib.sha256(text).digest(),
+        },
+        entries,
     )
-    return Node(hal, settings.sample_period_us, settings.block_samples, sampler, uplink, downlink)
 
 
-class Node:
-    """One node on one board; blocks of `block_samples` samples, `period_us` apart."""
-
-    def __init__(self, hal, period_us: int, block_samples: int, sampler, uplink, downlink) -> None:
-        self._hal = hal
-        self._period_us = period_us
-        self._block_samples = block_samples
-        self._sampler = sampler
-        self._uplink = uplink
-        self._downlink = downlink
-        self.overruns = 0
-        """Samples whose slots have passed and that are in no frame."""
-
-    def run(self) -> None:
-        """Sample until the board is stopped."""
-        block_us = self._period_us * self._block_samples
-        block_start_us = (self._hal.ticks_us() // block_us + 1) * block_us
-        while True:
-            self.run_block(block_start_us)
-            block_start_us += block_us
-            late_us = self._hal.ticks_us() - block_start_us
-            if late_us >= self._period_us:
-                missed = late_us // block_us + 1
-                self.overruns += missed * self._block_samples
-                block_start_us += missed * block_us
-
-    def run_block(self, block_start_us: int) -> None:
-        """Take one block of samples and send its frame; drop it when a slot is missed."""
-        hal = self._hal
-        period_us = self._period_us
-        for index in range(self._block_samples):
-            due_us = block_start_us + index * period_us
-            while hal.sleep_until_us(due_us):
-                self._downlink.serve()
-            if hal.ticks_us() - due_us >= period_us:
-                self._drop(index)
-                return
-            self._sampler.sample()
-        middle_us = block_start_us + (self._block_samples - 1) * period_us // 2
-        self._uplink.send_readings(self._sampler.take(), middle_us)
-
-    def _drop(self, taken: int) -> None:
-        """Forget the `taken` samples of this block; no sequence number is used for it."""
-        self.overruns += self._block_samples
-        if taken:
-            self._sampler.take()
-
-
-def _provisioned(hal) -> bytes:
+def _link(hal, settings, identity, problems):
+    """The link that the configuration names; a serial line when it names none that is here."""
+    kind = settings.link["kind"]
+    name, attribute = _LINKS.get(kind, (None, None))
     try:
-        return hal.read_file(CONFIG_FILE)
-    except OSError:
-        what = "%s is missing: provision the node first" % CONFIG_FILE
-        raise config.ConfigError(what) from None
+        if name is None:
+            raise ConfigError("link.kind: %r is none of %s" % (kind, ", ".join(sorted(_LINKS))))
+        module = __import__(name, None, None, (attribute,))
+        return getattr(module, attribute)(hal, settings.link, identity)
+    except (ConfigError, ImportError) as error:
+        problems.append("node.json: %s: the serial line is used instead" % error)
+        return SerialLink(hal, settings.link, identity)
+
+
+def _provisioned(hal) -> "tuple":
+    """(text of node.json, configuration, problems)."""
+    try:
+        text = hal.read_file(CONFIG_FILE)
+    except OSError as error:
+        code = error.args[0] if error.args else "?"
+        what = "%s cannot be read (errno %s): provision the node" % (CONFIG_FILE, code)
+        return (b"",) + config.nothing_configured(what)
+    return (text,) + config.parse(text)

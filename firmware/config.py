@@ -1,134 +1,246 @@
 """The provisioned configuration: `node.json` into named tuples, every field checked once.
 
-Promises: what `parse` returns can be used without further checks; what it refuses it names by its
-path.  The root key stays in the returned record and is never printed.
+Promises: what `parse` returns can be used without further checks, and each part that is wrong is
+left out and named by its path in `problems`: the node runs what it can and says what it does not.
+A wrong schedule leaves no channel.  The keys are elsewhere (`keyfile.py`).
 
-    {"node": "pump-a", "key": "64 hex digits", "sample_period_us": 100000, "block_samples": 10,
+    {"node": "pump-a", "sample_period_us": 100000, "block_samples": 10,
      "channels": [{"name": "temperature", "part": "tmp117", "bus": 0, "address": 72,
                    "reading": "temperature_celsius", "argument": null, "unit": "Cel",
-                   "filter": "mean", "gain": 1.0, "offset": 0.0, "options": {}}]}
+                   "filter": "mean", "gain": 1.0, "offset": 0.0, "options": {}}],
+     "waveforms": [...], "outputs": [{"name": "relay", "pin": 3, "safe": 0, "hold_ms_max": 5000}],
+     "link": {"kind": "serial"}, "spool": {"segments": 16, "segment_bytes": 16384},
+     "checkpoint": {"every_frames": 256, "every_s": 60}, "status_s": 10, "watchdog_ms": 8000,
+     "receipts": true}
 
-`argument` is null, an integer for the reading's call, or a text that picks a part of its answer.
+`argument` is null, an integer for the reading's call, or a text that picks a part of its answer;
+`address` is null for a chip that a chip select addresses.  From `waveforms` on all is optional.
 """
 
 import json
 from collections import namedtuple
 
+from firmware import fields as check
 from firmware.errors import ConfigError
+from firmware.filter import parse_filter
 
-Config = namedtuple("Config", ("node", "root_key", "sample_period_us", "block_samples", "channels"))
-_CHANNEL_KEYS = (
-    "name",
-    "part",
-    "bus",
-    "address",
-    "reading",
-    "argument",
-    "unit",
-    "filter",
-    "gain",
-    "offset",
-    "options",
+Channel = namedtuple(
+    "Channel",
+    (
+        "name",
+        "part",
+        "bus",
+        "address",
+        "reading",
+        "argument",
+        "unit",
+        "filter",
+        "gain",
+        "offset",
+        "options",
+    ),
 )
-Channel = namedtuple("Channel", _CHANNEL_KEYS)
+Output = namedtuple("Output", ("name", "pin", "safe", "hold_ms_max"))
+Config = namedtuple(
+    "Config",
+    (
+        "node",
+        "sample_period_us",
+        "block_samples",
+        "channels",
+        "waveforms",
+        "outputs",
+        "link",
+        "spool",
+        "checkpoint",
+        "status_us",
+        "watchdog_ms",
+        "receipts",
+    ),
+)
 
 CHANNELS_MAX = 16
+WAVEFORMS_MAX = 2
+OUTPUTS_MAX = 8
 BLOCK_SAMPLES_MAX = 1024
 PERIOD_US_MIN = 1000
 PERIOD_US_MAX = 3600000000
-FILTERS = ("mean", "rms")
+_CHANNEL_KEYS = tuple("name part bus address reading argument unit filter gain offset options".split())
+_OUTPUT_KEYS = ("name", "pin", "safe", "hold_ms_max")
+_WAVEFORM_KEYS = (
+    *("name", "part", "bus", "address", "rate_hz", "block_samples", "options", "features"),
+)
+_NEEDED = ("node", "sample_period_us", "block_samples", "channels")
+_OPTIONAL = {
+    "waveforms": [],
+    "outputs": [],
+    "link": {"kind": "serial"},
+    "spool": {"segments": 16, "segment_bytes": 16384},
+    "checkpoint": {"every_frames": 256, "every_s": 60},
+    "status_s": 10,
+    "watchdog_ms": 8000,
+    "receipts": True,
+}
+_WATCHDOG_MS = (1000, 8300)
+"""The longest that a node sees no sample, and what the watchdogs of all our chips can count."""
 
 
-def parse(text: bytes) -> Config:
-    """The configuration in `text`; raises ConfigError with the path of the first wrong field."""
+def parse(text) -> "tuple":
+    """(Config, problems): what can run, and a text for each part of `text` that cannot."""
     try:
-        fields = json.loads(text)
-    except ValueError as error:
-        raise ConfigError("node.json is not JSON (%s): provision the node again" % error) from error
-    _keys(fields, ("node", "key", "sample_period_us", "block_samples", "channels"), "node.json")
-    listed = fields["channels"]
-    if not isinstance(listed, list) or not 0 < len(listed) <= CHANNELS_MAX:
-        raise ConfigError("node.json: channels: 1 to %d are possible" % CHANNELS_MAX)
-    channels = []
-    for index, item in enumerate(listed):
-        channels.append(_channel(item, "node.json: channels[%d]" % index))
-    names = [channel.name for channel in channels]
-    if len(set(names)) != len(names):
-        raise ConfigError("node.json: channels: two have the same name")
+        table = json.loads(text)
+    except ValueError:
+        return _nothing("node.json is not JSON: provision the node again")
+    if not isinstance(table, dict):
+        return _nothing("node.json: a table is needed: provision the node again")
+    problems = []
+    for name in table:
+        if name not in _NEEDED and name not in _OPTIONAL:
+            problems.append("node.json: unknown key %s is ignored" % name)
+    filled = {name: table.get(name, default) for name, default in _OPTIONAL.items()}
+    period_us, block_samples = _schedule(table, problems)
+    channels = waveforms = []
+    if period_us:
+        channels = _items(table, "channels", CHANNELS_MAX, _channel, problems)
+        waveforms = _items(filled, "waveforms", WAVEFORMS_MAX, _waveform, problems)
     return Config(
-        _text(fields, "node", "node.json"),
-        _key(fields["key"]),
-        _integer(fields, "sample_period_us", "node.json", PERIOD_US_MIN, PERIOD_US_MAX),
-        _integer(fields, "block_samples", "node.json", 1, BLOCK_SAMPLES_MAX),
+        _checked(_name, table, "", problems),
+        period_us or 1000000,
+        block_samples or 1,
         channels,
+        waveforms,
+        _items(filled, "outputs", OUTPUTS_MAX, _output, problems),
+        _checked(_link, filled["link"], _OPTIONAL["link"], problems),
+        _checked(_spool, filled["spool"], _OPTIONAL["spool"], problems),
+        _checked(_checkpoint, filled["checkpoint"], _OPTIONAL["checkpoint"], problems),
+        _bounded(filled, "status_s", 1, 3600, problems) * 1000000,
+        _bounded(filled, "watchdog_ms", *_WATCHDOG_MS, problems),
+        filled["receipts"] is not False,
+    ), problems
+
+
+def nothing_configured(problem: str) -> "tuple":
+    """What `parse` returns when there is nothing to parse."""
+    return _nothing(problem)
+
+
+def _nothing(problem: str) -> "tuple":
+    config, _ = parse(
+        b'{"node": "", "sample_period_us": 1000000, "block_samples": 1, "channels": []}'
     )
+    return config, [problem]
+
+
+def _schedule(table, problems) -> "tuple":
+    """(period in us, samples of a block), or (0, 0) with the reason in `problems`."""
+    try:
+        return (
+            check.integer(table, "sample_period_us", "node.json", PERIOD_US_MIN, PERIOD_US_MAX),
+            check.integer(table, "block_samples", "node.json", 1, BLOCK_SAMPLES_MAX),
+        )
+    except ConfigError as error:
+        problems.append(str(error))
+        return 0, 0
+
+
+def _items(table, key: str, most: int, parse_one, problems) -> "list":
+    """The items of a list that are right, each name once."""
+    listed = table.get(key)
+    if not isinstance(listed, list) or len(listed) > most:
+        problems.append("node.json: %s: a list of at most %d is needed" % (key, most))
+        return []
+    found = []
+    names = set()
+    for index, item in enumerate(listed):
+        try:
+            parsed = parse_one(item, "node.json: %s[%d]" % (key, index))
+        except ConfigError as error:
+            problems.append(str(error))
+            continue
+        name = parsed["name"] if isinstance(parsed, dict) else parsed.name
+        if name in names:
+            problems.append("node.json: %s[%d].name: %s is taken" % (key, index, name))
+        else:
+            names.add(name)
+            found.append(parsed)
+    return found
+
+
+def _checked(parse_one, value, default, problems):
+    try:
+        return parse_one(value)
+    except ConfigError as error:
+        problems.append(str(error))
+        return default
+
+
+def _bounded(table, key: str, least: int, most: int, problems) -> int:
+    try:
+        return check.integer(table, key, "node.json", least, most)
+    except ConfigError as error:
+        problems.append(str(error))
+        return _OPTIONAL[key]
+
+
+def _name(table) -> str:
+    return check.text(table, "node", "node.json")
+
+
+def _link(table):
+    if not isinstance(table, dict) or not isinstance(table.get("kind"), str):
+        raise ConfigError("node.json: link: a table with a kind is needed")
+    return table
+
+
+def _spool(table):
+    check.keys(table, ("segments", "segment_bytes"), "node.json: spool")
+    check.integer(table, "segments", "node.json: spool", 2, 64)
+    check.integer(table, "segment_bytes", "node.json: spool", 2304, 1048576)
+    return table
+
+
+def _checkpoint(table):
+    check.keys(table, ("every_frames", "every_s"), "node.json: checkpoint")
+    check.integer(table, "every_frames", "node.json: checkpoint", 0, 65536)
+    check.integer(table, "every_s", "node.json: checkpoint", 1, 86400)
+    return table
+
+
+def _output(item, where: str) -> Output:
+    check.keys(item, _OUTPUT_KEYS, where)
+    return Output(
+        check.text(item, "name", where),
+        check.integer(item, "pin", where, 0, 255),
+        check.integer(item, "safe", where, 0, 1),
+        check.integer(item, "hold_ms_max", where, 1, 3600000),
+    )
+
+
+def _waveform(item, where: str):
+    check.keys(item, _WAVEFORM_KEYS, where)
+    check.text(item, "name", where)
+    check.text(item, "part", where)
+    check.integer(item, "rate_hz", where, 1, 100000)
+    check.integer(item, "block_samples", where, 16, 65536)
+    check.address(item, where)
+    return item
 
 
 def _channel(item, where: str) -> Channel:
-    _keys(item, _CHANNEL_KEYS, where)
-    chosen = item["filter"]
-    if chosen not in FILTERS:
-        raise ConfigError("%s.filter: %r is none of %s" % (where, chosen, ", ".join(FILTERS)))
+    check.keys(item, _CHANNEL_KEYS, where)
+    parse_filter(item["filter"])
     if not isinstance(item["options"], dict):
         raise ConfigError("%s.options: a table is needed" % where)
     return Channel(
-        _text(item, "name", where),
-        _text(item, "part", where),
-        _integer(item, "bus", where, 0, 7),
-        _integer(item, "address", where, 0x08, 0x77),
-        _text(item, "reading", where),
-        _argument(item["argument"], where),
-        _text(item, "unit", where),
-        chosen,
-        _number(item, "gain", where),
-        _number(item, "offset", where),
+        check.text(item, "name", where),
+        check.text(item, "part", where),
+        check.integer(item, "bus", where, 0, 15),
+        check.address(item, where),
+        check.text(item, "reading", where),
+        check.argument(item, where),
+        check.text(item, "unit", where),
+        item["filter"],
+        check.number(item, "gain", where),
+        check.number(item, "offset", where),
         item["options"],
     )
-
-
-def _argument(value, where: str):
-    if value is None or isinstance(value, (int, str)):
-        return value
-    raise ConfigError("%s.argument: null, an integer or a text is needed" % where)
-
-
-def _keys(fields, expected, where: str) -> None:
-    if not isinstance(fields, dict):
-        raise ConfigError("%s: a table is needed" % where)
-    for name in expected:
-        if name not in fields:
-            raise ConfigError("%s: %s is missing" % (where, name))
-    for name in fields:
-        if name not in expected:
-            raise ConfigError("%s: unknown key %s" % (where, name))
-
-
-def _key(text) -> bytes:
-    try:
-        root_key = bytes.fromhex(text)
-    except (ValueError, TypeError):
-        root_key = b""
-    if len(root_key) != 32:
-        raise ConfigError("node.json: key: 64 hexadecimal digits are needed")
-    return root_key
-
-
-def _text(fields, name: str, where: str) -> str:
-    value = fields[name]
-    if not isinstance(value, str) or not 0 < len(value) <= 32:
-        raise ConfigError("%s.%s: a text of 1 to 32 characters is needed" % (where, name))
-    return value
-
-
-def _integer(fields, name: str, where: str, least: int, most: int) -> int:
-    value = fields[name]
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ConfigError("%s.%s: an integer from %d to %d is needed" % (where, name, least, most))
-    return value
-
-
-def _number(fields, name: str, where: str) -> float:
-    value = fields[name]
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ConfigError("%s.%s: a number is needed" % (where, name))
-    return float(value)

@@ -1,18 +1,23 @@
-"""Errors of the node: what the person who provisioned it has to mend.
+"""Errors of the node, by who must act.
 
 NodeError
-  ConfigError   node.json is missing, not JSON, or holds a wrong value
+  KeyFileError  node.key is missing or damaged: provision the node; without it nothing is sealed
   StateError    node.state.a and .b cannot be trusted any more, or not be read
+  ConfigError   node.json is missing, not JSON, or holds a wrong value: the rest of it still runs
 """
 
 
 class NodeError(Exception):
-    """The node cannot run; the message says what, where and how to mend it."""
+    """Something in the node is wrong; the message says what, where and how to mend it."""
 
 
-class ConfigError(NodeError):
-    """The provisioned configuration is wrong."""
+class KeyFileError(NodeError):
+    """The node has no key to seal with."""
 
 
 class StateError(NodeError):
     """The persisted counters are damaged: going on could repeat a sequence number."""
+
+
+class ConfigError(NodeError):
+    """The provisioned configuration is wrong."""

@@ -1,7 +1,7 @@
 """Entry point: `import firmware.main` on the board's console, or from its main.py, runs the node.
 
 A SystemExit is the orderly end of a run on the rig; anything else is logged with its text, and
-then raised, so that it is seen on the console too.
+then raised, so that it is seen on the console too, and by the loader.
 """
 
 import hal

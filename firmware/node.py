@@ -1,0 +1,198 @@
+"""The node at work: samples on their schedule, and between them everything else.
+
+Promises: a sample is taken in its slot or counted as an overrun (`schedule.py`); a block becomes one
+sealed frame, or several parts of it are missing in it and a status record says why; no value is ever
+made up.  What is not sampling runs in the gaps, in the order of `_tasks`: outputs that have to be
+released come first, then fast chips, what is to be sent, the line, signatures, status.  The watchdog
+is fed by samples alone: a node that does not get round to sampling starts again.
+"""
+
+import gc
+
+from firmware.tasks import Task
+from wire import content
+from wire.errors import WireError
+from wire.kernel import IS_MICROPYTHON
+from wire.senml import Packer
+
+_LINK_EVERY_US = 20000
+_RETRY_EVERY_US = 1000000
+
+
+class Node:
+    """One node on one board; `parts` are what bring_up made, by name (firmware/app.py)."""
+
+    def __init__(self, hal, settings, identity, parts) -> None:
+        self._hal = hal
+        self.identity = identity
+        self.sampler = parts["sampler"]
+        self.outputs = parts["outputs"]
+        self.schedule = parts["schedule"]
+        self._waveforms = parts["waveforms"]
+        self._uplink = parts["uplink"]
+        self._downlink = parts["downlink"]
+        self._delivery = parts["delivery"]
+        self._link = parts["link"]
+        self._checkpoints = parts["checkpoints"]
+        self._status = parts["status"]
+        self._watchdog = hal.watchdog(settings.watchdog_ms)
+        named = [(channel.name, channel.unit) for channel in settings.channels]
+        self._packer = Packer(identity.node + ":", named) if named else None
+        self._wave_packers = [
+            Packer(identity.node + ":", waveform.channels) for waveform in self._waveforms
+        ]
+        self._garbage = False
+        self._tasks = (
+            Task(self._release),
+            Task(self._poll_waveforms),
+            Task(self._delivery.pump),
+            Task(self._serve_link, _LINK_EVERY_US),
+            Task(self._sign),
+            Task(self._report, settings.status_us),
+            Task(self._retry, _RETRY_EVERY_US),
+            Task(self._collect),
+        )
+
+    def run(self) -> None:
+        """Sample until the board is stopped."""
+        schedule = self.schedule
+        schedule.start(self._hal.ticks_us())
+        while True:
+            self._work_until(schedule.due_us)
+            if not schedule.arrive(self._hal.ticks_us()):
+                self.sampler.take()
+                continue
+            self.sampler.sample()
+            self._watchdog.feed()
+            if schedule.advance():
+                self._send_block(schedule.middle_us())
+
+    def use(self, identity) -> None:
+        """Seal and believe under other keys from now on."""
+        self.identity = identity
+        self._uplink.use(identity)
+        self._downlink.use(identity)
+
+    def set_rate(self, period_us: int, block_samples: int, now_us: int) -> None:
+        """Sample on another grid until the next start; the present block counts as overruns."""
+        self.sampler.take()
+        self.schedule.change(period_us, block_samples, now_us)
+
+    def capture(self, source: str, samples: int):
+        """Send the next raw samples of the waveform `source`; why not, as a text, or None."""
+        for waveform in self._waveforms:
+            if waveform.name == source:
+                return waveform.capture(samples)
+        return "%s is no waveform; raw samples come from fast chips only" % source
+
+    def _work_until(self, due_us: int) -> None:
+        """Do what is to be done until a sample is due, and sleep when nothing is."""
+        hal = self._hal
+        while True:
+            now_us = hal.ticks_us()
+            if now_us >= due_us:
+                return
+            if self._step(now_us, due_us):
+                continue
+            if hal.sleep_until_us(self._wake_us(now_us, due_us)):
+                self._hear(hal.ticks_us())
+
+    def _step(self, now_us: int, due_us: int) -> bool:
+        for task in self._tasks:
+            if task.run(self._hal, now_us, due_us):
+                return True
+        return False
+
+    def _wake_us(self, now_us: int, due_us: int) -> int:
+        """When the next thing has to be looked at."""
+        wake_us = due_us
+        release_us = self.outputs.due_us()
+        if release_us is not None and release_us < wake_us:
+            wake_us = release_us
+        for waveform in self._waveforms:
+            wake_us = min(wake_us, waveform.due_us)
+        if self._link.poll_us:
+            wake_us = min(wake_us, now_us + self._link.poll_us)
+        return max(wake_us, now_us + 1)
+
+    def _send_block(self, middle_us: int) -> None:
+        self._garbage = True
+        values = self.sampler.take()
+        if self._packer is not None:
+            self._send_values(self._packer, values, middle_us)
+
+    def _send_values(self, packer, values, middle_us: int) -> None:
+        tick_us = self._hal.ticks_us()
+        time_s = (middle_us - tick_us) / 1000000
+        try:
+            payload = packer.pack(values, [time_s] * len(values))
+        except WireError as error:
+            self._status.note("values", str(error))
+            return
+        if payload is not None:
+            self._uplink.send(content.SENML_CBOR, payload, tick_us)
+
+    # --- between samples: each says whether it did something -------------------------------------
+
+    def _release(self, now_us: int) -> bool:
+        release_us = self.outputs.due_us()
+        if release_us is None or now_us < release_us:
+            return False
+        self.outputs.release(now_us)
+        return True
+
+    def _poll_waveforms(self, now_us: int) -> bool:
+        for index, waveform in enumerate(self._waveforms):
+            if now_us < waveform.due_us:
+                continue
+            waveform.poll()
+            if waveform.is_complete:
+                self._garbage = True
+                middle_us = waveform.middle_us
+                self._send_values(self._wave_packers[index], waveform.take(), middle_us)
+            block = waveform.take_captured()
+            if block is not None:
+                self._uplink.send_raw(waveform, block)
+            return True
+        return False
+
+    def _hear(self, received_us: int) -> bool:
+        messages = self._link.receive()
+        for message in messages:
+            self._downlink.hear(message, received_us)
+        return bool(messages)
+
+    def _serve_link(self, now_us: int) -> bool:
+        self._link.service(now_us)
+        return self._hear(now_us) if self._link.poll_us else False
+
+    def _sign(self, now_us: int) -> bool:
+        checkpoints = self._checkpoints
+        if checkpoints is None:
+            return False
+        if not checkpoints.is_busy:
+            if not checkpoints.is_due(now_us):
+                return False
+            self._uplink.begin_checkpoint(checkpoints)
+            return True
+        signed = checkpoints.step()
+        if signed is not None:
+            self._garbage = True
+            self._uplink.send(content.CHECKPOINT, signed)
+        return True
+
+    def _report(self, now_us: int) -> bool:
+        self._uplink.send(content.STATUS_RECORD, self._status.record(self, now_us))
+        return True
+
+    def _retry(self, now_us: int) -> bool:
+        return self.sampler.retry()
+
+    def _collect(self, now_us: int) -> bool:
+        """Take the garbage out while there is time, so that it never has to be in a slot."""
+        if not self._garbage:
+            return False
+        self._garbage = False
+        if IS_MICROPYTHON:
+            gc.collect()
+        return True

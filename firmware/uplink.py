@@ -1,0 +1,85 @@
+"""What goes out: sealed, then stored and delivered, or, if it answers somebody, sent at once.
+
+Promises: nothing leaves the node unsealed.  A frame whose number the flash cannot keep is not made,
+counted in `unsealed` and told in the status record: repeating a number would break the seal.
+"""
+
+from wire import content
+from wire.errors import WireError
+from wire.measurement import ENTRIES_MAX, encode_measurement
+from wire.messages import encode_boot, encode_loss
+
+
+class Uplink:
+    """Seals with `sealing`; the data lane goes through `delivery`, the live lane to `link`."""
+
+    def __init__(self, sealing, link, counters, ticks_us) -> None:
+        self._sealing = sealing
+        self.delivery = None
+        """Where the data lane goes (firmware/delivery.py), whose spool seals its losses here."""
+        self._link = link
+        self._counters = counters
+        self._ticks_us = ticks_us
+        self.status = None
+        """Told of what goes wrong, once there is one (firmware/status.py)."""
+        self.unsealed = 0
+        """Frames that could not be made."""
+
+    def use(self, identity) -> None:
+        """Seal under other keys from now on."""
+        self._sealing.use(identity)
+
+    def send(self, content_type: int, payload, tick_us=None) -> None:
+        """Seal and store `payload`, and send it when its turn comes."""
+        sealed = self._seal(content_type, payload, tick_us)
+        if sealed is not None:
+            self.delivery.put(sealed[0], sealed[1], self._ticks_us())
+
+    def answer(self, content_type: int, payload) -> None:
+        """Seal and send `payload` now: it answers somebody who waits."""
+        sealed = self._seal(content_type, payload, None)
+        if sealed is not None:
+            self._link.send(sealed[1])
+
+    def declare(self, first: int, last: int, frames: int, reason: int) -> "tuple":
+        """(sequence, message) of a loss record, for the spool to store first."""
+        return self._sealing.seal(content.LOSS_RECORD, encode_loss(first, last, frames, reason))
+
+    def send_loss(self, first: int, last: int, frames: int, reason: int) -> None:
+        """Numbers that will not be delivered, in the data lane."""
+        self.send(content.LOSS_RECORD, encode_loss(first, last, frames, reason))
+
+    def send_boot(self, fields, entries) -> None:
+        """Who has started, and what it runs."""
+        self.send(content.BOOT_RECORD, encode_boot(fields))
+        parts = (len(entries) + ENTRIES_MAX - 1) // ENTRIES_MAX
+        for part in range(parts):
+            chosen = entries[part * ENTRIES_MAX : (part + 1) * ENTRIES_MAX]
+            self.send(content.MEASUREMENT, encode_measurement(part, parts, chosen))
+
+    def send_raw(self, waveform, block) -> None:
+        """A piece of a capture: (payload, tick that its relative time refers to)."""
+        self.send(content.RAW_BLOCK, block[0], block[1])
+
+    def begin_checkpoint(self, checkpoints) -> None:
+        """Have everything sealed so far signed."""
+        counters = self._counters
+        checkpoints.begin(counters.sequence_start, counters.boot_id, self._ticks_us())
+
+    def _seal(self, content_type: int, payload, tick_us):
+        try:
+            sealed = self._sealing.seal(content_type, payload, tick_us)
+        except OSError as error:
+            what = "no sequence number could be kept (errno %s)" % (error.args or ("?",))[0]
+        except WireError as error:
+            what = str(error)
+        else:
+            self._note(None)
+            return sealed
+        self.unsealed += 1
+        self._note("%d frames not sealed: %s" % (self.unsealed, what))
+        return None
+
+    def _note(self, what) -> None:
+        if self.status is not None:
+            self.status.note("seal", what)
