@@ -4,7 +4,8 @@ A `RegisterPort` turns each `OSError` of the bus into a `DriverError`, checks id
 with a bound. `read_into` is the hot call: one bus transaction into the caller's own buffer. The
 other methods allocate and are for `start()`.
 
-The bus is the subset of `machine.I2C` that `drivers.bus.EmulatedI2C` names.
+The bus is the subset of `machine.I2C` that `drivers.bus.EmulatedI2C` names; `spi_port.py` is the
+same for chips on SPI.
 """
 
 from drivers.errors import DriverError
@@ -23,20 +24,24 @@ class RegisterPort:
 
     def __init__(self, part: str, i2c, address: int):
         self.part = part
-        self._i2c = i2c
+        self._bus = i2c
         self._address = address
+
+    def where(self) -> str:
+        """Return bus and address as messages show them."""
+        return f"{self._bus} address 0x{self._address:02X}"
 
     def read_into(self, register: Register, buffer) -> None:
         """Fill `buffer` from `register` on, in one transaction."""
         try:
-            self._i2c.readfrom_mem_into(self._address, register.address, buffer)
+            self._bus.readfrom_mem_into(self._address, register.address, buffer)
         except OSError as error:
             self._fail_of_bus(register, error)
 
     def write_from(self, register: Register, data) -> None:
         """Send `data`, packed already, to `register` in one transaction."""
         try:
-            self._i2c.writeto_mem(self._address, register.address, data)
+            self._bus.writeto_mem(self._address, register.address, data)
         except OSError as error:
             self._fail_of_bus(register, error)
 
@@ -84,8 +89,7 @@ class RegisterPort:
 
     def fail(self, register: Register, what: str) -> None:
         """Raise the `DriverError` of this chip and bus."""
-        bus = f"{self._i2c} address 0x{self._address:02X}"
-        raise DriverError(self.part, register.label(), bus, what)
+        raise DriverError(self.part, register.label(), self.where(), what)
 
     def _fail_of_bus(self, register: Register, error: OSError) -> None:
         # CPython sets `errno` only of an OSError made with two arguments.

@@ -14,6 +14,7 @@ from drivers.errors import RegisterError
 
 READ_ONLY = "r"
 READ_WRITE = "rw"
+THREE_BYTES = (">T", ">t")
 
 
 class Field:
@@ -65,8 +66,8 @@ class Field:
 class Register:
     """One register at `address`, whose bytes on the bus are those of the `struct` code `code`.
 
-    `code` is one of B, b (one byte), >H, >h (two, most significant first), <H, <h (least first);
-    small letters are two's complement. `fields` may leave bits out: those are reserved and keep
+    `code` is one of B, b (one byte), >H, >h (two, most significant first), <H, <h (least first),
+    >T, >t (three, which `struct` does not know); small letters are two's complement. `fields` may leave bits out: those are reserved and keep
     the value of `reset`. Without fields the whole register is one number with the access given.
     `lsb` is the SI value of one count, where the datasheet fixes one.
     """
@@ -84,7 +85,7 @@ class Register:
         self.name = name
         self.address = address
         self.code = code
-        self.width_bytes = calcsize(code)
+        self.width_bytes = 3 if code in THREE_BYTES else calcsize(code)
         self.is_signed = code[-1].islower()
         self._bits_code = code.upper()
         self._bits = (1 << 8 * self.width_bytes) - 1
@@ -128,10 +129,16 @@ class Register:
 
     def pack(self, word: int) -> bytes:
         """Return `word` (two's complement when negative) as the bytes that cross the bus."""
-        return pack(self._bits_code, word & self._bits)
+        word &= self._bits
+        if self.width_bytes == 3:
+            return bytes((word >> 16, (word >> 8) & 0xFF, word & 0xFF))
+        return pack(self._bits_code, word)
 
     def unpack(self, data) -> int:
         """Return the number that the bytes of the bus mean, negative where the code says so."""
+        if self.width_bytes == 3:
+            word = (data[0] << 16) | (data[1] << 8) | data[2]
+            return word - 0x1000000 if self.is_signed and word & 0x800000 else word
         return unpack(self.code, data)[0]
 
 

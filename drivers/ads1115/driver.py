@@ -28,6 +28,7 @@ class Ads1115:
     """
 
     PART = "ads1115"
+    BUS = "i2c"
 
     def __init__(self, i2c, address: int, sleep_us, full_scale_volt: float = 2.048):
         self._port = RegisterPort(self.PART, i2c, address)

@@ -34,6 +34,7 @@ class Ina226:
     """
 
     PART = "ina226"
+    BUS = "i2c"
 
     def __init__(self, i2c, address: int, sleep_us, shunt_ohm: float, averages: int = 1):
         self._port = RegisterPort(self.PART, i2c, address)

@@ -36,6 +36,7 @@ class Lsm6dsox:
     """
 
     PART = "lsm6dsox"
+    BUS = "i2c"
 
     def __init__(self, i2c, address: int, sleep_us, full_scale_g: int = 2, rate_hertz: float = 104):
         self._port = RegisterPort(self.PART, i2c, address)

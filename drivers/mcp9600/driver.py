@@ -32,6 +32,7 @@ class Mcp9600:
     """
 
     PART = "mcp9600"
+    BUS = "i2c"
 
     def __init__(
         self, i2c, address: int, sleep_us, thermocouple_type: str = "K", adc_bits: int = 18

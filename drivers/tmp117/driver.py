@@ -19,6 +19,7 @@ class Tmp117:
     """The TMP117 at `address` of `i2c`; a result is the mean of `averages` (1, 8, 32, 64)."""
 
     PART = "tmp117"
+    BUS = "i2c"
 
     def __init__(self, i2c, address: int, sleep_us, averages: int = 1):
         self._port = RegisterPort(self.PART, i2c, address)

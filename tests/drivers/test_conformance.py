@@ -140,7 +140,7 @@ def test_a_bus_error_becomes_a_driver_error(part, number):
 def test_a_chip_that_falls_silent_is_reported_by_the_reading(part):
     rig = started(part)
     quantity = next(iter(rig.emulator.RANGES))
-    rig.driver._port._i2c = DeafBus(19)
+    rig.driver._port._bus = DeafBus(19)
     with pytest.raises(DriverError, match="no acknowledge"):
         read(rig.driver, quantity)
 

@@ -1,0 +1,1 @@
+"""LSM303DLHC: e-compass module; its magnetometer (STMicroelectronics)."""

@@ -1,0 +1,1 @@
+"""TMP105: digital temperature sensor (Texas Instruments)."""
