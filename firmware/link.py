@@ -1,7 +1,7 @@
 """The node's serial line: sealed messages as frames, COBS and CRC-16 around them.
 
 A link is made of (hal, the table `link` of node.json, the node's identity) and offers
-`send(message)`, `receive()`, `service(now_us)`, `restarts`, `poll_us` and `state`; the links
+`send(message)`, `receive()`, `service(now_us)`, `prepare`, `publish`, `restarts`, `poll_us`, `state`; the links
 over MQTT (`mqtt_link.py`) and Modbus (`modbus_server.py`) offer the same.  A line knows nothing of
 who listens: that a message arrived is told by a receipt (`delivery.py`).
 """
@@ -25,6 +25,12 @@ class SerialLink:
         self._deframer = Deframer(DOWNLINK_BYTES_MAX)
         self.line_errors = 0
         """Frames that were damaged on the line; nobody is accused."""
+
+    def prepare(self, channels: int, schedule) -> None:
+        """Values travel in sealed messages only."""
+
+    def publish(self, first: int, values, time_us: int) -> None:
+        """Values travel in sealed messages only."""
 
     def send(self, message) -> bool:
         """Put `message` on the line; True when it was taken."""

@@ -41,6 +41,13 @@ class Node:
         self._wave_packers = [
             Packer(identity.node + ":", waveform.channels) for waveform in self._waveforms
         ]
+        # The link shows all channels of the node in one row: polled ones, then each fast chip's.
+        self._firsts = []
+        channels = len(named)
+        for waveform in self._waveforms:
+            self._firsts.append(channels)
+            channels += len(waveform.channels)
+        self._link.prepare(channels, self.schedule)
         self._garbage = False
         self._tasks = (
             Task(self._release),
@@ -119,9 +126,10 @@ class Node:
         self._garbage = True
         values = self.sampler.take()
         if self._packer is not None:
-            self._send_values(self._packer, values, middle_us)
+            self._send_values(self._packer, 0, values, middle_us)
 
-    def _send_values(self, packer, values, middle_us: int) -> None:
+    def _send_values(self, packer, first: int, values, middle_us: int) -> None:
+        self._link.publish(first, values, middle_us)
         tick_us = self._hal.ticks_us()
         time_s = (middle_us - tick_us) / 1000000
         try:
@@ -149,7 +157,8 @@ class Node:
             if waveform.is_complete:
                 self._garbage = True
                 middle_us = waveform.middle_us
-                self._send_values(self._wave_packers[index], waveform.take(), middle_us)
+                packer, first = self._wave_packers[index], self._firsts[index]
+                self._send_values(packer, first, waveform.take(), middle_us)
             block = waveform.take_captured()
             if block is not None:
                 self._uplink.send_raw(waveform, block)
