@@ -1,0 +1,161 @@
+"""Block kernels on 32-bit integers: split axes, sums that cannot overflow, moments.
+
+Promises: no object is made for a sample; the integers are exact, and the same on CPython and in
+MicroPython's machine code.  A fast chip's samples go through here in chunks of at most CHUNK.
+
+A sum wider than 32 bits stands in an array('i') as DIGITS digits of 14 bits, the lowest first,
+the highest signed: -2**111 to 2**111 - 1.  `wide` makes an integer of it.
+
+Rule of order: `split_kernel` first, whose differences the others take.
+"""
+
+from wire.kernel import const, micropython, ptr16, ptr32
+
+CHUNK = const(64)
+"""Samples of an axis that one call takes at most: partial sums stay within 31 bits."""
+DIGITS = const(8)
+SUMS = const(7)
+"""Words that hold what a kernel leaves of a chunk: its statistics or partial sums."""
+
+
+@micropython.viper
+def split_kernel(out: ptr32, at: int, x: int, end: int, samples: ptr32, reference: int, s: ptr32):
+    """Put `samples[at::3]` before `end` minus `reference` into `out`, and their statistics into `s`.
+
+    Differences are exact below 2**24; `s` gets the least, the greatest and the sum.
+    """
+    x = samples[at] - reference
+    least = x
+    greatest = x
+    total = 0
+    index = 0
+    while at < end:
+        x = samples[at] - reference
+        out[index] = x
+        total += x
+        if x < least:
+            least = x
+        if x > greatest:
+            greatest = x
+        index += 1
+        at += 3
+    s[0] = least
+    s[1] = greatest
+    s[2] = total
+
+
+@micropython.viper
+def narrow_kernel(x: ptr32, i: int, v: int, count: int, shift: int, mask: int, error: int) -> int:
+    """Shift `x` right by `shift` in place; what is cut off is added to the next sample.
+
+    So rounding is noise of the kind (1 - 1/z) and has no mean.  `mask` is 2**shift - 1; returns the
+    error to go on with.
+    """
+    while i < count:
+        v = x[i] + error
+        error = v & mask
+        x[i] = v >> shift
+        i += 1
+    return error
+
+
+@micropython.viper
+def squares_kernel(x: ptr32, i: int, v: int, count: int, sums: ptr32):
+    """Put the parts of the sum of the squares of `x` into `sums`, exactly.
+
+    sum = sums[2] * 2**24 + sums[1] * 2**13 + sums[0], for at most 64 values of at most 2**24.
+    """
+    low = 0
+    cross = 0
+    high = 0
+    while i < count:
+        v = x[i] & 0xFFF
+        low += v * v
+        h = x[i] >> 12
+        cross += h * v
+        high += h * h
+        i += 1
+    sums[0] = low
+    sums[1] = cross
+    sums[2] = high
+
+
+@micropython.viper
+def moments_kernel(x: ptr32, i: int, v: int, count: int, mean: int, shift: int, sums: ptr32):
+    """Sum u, u**2, u**3 and u**4 of u = (x - mean) >> shift, which is below 2**12, exactly.
+
+    sum of u = sums[0], of u**2 = sums[1], of u**3 = sums[3] * 2**12 + sums[2],
+    of u**4 = sums[6] * 2**24 + sums[5] * 2**13 + sums[4]; at most 64 values.
+    """
+    sums[0] = 0
+    sums[1] = 0
+    sums[2] = 0
+    sums[3] = 0
+    low = 0
+    cross = 0
+    high = 0
+    while i < count:
+        v = (x[i] - mean) >> shift
+        sums[0] = sums[0] + v
+        square = v * v
+        sums[1] = sums[1] + square
+        h = square >> 12
+        sums[3] = sums[3] + h * v
+        high += h * h
+        square &= 0xFFF
+        sums[2] = sums[2] + square * v
+        low += square * square
+        cross += square * h
+        i += 1
+    sums[4] = low
+    sums[5] = cross
+    sums[6] = high
+
+
+@micropython.viper
+def gather_kernel(digits: ptr32, at: int, value: int, sums: ptr32, plan: ptr32, rows: int, scale: int):
+    """Add partial sums to wide ones: for each row of `plan`, (word, at, shift, times),
+
+    `sums[word]` * 2**(shift + times * scale) goes to the wide sum that begins at `digits[at]`.
+    """
+    row = 0
+    while row < rows:
+        value = sums[plan[row]]
+        at = plan[row + 1]
+        end = at + 7
+        shift = plan[row + 2] + plan[row + 3] * scale
+        while shift >= 14:
+            shift -= 14
+            at += 1
+        digits[at] = digits[at] + ((value & 0x3FFF) << shift)
+        carry = (value >> 14) << shift
+        while at < end:
+            carry += digits[at] >> 14
+            digits[at] = digits[at] & 0x3FFF
+            at += 1
+            carry += digits[at]
+            digits[at] = carry
+            carry = 0
+        row += 4
+
+
+def wide(digits, at: int) -> int:
+    """The wide sum that begins at `digits[at]`, as one integer."""
+    value = 0
+    for index in range(at + DIGITS - 1, at - 1, -1):
+        value = (value << 14) + digits[index]
+    return value
+
+
+def clear(digits) -> None:
+    """Set every word of `digits` to zero."""
+    for index in range(len(digits)):
+        digits[index] = 0
+
+
+@micropython.viper
+def keep_kernel(ring: ptr16, i: int, at: int, count: int, x: ptr32, mask: int):
+    """Store the low 16 bits of `count` values `x` in a ring of `mask` + 1 values, from `at` on."""
+    while i < count:
+        ring[(at + i) & mask] = x[i] & 0xFFFF
+        i += 1
