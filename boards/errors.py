@@ -3,9 +3,16 @@
 BoardError
   UnknownBoardError     no folder of that name
   BoardFileError        a board.toml that does not parse
-  MissingToolError      a compiler, an emulator or the MicroPython source is not there
+  MissingToolError      a compiler, an emulator, a flash tool or the MicroPython source is not there
   BuildError            the build ran and failed; the log's path is in the message
   EmulatorError         the emulated board did not start, or died
+  PortError             a serial port is not there, is busy, or went away
+  LockedError           somebody else works on this very board
+  ImageError            an image file that is not there, or is none
+  FlashError            the board did not take the image, or holds another one afterwards
+  DeployError           the interpreter on the board refused or lost a file
+  ProvisionError        keys or settings of a node that cannot be written as they are
+  IdentityError         the board is not what was asked for
 """
 
 
@@ -31,3 +38,31 @@ class BuildError(BoardError):
 
 class EmulatorError(BoardError):
     """An emulated board did not come up, or ended before it should."""
+
+
+class PortError(BoardError):
+    """A serial port cannot be used, or is gone."""
+
+
+class LockedError(BoardError):
+    """Another process holds this board."""
+
+
+class ImageError(BoardError):
+    """An image file is missing or is not what its name says."""
+
+
+class FlashError(BoardError):
+    """Writing the interpreter failed; the board may hold a part of it."""
+
+
+class DeployError(BoardError):
+    """Writing files through the board's prompt failed."""
+
+
+class ProvisionError(BoardError):
+    """A key or a setting of a node is missing, wrong or in the way."""
+
+
+class IdentityError(BoardError):
+    """The board says that it is another one, or holds other files."""
