@@ -49,14 +49,14 @@ class Actions:
         self._node.set_rate(period_us, block_samples, now_us)
         return _DONE
 
-    def _set_filter(self, arguments, now_us: int) -> "tuple":
+    def _set_filter(self, arguments, _now_us: int) -> "tuple":
         try:
             self._node.sampler.set_filter(arguments[0], json.loads(arguments[1]))
         except (ConfigError, ValueError) as error:
             return commands.REFUSED, str(error), None
         return _DONE
 
-    def _capture(self, arguments, now_us: int) -> "tuple":
+    def _capture(self, arguments, _now_us: int) -> "tuple":
         refusal = self._node.capture(arguments[0], arguments[1])
         return (commands.REFUSED, refusal, None) if refusal else _DONE
 
@@ -69,7 +69,7 @@ class Actions:
         outputs.act(index, arguments[1], arguments[2], now_us)
         return _DONE
 
-    def _rotate_key(self, arguments, now_us: int) -> "tuple":
+    def _rotate_key(self, arguments, _now_us: int) -> "tuple":
         identity = self._node.identity
         epoch = arguments[0]
         if epoch != identity.epoch + 1:
@@ -83,22 +83,22 @@ class Actions:
             return commands.FAILED, "the flash did not take the key", None
         return commands.DONE, "", lambda: self._node.use(rotated)
 
-    def _update_begin(self, arguments, now_us: int) -> "tuple":
+    def _update_begin(self, arguments, _now_us: int) -> "tuple":
         return self._updated(lambda: self._update.begin(arguments[0]))
 
-    def _update_data(self, arguments, now_us: int) -> "tuple":
+    def _update_data(self, arguments, _now_us: int) -> "tuple":
         return self._updated(lambda: self._update.write(*(arguments[key] for key in range(3))))
 
-    def _update_finish(self, arguments, now_us: int) -> "tuple":
+    def _update_finish(self, _arguments, _now_us: int) -> "tuple":
         outcome = self._updated(self._update.finish)
         if outcome[0] == commands.DONE:
             return commands.DONE, "restarting into the update", self._hal.reset
         return outcome
 
-    def _update_abort(self, arguments, now_us: int) -> "tuple":
+    def _update_abort(self, _arguments, _now_us: int) -> "tuple":
         return self._updated(self._update.abort)
 
-    def _restart(self, arguments, now_us: int) -> "tuple":
+    def _restart(self, _arguments, _now_us: int) -> "tuple":
         return commands.DONE, "", self._hal.reset
 
     def _updated(self, step) -> "tuple":

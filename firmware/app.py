@@ -1,9 +1,9 @@
 """The node put together: sample -> filter -> pack -> seal -> spool -> link.
 
-Order of `bring_up`: configuration, outputs to their safe level, keys, counters, spool, chips, boot
-record.  A node without a key or without counters does not run, since it could seal nothing; whatever
-else is missing or wrong, a chip, a channel, the whole configuration, the rest runs, and the status
-record says what does not.
+Order of `bring_up`: configuration, outputs to their safe level, keys, counters, chips, spool, boot
+record.  A node without a key or without counters does not run, since it could seal nothing; if
+anything else is missing or wrong, a chip, a channel, the whole configuration, the rest runs, and
+the status record says what does not.
 """
 
 import hashlib
@@ -133,15 +133,17 @@ def _announce(hal, settings, identity, counters, parts, text: bytes) -> None:
 def _link(hal, settings, identity, problems):
     """The link that the configuration names; a serial line when it names none that is here."""
     kind = settings.link["kind"]
-    name, attribute = _LINKS.get(kind, (None, None))
-    try:
-        if name is None:
-            raise ConfigError("link.kind: %r is none of %s" % (kind, ", ".join(sorted(_LINKS))))
-        module = __import__(name, None, None, (attribute,))
-        return getattr(module, attribute)(hal, settings.link, identity)
-    except (ConfigError, ImportError) as error:
-        problems.append("node.json: %s: the serial line is used instead" % error)
-        return SerialLink(hal, settings.link, identity)
+    if kind in _LINKS:
+        name, attribute = _LINKS[kind]
+        try:
+            module = __import__(name, None, None, (attribute,))
+            return getattr(module, attribute)(hal, settings.link, identity)
+        except (ConfigError, ImportError) as error:
+            what = str(error)
+    else:
+        what = "link.kind: %r is none of %s" % (kind, ", ".join(sorted(_LINKS)))
+    problems.append("node.json: %s: the serial line is used instead" % what)
+    return SerialLink(hal, {}, identity)
 
 
 def _provisioned(hal) -> "tuple":

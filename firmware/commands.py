@@ -1,8 +1,8 @@
 """Commands from the gateway: each obeyed at most once, in order, over restarts too.
 
 The gateway numbers the commands of a node, one at a time, and repeats one until it is answered.
-Here the number is on the flash before anything is done, so a command that a power cut interrupted is
-never begun again; its outcome is then unknown, and that is what is answered.
+Here the number is on the flash before anything is done, so a command that a power cut interrupted
+is never begun again; its outcome is then unknown, and that is what is answered.
 
     number above the last   written down as begun, done, result written down, answered
     the last number         not done again; the answer is repeated, or "outcome unknown"

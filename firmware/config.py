@@ -65,7 +65,19 @@ OUTPUTS_MAX = 8
 BLOCK_SAMPLES_MAX = 1024
 PERIOD_US_MIN = 1000
 PERIOD_US_MAX = 3600000000
-_CHANNEL_KEYS = tuple("name part bus address reading argument unit filter gain offset options".split())
+_CHANNEL_KEYS = (
+    "name",
+    "part",
+    "bus",
+    "address",
+    "reading",
+    "argument",
+    "unit",
+    "filter",
+    "gain",
+    "offset",
+    "options",
+)
 _OUTPUT_KEYS = ("name", "pin", "safe", "hold_ms_max")
 _WAVEFORM_KEYS = (
     *("name", "part", "bus", "address", "rate_hz", "block_samples", "options", "features"),
@@ -94,9 +106,11 @@ def parse(text) -> "tuple":
     if not isinstance(table, dict):
         return _nothing("node.json: a table is needed: provision the node again")
     problems = []
-    for name in table:
-        if name not in _NEEDED and name not in _OPTIONAL:
-            problems.append("node.json: unknown key %s is ignored" % name)
+    problems += [
+        "node.json: unknown key %s is ignored" % name
+        for name in table
+        if name not in _NEEDED and name not in _OPTIONAL
+    ]
     filled = {name: table.get(name, default) for name, default in _OPTIONAL.items()}
     period_us, block_samples = _schedule(table, problems)
     channels = waveforms = []

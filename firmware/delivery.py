@@ -51,15 +51,7 @@ class Delivery:
         if self._outstanding and now_us >= self._deadline_us:
             return self._ask(now_us)
         if self._again:
-            stored = self._spool.first_after(self._again[0] - 1)
-            if stored is None or stored[0] != self._again[0]:
-                # Dropped meanwhile, and declared by the spool.
-                self._forget(self._again.pop(0))
-                return True
-            if not self._link.send(stored[1]):
-                return False
-            self._again.pop(0)
-            return True
+            return self._repeat()
         if self._spool.newest <= self._sent:
             return False
         stored = self._spool.first_after(self._sent)
@@ -101,6 +93,18 @@ class Delivery:
         while stored is not None and stored[0] <= highest:
             self._outstanding.append(stored[0])
             stored = self._spool.first_after(stored[0])
+
+    def _repeat(self) -> bool:
+        """Send a frame again that the gateway has not seen."""
+        stored = self._spool.first_after(self._again[0] - 1)
+        if stored is None or stored[0] != self._again[0]:
+            # Dropped meanwhile, and declared by the spool.
+            self._forget(self._again.pop(0))
+            return True
+        if not self._link.send(stored[1]):
+            return False
+        self._again.pop(0)
+        return True
 
     def _ask(self, now_us: int) -> bool:
         """Send the oldest frame again: the gateway was silent for too long."""

@@ -2,8 +2,8 @@
 
 In:  link -> seal checked under the downlink key -> newer than any accepted -> probe or command.
 A receipt needs no freshness: what it names stays stored for ever, and nothing else follows from it;
-so it costs the flash nothing.  What fails a check is counted by its reason, and nothing is answered:
-a stranger on the line learns nothing.
+so it costs the flash nothing.  What fails a check is counted by its reason, and nothing is
+answered: a stranger on the line learns nothing.
 """
 
 from wire import content

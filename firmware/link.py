@@ -1,9 +1,8 @@
 """The node's serial line: sealed messages as frames, COBS and CRC-16 around them.
 
-A link is made of (hal, the table `link` of node.json, the node's identity) and offers
-`send(message)`, `receive()`, `service(now_us)`, `prepare`, `publish`, `restarts`, `poll_us`, `state`; the links
-over MQTT (`mqtt_link.py`) and Modbus (`modbus_server.py`) offer the same.  A line knows nothing of
-who listens: that a message arrived is told by a receipt (`delivery.py`).
+A link is made of (hal, the table `link` of node.json, the node's identity); those over MQTT
+(`mqtt_link.py`) and Modbus (`modbus_server.py`) offer the same as this one.  A line knows nothing
+of who listens: that a message arrived is told by a receipt (`delivery.py`).
 """
 
 from wire.framing import Deframer, frame
@@ -20,7 +19,7 @@ class SerialLink:
     poll_us = 0
     """How often `receive` has to be asked; 0: `hal.sleep_until_us` wakes up by itself."""
 
-    def __init__(self, hal, settings, identity) -> None:
+    def __init__(self, hal, settings, _identity) -> None:
         self._uart = hal.uart(settings.get("uart", 0))
         self._deframer = Deframer(DOWNLINK_BYTES_MAX)
         self.line_errors = 0

@@ -33,10 +33,7 @@ def _of_folder(hal) -> "list":
     names = ["main.py"]
     _walk(os, top[1:], names)
     buffer = bytearray(_PIECE_BYTES)
-    entries = []
-    for name in sorted(names):
-        entries.append((name, _hash(hal, name, buffer)))
-    return entries
+    return [(name, _hash(hal, name, buffer)) for name in sorted(names)]
 
 
 def _walk(os, folder: str, names: "list") -> None:

@@ -1,8 +1,8 @@
 """The node's side of Modbus over a serial line: requests in, responses out, no I/O of its own.
 
-Promises: a request counts only if it is whole, its CRC is right and it names our unit; anything else
-on the bus, other units' traffic included, is let go at the next silence.  Broadcasts are not obeyed.
-A request that asks for what is not there gets the exception that says so, and changes nothing.
+Promises: a request counts only if it is whole, its CRC is right and it names our unit; anything
+else on the bus, other units' traffic included, is let go at the next silence.  Broadcasts are not
+obeyed.  A request for what is not there gets the exception that says so, and changes nothing.
 
 Sources: MODBUS Application Protocol 1.1b3 (functions 3, 4, 6, 16, 20, 21; exceptions in section 7)
 and MODBUS over Serial Line 1.02 (frame in 2.5.1, silence of 3.5 characters in 2.5.1.1).

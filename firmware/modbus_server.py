@@ -44,7 +44,7 @@ class ModbusLink:
     restarts = 0
     poll_us = 4000
 
-    def __init__(self, hal, settings, identity) -> None:
+    def __init__(self, hal, settings, _identity) -> None:
         baud = settings.get("baud", 19200)
         self._hal = hal
         self._silence_us = max(_SILENCE_US_MIN, 7 * _CHARACTER_BITS * 500000 // baud)

@@ -6,8 +6,8 @@ arrived, and is stored, only a receipt of the gateway can say (`delivery.py`); M
 acknowledgement would speak for the broker alone.  Topics: `twinrig/<node>/up` and `.../down`.
 
 The client is `umqtt.simple` of the stock firmware.  It offers no deadline, so it gets its socket
-through `_Patience`, which sets one.  With `tls_ca` the broker must prove its name with a certificate
-of that authority; `"tls_ca": null` is refused unless `"allow_unencrypted"` says so.
+through `_Patience`, which sets one.  With `tls_ca` the broker must prove its name by a certificate
+of that authority; no `tls_ca` is refused unless `"allow_unencrypted": true` says so.
 """
 
 import socket
@@ -133,7 +133,7 @@ class MqttLink:
             ssl=_Patience(context),
         )
 
-    def _take(self, topic, message) -> None:
+    def _take(self, _topic, message) -> None:
         if len(message) > MESSAGE_BYTES_MAX:
             self.oversized += 1
         else:
@@ -173,7 +173,7 @@ class _Stream:
         self.close = stream.close
 
     def setblocking(self, is_blocking: bool) -> None:
-        """umqtt switches between looking for a message and reading one."""
+        """Umqtt switches between looking for a message and reading one."""
         self._plain.settimeout(WAIT_S if is_blocking else 0)
 
 

@@ -1,10 +1,10 @@
 """The node at work: samples on their schedule, and between them everything else.
 
-Promises: a sample is taken in its slot or counted as an overrun (`schedule.py`); a block becomes one
-sealed frame, or several parts of it are missing in it and a status record says why; no value is ever
-made up.  What is not sampling runs in the gaps, in the order of `_tasks`: outputs that have to be
-released come first, then fast chips, what is to be sent, the line, signatures, status.  The watchdog
-is fed by samples alone: a node that does not get round to sampling starts again.
+Promises: a sample is taken in its slot or counted as an overrun (`schedule.py`); a block becomes a
+sealed frame, in which a value that could not be had is missing, and a status record says why; no
+value is ever made up.  What is not sampling runs in the gaps, in the order of `_tasks`: outputs to
+be released first, then fast chips, what is to be sent, the line, signatures, status.  The
+watchdog is fed by samples alone: a node that does not get round to sampling starts again.
 """
 
 import gc
@@ -105,10 +105,7 @@ class Node:
                 self._hear(hal.ticks_us())
 
     def _step(self, now_us: int, due_us: int) -> bool:
-        for task in self._tasks:
-            if task.run(self._hal, now_us, due_us):
-                return True
-        return False
+        return any(task.run(self._hal, now_us, due_us) for task in self._tasks)
 
     def _wake_us(self, now_us: int, due_us: int) -> int:
         """When the next thing has to be looked at."""
@@ -161,7 +158,7 @@ class Node:
                 self._send_values(packer, first, waveform.take(), middle_us)
             block = waveform.take_captured()
             if block is not None:
-                self._uplink.send_raw(waveform, block)
+                self._uplink.send(content.RAW_BLOCK, *block)
             return True
         return False
 
@@ -194,10 +191,10 @@ class Node:
         self._uplink.send(content.STATUS_RECORD, self._status.record(self, now_us))
         return True
 
-    def _retry(self, now_us: int) -> bool:
+    def _retry(self, _now_us: int) -> bool:
         return self.sampler.retry()
 
-    def _collect(self, now_us: int) -> bool:
+    def _collect(self, _now_us: int) -> bool:
         """Take the garbage out while there is time, so that it never has to be in a slot."""
         if not self._garbage:
             return False

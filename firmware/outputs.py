@@ -31,7 +31,7 @@ class Outputs:
         if not 0 <= index < len(self._settings):
             return "no output of that name; there are %d" % len(self._settings)
         output = self._settings[index]
-        if value != 0 and value != 1:
+        if value not in {0, 1}:
             return "output %s takes 0 or 1" % output.name
         if not 0 < hold_ms <= output.hold_ms_max and value != output.safe:
             return "output %s: hold_ms is 1 to %d" % (output.name, output.hold_ms_max)

@@ -1,6 +1,6 @@
 """When samples are due: slots on a fixed grid, without drift, in blocks that start on it too.
 
-Promises: slot k is due at k * period_us after the board's clock started, however long anything took.
+Promises: slot k is due at k * period_us after the board's clock started, whatever took how long.
 A sample is taken in its slot, before the next one is due, or its whole block is dropped, since the
 block's time would be wrong.  Every slot that is in no block is counted in `overruns`, so blocks and
 overruns add up to the slots gone by.  How late the samples were is measured, not assumed.
@@ -46,8 +46,7 @@ class Schedule:
         """
         late_us = now_us - self.due_us
         if late_us < self.period_us:
-            if late_us > self._late_max_us:
-                self._late_max_us = late_us
+            self._late_max_us = max(self._late_max_us, late_us)
             return True
         block_us = self.period_us * self.block_samples
         self._skip(1, block_us)

@@ -57,10 +57,6 @@ class Uplink:
             chosen = entries[part * ENTRIES_MAX : (part + 1) * ENTRIES_MAX]
             self.send(content.MEASUREMENT, encode_measurement(part, parts, chosen))
 
-    def send_raw(self, waveform, block) -> None:
-        """A piece of a capture: (payload, tick that its relative time refers to)."""
-        self.send(content.RAW_BLOCK, block[0], block[1])
-
     def begin_checkpoint(self, checkpoints) -> None:
         """Have everything sealed so far signed."""
         counters = self._counters

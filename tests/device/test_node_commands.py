@@ -32,7 +32,7 @@ class Pump:
         self.result = (commands.DONE, "", None)
         self.dies = False
 
-    def act(self, arguments, now_us):
+    def act(self, arguments, _now_us):
         if self.dies:
             raise RuntimeError("power cut")
         self.acts.append(arguments[0])

@@ -43,7 +43,7 @@ def test_a_task_that_took_longer_than_the_gap_waits_for_a_longer_one():
 
 def test_a_long_run_is_forgotten_slowly():
     clock = Clock()
-    task, done = _task(clock, [1600, 10])
+    task, _done = _task(clock, [1600, 10])
     task.run(clock, 0, 100000)
     runs = 0
     while not task.run(clock, clock.now_us, clock.now_us + 400):
