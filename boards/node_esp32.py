@@ -12,7 +12,7 @@ _ETIMEDOUT = 110
 _I2C_TIMEOUT_US = 50000
 _BUFFER_BYTES = 2048
 _POLL_US = 100000
-_WIFI_TIMEOUT_S = 20
+_WIFI_TIMEOUT_S = 3
 
 # esp_reset_reason() through modmachine.c: the EN button looks like power, a brown-out too, and
 # HARD_RESET is what machine.reset() and a crash of the interpreter leave.
@@ -55,21 +55,23 @@ def make_pin(number: int):
 
 
 def connect(settings, read_file, sleep_us) -> None:
-    """Join a Wi-Fi network; OSError(ETIMEDOUT) when that takes longer than `timeout_s`.
+    """Be in the Wi-Fi network of `settings`; OSError(ETIMEDOUT) while that is not so.
 
-    `settings` has `ssid`, and may have `password_file`, a provisioned file, and `timeout_s`.
+    A call waits `timeout_s` at most and leaves the attempt running, so the next call may find it
+    done.  `settings` has `ssid`, and may have `password_file`, a provisioned file.
     """
     station = network.WLAN(network.STA_IF)
-    station.active(True)
+    if not station.active():
+        station.active(True)
     if station.isconnected():
         return
-    password = None
-    if settings.get("password_file"):
-        password = read_file(settings["password_file"]).decode().strip()
-    station.connect(settings["ssid"], password)
+    if station.status() != network.STAT_CONNECTING:
+        password = None
+        if settings.get("password_file"):
+            password = read_file(settings["password_file"]).decode().strip()
+        station.connect(settings["ssid"], password)
     end_ms = time.ticks_add(time.ticks_ms(), 1000 * settings.get("timeout_s", _WIFI_TIMEOUT_S))
     while not station.isconnected():
         if time.ticks_diff(end_ms, time.ticks_ms()) <= 0:
-            station.disconnect()
             raise OSError(_ETIMEDOUT)
         sleep_us(_POLL_US)

@@ -17,7 +17,7 @@ from typing import Any, Final
 from boards.build import APPLICATION, build
 from boards.catalog import Board, load_board
 from boards.emulate import Emulated, start
-from boards.provision import NODE_FILE, node_file
+from boards.provision import NodeSecrets, provisioned_files
 from gateway.site import Node, Site
 from hil.bus import BoardPort, Wiring
 from hil.errors import ScenarioError
@@ -55,13 +55,17 @@ def lead_in_us(scenario: Scenario, site: Site) -> int:
     return lead_in
 
 
-def rig_key(seed: int, node: str) -> bytes:
-    """The root key of `node` in a run with `seed`, 32 bytes.
+def rig_secrets(seed: int, node: str) -> NodeSecrets:
+    """The keys of `node` in a run with `seed`.
 
-    It follows from the scenario, so that two runs give the same bytes, and it is therefore no
-    secret: it is good for a rig and for nothing else.
+    They follow from the scenario, so that two runs give the same bytes, and they are therefore no
+    secrets: they are good for a rig and for nothing else.
     """
-    return hkdf_sha256(b"twinrig rig key", seed.to_bytes(8, "big"), node.encode(), 32)
+    salt, info = seed.to_bytes(8, "big"), node.encode()
+    return NodeSecrets(
+        root=hkdf_sha256(b"twinrig rig key", salt, info, 32),
+        seed=hkdf_sha256(b"twinrig rig signing key", salt, info, 32),
+    )
 
 
 class Rig:
@@ -75,16 +79,21 @@ class Rig:
         self.lockstep = Lockstep()
         self.origin_us = lead_in_us(scenario, site)
         self.drives: tuple[Drive, ...] = ()
-        self.keys = {
-            board.node: rig_key(scenario.scenario.seed, board.node) for board in scenario.boards
+        self.secrets = {
+            board.node: rig_secrets(scenario.scenario.seed, board.node) for board in scenario.boards
         }
         self._boards = {board.node: load_board(board.board) for board in scenario.boards}
         self._images: dict[str, Path] = {}
         self._emulated: list[Emulated] = []
 
+    @property
+    def keys(self) -> dict[str, bytes]:
+        """The root key of every node."""
+        return {node: secrets.root for node, secrets in self.secrets.items()}
+
     def plan(self) -> None:
         """Check every wire and every value before anything is started."""
-        origins = dict.fromkeys(self.keys, self.origin_us)
+        origins = dict.fromkeys(self.secrets, self.origin_us)
         self.drives = plan_drives(self.scenario, self.site, self.trace, origins)
 
     def build(
@@ -131,7 +140,7 @@ class Rig:
             image,
             folder,
             code=RUN_CODE,
-            files={NODE_FILE: node_file(node, self.keys[node.name])},
+            files=provisioned_files(node, rig_secrets(self.scenario.scenario.seed, node.name)),
         )
         self._emulated.append(emulated)
         self.lockstep.add(BoardPort(node.name, emulated, wiring, uplink=self.lockstep.uplink))

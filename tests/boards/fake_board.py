@@ -190,30 +190,37 @@ class Machine:
 
 
 class WLAN:
-    """Joins after `JOIN_AFTER` questions, or never when that is negative."""
+    """One station; joins after `JOIN_AFTER` questions, or never when that is negative."""
 
     JOIN_AFTER = 3
+    ASKED = 0
+    STATUS = 1000
 
     def __init__(self, interface: int) -> None:
         assert interface == 0
-        self._asked = 0
 
-    def active(self, is_active: bool) -> None:
-        CALLS.append(("WLAN.active", is_active))
+    def active(self, is_active=None) -> bool:
+        if is_active is not None:
+            CALLS.append(("WLAN.active", is_active))
+        return ("WLAN.active", True) in CALLS
+
+    def status(self) -> int:
+        return WLAN.STATUS
 
     def connect(self, ssid: str, key=None) -> None:
+        assert WLAN.STATUS != 1001, "a second connect disturbs the first"
         CALLS.append(("WLAN.connect", ssid, key))
-
-    def disconnect(self) -> None:
-        CALLS.append(("WLAN.disconnect",))
+        WLAN.STATUS = 1001
+        WLAN.ASKED = 0
 
     def isconnected(self) -> bool:
-        self._asked += 1
-        return 0 <= WLAN.JOIN_AFTER < self._asked
+        WLAN.ASKED += 1
+        return WLAN.STATUS != 1000 and 0 <= WLAN.JOIN_AFTER < WLAN.ASKED
 
 
 class Network:
     STA_IF = 0
+    STAT_CONNECTING = 1001
     WLAN = WLAN
 
 
