@@ -3,13 +3,16 @@
 Promises two identities for every source, at any moment between two `feed` calls:
 
     received == verified + sum(rejected by reason)            nothing disappears inside
-    announced == numbered + refused + lost                    nothing disappears on the way
+    announced == numbered + refused + lost + awaited + declared
+                                                              nothing disappears on the way
 
-`announced` is how many frames the node is known to have sent, from its own authenticated sequence
-numbers: the span from the lowest to the highest number seen of each boot. `numbered` counts the
-verified frames that carried a number, `refused` authentic frames whose content was rejected, and
-`lost` the numbers not seen (a late frame that fills a gap moves from `lost` to `recovered`).
-What a node sent before the first frame we saw of a boot is unknown and not counted as lost.
+`announced` is how many frames the node is known to have made, from its own authenticated sequence
+numbers: the span from the lowest to the highest number seen of each boot, over both lanes.
+`numbered` counts the verified frames that carried a number, `refused` authentic frames whose
+content was rejected. Numbers not seen are `awaited` while the node may still have them in its
+spool, `lost` when the data lane has passed them, `declared` when the node said in a loss record
+that they are gone; one that comes after all moves to `recovered`. `stages/numbering.py` has the
+rules. What a node sent before the first frame we saw of a boot is unknown and not counted as lost.
 For every sink: offered == delivered + sum(dropped by reason) + queued.
 A sink that reports its queue (`LossLedger.queued`) is held to this: a record taken and forgotten
 breaks it. Of one that does not, `queued` is the remainder, which must not be negative.
@@ -35,6 +38,8 @@ class Account:
     numbered: int = 0
     refused: int = 0
     lost: int = 0
+    awaited: int = 0
+    declared: int = 0
     recovered: int = 0
     delivered: int = 0
     line_errors: Counter[str] = field(default_factory=Counter)
@@ -64,6 +69,8 @@ class SourceBalance:
     numbered: int
     refused: int
     lost: int
+    awaited: int
+    declared: int
     recovered: int
     delivered: int
     """Verified frames that went through the whole pipeline."""
@@ -78,9 +85,10 @@ class SourceBalance:
         """Tell whether both identities of the source hold and no counter is negative."""
         return (
             self.received == self.verified + self.rejected_total
-            and self.announced == self.numbered + self.refused + self.lost
+            and self.announced
+            == self.numbered + self.refused + self.lost + self.awaited + self.declared
             and self.verified >= max(self.numbered, self.delivered)
-            and min(self.lost, self.recovered, self.refused) >= 0
+            and min(self.lost, self.awaited, self.declared, self.recovered, self.refused) >= 0
         )
 
 
@@ -154,6 +162,8 @@ class LossLedger:
             numbered=account.numbered,
             refused=account.refused,
             lost=account.lost,
+            awaited=account.awaited,
+            declared=account.declared,
             recovered=account.recovered,
             delivered=account.delivered,
             line_errors=_frozen(account.line_errors),

@@ -82,6 +82,8 @@ class Verified:
     """Node time at which the frame was sealed."""
     content_type: int
     """`wire.content` number; 0 for a polled source."""
+    frame: bytes
+    """The sealed bytes as they came, for whoever wants proof; empty for a polled source."""
     payload: bytes
     readings: tuple[Reading, ...]
     requested_ns: int | None
@@ -105,6 +107,9 @@ class Rejected:
     """Stable word, one of `stages.verify.REASONS`."""
     detail: str
     received_ns: int
+    sequence: int | None
+    """Number of the frame if the node itself sealed it; None when nothing vouches for it."""
+    content_type: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """What must outlive the gateway so that nothing sealed is ever accepted or sent twice.
 
     <state>/starts             how often this gateway was started; the boot id of its commands
-    <state>/replay-marks.json  the replay window of every node
+    <state>/replay-marks.json  the replay windows of every node, of both lanes
 
 Promises: a kill finds each file old or new, never half-written; a damaged one stops the start with
 a remedy instead of being guessed. The start counter, its name in the folder included, is on the
@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import OperatorError
-from gateway.stages.replay_window import ReplayMark
+from gateway.stages.replay_window import Lane, ReplayMark
 
 _STARTS: Final = "starts"
 _MARKS: Final = "replay-marks.json"
-_MARK_TYPES: Final = {"source": str, "boot_id": int, "highest": int, "seen": int}
+_MARK_TYPES: Final = {"source": str, "lane": str, "boot_id": int, "highest": int, "seen": int}
 _MARK_NUMBERS: Final = ("boot_id", "highest", "seen")
 
 
@@ -85,9 +85,19 @@ def _marks(rows: object) -> list[ReplayMark]:
     """Return all marks of a file, or raise ValueError."""
     match rows:
         case list():
-            return [_mark(row) for row in rows]
+            return [mark for row in rows for mark in _marks_of(row)]
         case _:
             raise ValueError("it holds no list of marks")
+
+
+def _marks_of(row: object) -> list[ReplayMark]:
+    """Return the mark of a row, or raise ValueError.
+
+    A row without a lane is of a time when nodes had one: it stands for both.
+    """
+    if isinstance(row, dict) and "lane" not in row:
+        return [_mark({**row, "lane": lane.value}) for lane in Lane]
+    return [_mark(row)]
 
 
 def _mark(row: object) -> ReplayMark:
@@ -98,7 +108,7 @@ def _mark(row: object) -> ReplayMark:
         raise ValueError(f"{row!r} has a field of a wrong type")
     if any(row[name] < 0 for name in _MARK_NUMBERS):
         raise ValueError(f"{row!r} has a negative number")
-    return ReplayMark(**row)
+    return ReplayMark(**{**row, "lane": Lane(row["lane"])})
 
 
 def _replace(path: Path, text: str, *, is_synced: bool) -> None:

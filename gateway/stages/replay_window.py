@@ -1,24 +1,42 @@
-"""Which frames of a node were seen already: a sliding window over its sealed sequence numbers.
+"""Which frames of a node were seen already: sliding windows over its sealed sequence numbers.
 
-Rules, in this order (after RFC 8613, 7.4, and the IPsec window):
-1. a boot id below the highest one seen is `stale_boot`; a higher one opens a new, empty window;
-2. a number above the highest is taken and moves the window, the numbers jumped over are lost;
+A node has two lanes, told apart by content type: what it answers overtakes what it stores
+(`wire.content.is_live`). Each lane has a window of its own, so a stored frame that comes an hour
+after the answers of now is not too old. Rules of a lane, in this order (after RFC 8613, 7.4, and
+the IPsec window):
+1. a boot id below the lowest one remembered is `stale_boot`; an unknown one opens an empty window.
+   The live lane remembers one boot. The data lane remembers the last few: frames that a node stored
+   before it restarted come after it, and one that got lost on the line comes after newer ones;
+2. a number above the highest of its boot is taken and moves the window;
 3. a number `WINDOW` or more below the highest is `too_old`;
-4. a number seen before is `replayed`; an unseen one is taken and fills its gap.
+4. a number seen before is `replayed`; an unseen one is taken.
 
 `admit` decides and remembers in one step. Left to the caller: calling it only after the MAC was
-found right, since an unauthenticated number must not move anything.
+found right, since an unauthenticated number must not move anything; counting what is missing
+(`numbering.py`).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, final
 
-from gateway.loss import Account
-
 WINDOW: Final = 64
-"""Numbers remembered below the highest one."""
+"""Numbers remembered below the highest one; the bits of a receipt."""
+BOOTS_MAX: Final = 4
+"""Boots the data lane remembers."""
 
 _MASK: Final = (1 << WINDOW) - 1
+
+
+class Lane(StrEnum):
+    """Which of a node's two streams a frame belongs to."""
+
+    DATA = "data"
+    LIVE = "live"
+
+
+_BOOTS: Final = {Lane.DATA: BOOTS_MAX, Lane.LIVE: 1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +44,7 @@ class ReplayMark:
     """What must outlive the gateway so that old frames stay old: store it, hand it to `Verify`."""
 
     source: str
+    lane: Lane
     boot_id: int
     highest: int
     seen: int
@@ -34,53 +53,47 @@ class ReplayMark:
 
 @final
 class ReplayWindow:
-    """The window of one node; counts announced, lost and recovered numbers in `account`."""
+    """The window of one lane of one node."""
 
-    def __init__(self, account: Account, mark: ReplayMark | None = None) -> None:
-        self._account = account
-        self._boot_id = -1 if mark is None else mark.boot_id
-        self._highest = -1 if mark is None else mark.highest
-        self._seen = 0 if mark is None else mark.seen & _MASK
-        # Numbers up to the floor were never announced in this ledger, so they fill no gap of it.
-        self._floor = self._highest
+    __slots__ = ("_boots", "_boots_max", "_lane")
+
+    def __init__(self, lane: Lane, marks: Iterable[ReplayMark] = ()) -> None:
+        self._lane = lane
+        self._boots_max = _BOOTS[lane]
+        self._boots = {mark.boot_id: (mark.highest, mark.seen & _MASK) for mark in marks}
 
     def admit(self, boot_id: int, sequence: int) -> str | None:
         """Take the number and return None, or leave everything as it is and return the reason."""
-        if boot_id != self._boot_id:
-            if boot_id < self._boot_id:
+        known = self._boots.get(boot_id)
+        if known is None:
+            if self._boots and boot_id < self._oldest_allowed():
                 return "stale_boot"
-            self._boot_id, self._highest, self._floor, self._seen = boot_id, sequence, sequence, 1
-            self._account.announced += 1
+            self._boots[boot_id] = sequence, 1
+            if len(self._boots) > self._boots_max:
+                del self._boots[min(self._boots)]
             return None
-        ahead = sequence - self._highest
+        highest, seen = known
+        ahead = sequence - highest
         if ahead > 0:
             # A jump past the window empties it; shifting by the full jump could need huge integers.
-            self._seen = ((self._seen << ahead) | 1) & _MASK if ahead < WINDOW else 1
-            self._highest = sequence
-            self._account.announced += ahead
-            self._account.lost += ahead - 1
+            seen = ((seen << ahead) | 1) & _MASK if ahead < WINDOW else 1
+            self._boots[boot_id] = sequence, seen
             return None
-        return self._fill(-ahead, sequence)
-
-    def mark(self, source: str) -> ReplayMark | None:
-        """Return what to remember of this window, None before the first frame."""
-        if self._boot_id < 0:
-            return None
-        return ReplayMark(
-            source=source, boot_id=self._boot_id, highest=self._highest, seen=self._seen
-        )
-
-    def _fill(self, behind: int, sequence: int) -> str | None:
-        """Take a number at or below the highest one, if it was not seen and is not too old."""
-        if behind >= WINDOW:
+        if ahead <= -WINDOW:
             return "too_old"
-        bit = 1 << behind
-        if self._seen & bit:
+        bit = 1 << -ahead
+        if seen & bit:
             return "replayed"
-        self._seen |= bit
-        if sequence > self._floor:
-            self._account.lost -= 1
-            self._account.recovered += 1
-        else:
-            self._account.announced += 1
+        self._boots[boot_id] = highest, seen | bit
         return None
+
+    def marks(self, source: str) -> list[ReplayMark]:
+        """Return what to remember of this lane, oldest boot first; nothing before the first."""
+        return [
+            ReplayMark(source=source, lane=self._lane, boot_id=boot, highest=highest, seen=seen)
+            for boot, (highest, seen) in sorted(self._boots.items())
+        ]
+
+    def _oldest_allowed(self) -> int:
+        """Return the lowest boot id of which nothing can have been forgotten."""
+        return max(self._boots) if self._boots_max == 1 else min(self._boots)

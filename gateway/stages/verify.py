@@ -3,9 +3,10 @@
 A sealed frame is checked in this order, and the first failure decides its reason:
 1. shape: the one encoding of our COSE profile, within bounds          malformed
 2. key: the kid names a node we hold a key for                         unknown_kid
-3. MAC under that node's uplink key; nothing was believed before       bad_mac
+3. MAC under an uplink key of that node; nothing was believed before   bad_mac
 4. the node is the one this link belongs to                            foreign_source
-5. boot id and sequence number are new; only now is the window moved   stale_boot, too_old, replayed
+5. boot id and sequence number are new to the frame's lane; only now
+   are window, numbers and keys moved                                  stale_boot, too_old, replayed
 6. the payload is what its content type says                           malformed
 7. every reading is named after the node                               foreign_source
 8. every reading is of a configured channel, in its unit               unknown_channel, wrong_unit
@@ -15,7 +16,6 @@ seals passes 7 and 8 as `UNAUTHENTICATED`, unless it claims the name of a node t
 This module alone can make a `Verified`. What it leaves to others: whether the values make sense.
 """
 
-import hmac
 from collections.abc import Iterable, Mapping
 from typing import Final, final
 
@@ -30,11 +30,12 @@ from gateway.records import (
     Rejected,
     Verified,
 )
-from gateway.stages.payloads import readings_of
-from gateway.stages.replay_window import ReplayMark, ReplayWindow
-from wire import cose
+from gateway.stages.keyring import Keyring, NodeKeys
+from gateway.stages.numbering import Numbering
+from gateway.stages.payloads import raw_blocks_of, readings_of
+from gateway.stages.replay_window import Lane, ReplayMark, ReplayWindow
+from wire import content, cose, messages
 from wire.errors import CoseError, WireError
-from wire.keys import uplink_key
 
 REASONS: Final = (
     "malformed",
@@ -57,28 +58,35 @@ class _Refusal(Exception):  # noqa: N818 - a jump inside this module, never an e
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
+        self.sequence: int | None = None
+        """Number and content type of an authentic frame."""
+        self.content_type: int | None = None
 
 
 @final
 class _Node:
     """What the gateway holds of one sealing node."""
 
-    __slots__ = ("account", "key", "name", "prefix", "window")
+    __slots__ = ("account", "keyring", "lanes", "name", "numbering", "prefix")
 
     def __init__(
-        self, name: str, root_key: bytes, account: Account, mark: ReplayMark | None
+        self, name: str, keys: NodeKeys, account: Account, marks: list[ReplayMark]
     ) -> None:
         self.name = name
         self.prefix = f"{name}:"
-        self.key = uplink_key(root_key, name.encode())
+        self.keyring = Keyring(name.encode(), keys)
         self.account = account
-        self.window = ReplayWindow(account, mark)
+        self.lanes = {
+            lane: ReplayWindow(lane, [mark for mark in marks if mark.lane is lane]) for lane in Lane
+        }
+        self.numbering = Numbering(account, marks)
 
 
 @final
 class Verify:
-    """Checks frames and polls; `keys` maps each sealing node to its 32-byte root key.
+    """Checks frames and polls; `keys` maps each sealing node to its root keys.
 
+    A root key of 32 bytes alone stands for a node that is not rotating.
     `marks` are the replay windows an earlier run left (see `marks()`); without them the first frame
     of a node is taken whatever its boot id, so a replay from before the start is not recognised.
     `units` is the SenML unit of every configured signal by its resolved name (`Site.units()`), of
@@ -87,19 +95,27 @@ class Verify:
 
     def __init__(
         self,
-        keys: Mapping[str, bytes],
+        keys: Mapping[str, bytes | NodeKeys],
         ledger: LossLedger,
         marks: Iterable[ReplayMark] = (),
         *,
         units: Mapping[str, str] | None = None,
     ) -> None:
-        kept = {mark.source: mark for mark in marks}
+        kept: dict[str, list[ReplayMark]] = {}
+        for mark in marks:
+            kept.setdefault(mark.source, []).append(mark)
         self._units = None if units is None else dict(units)
         self._ledger = ledger
         self._nodes = {
-            name.encode(): _Node(name, root_key, ledger.account(name), kept.get(name))
-            for name, root_key in keys.items()
+            name.encode(): _Node(
+                name,
+                root if isinstance(root, NodeKeys) else NodeKeys(root=root),
+                ledger.account(name),
+                kept.get(name, []),
+            )
+            for name, root in keys.items()
         }
+        self._changed: dict[str, NodeKeys] = {}
 
     def feed(self, item: Input, _now_ns: int, /) -> list[Verified | Rejected]:
         """Return the one record this frame or poll becomes. Raises nothing, whatever the bytes."""
@@ -118,6 +134,8 @@ class Verify:
                     reason=refusal.reason,
                     detail=refusal.detail,
                     received_ns=item.received_ns,
+                    sequence=refusal.sequence,
+                    content_type=refusal.content_type,
                 )
             ]
         account.verified += 1
@@ -125,23 +143,34 @@ class Verify:
 
     def marks(self) -> list[ReplayMark]:
         """Return the replay windows to be kept over a restart of the gateway."""
-        found = (node.window.mark(node.name) for node in self._nodes.values())
-        return [mark for mark in found if mark is not None]
+        return [
+            mark
+            for node in self._nodes.values()
+            for window in node.lanes.values()
+            for mark in window.marks(node.name)
+        ]
+
+    def data_marks(self, source: str) -> list[ReplayMark]:
+        """Return the windows of a node's data lane, oldest boot first."""
+        return self._nodes[source.encode()].lanes[Lane.DATA].marks(source)
+
+    def use_keys(self, source: str, keys: NodeKeys) -> None:
+        """Believe other root keys of a node from now on."""
+        self._nodes[source.encode()].keyring.use(keys)
+
+    def take_changed_keys(self) -> dict[str, NodeKeys]:
+        """Return the root keys, by node, that frames have changed since the last call."""
+        changed, self._changed = self._changed, {}
+        return changed
 
     def _open(self, item: Received) -> Verified:
         """Check one sealed frame in the order of the module's docstring."""
-        node, header, payload = self._authenticate(item)
-        reason = node.window.admit(header.boot_id, header.sequence)
-        if reason is not None:
-            raise _Refusal(reason, f"boot {header.boot_id}, sequence {header.sequence}")
+        node, header, payload, key = self._authenticate(item)
         try:
-            readings = readings_of(header.content_type, payload, header.tick_us)
-            self._check_readings(readings, node.prefix)
-        except (_Refusal, WireError) as error:
-            node.account.refused += 1
-            if isinstance(error, _Refusal):
-                raise
-            raise _Refusal("malformed", f"payload: {error}") from error
+            readings = self._admit(node, header, payload, key)
+        except _Refusal as refusal:
+            refusal.sequence, refusal.content_type = header.sequence, header.content_type
+            raise
         node.account.numbered += 1
         return Verified(
             source=item.source,
@@ -150,6 +179,7 @@ class Verify:
             sequence=header.sequence,
             tick_us=header.tick_us,
             content_type=header.content_type,
+            frame=item.data,
             payload=payload,
             readings=readings,
             requested_ns=None,
@@ -157,6 +187,33 @@ class Verify:
             provenance=Provenance.SEALED,
             token=_VERIFY_TOKEN,
         )
+
+    def _admit(
+        self, node: _Node, header: cose.Header, payload: bytes, key: bytes
+    ) -> tuple[Reading, ...]:
+        """Take an authentic frame's number and return its readings (steps 5 to 8)."""
+        is_live = content.is_live(header.content_type)
+        lane = node.lanes[Lane.LIVE if is_live else Lane.DATA]
+        reason = lane.admit(header.boot_id, header.sequence)
+        if reason is not None:
+            raise _Refusal(reason, f"boot {header.boot_id}, sequence {header.sequence}")
+        node.numbering.arrived(header.boot_id, header.sequence, is_live=is_live)
+        if node.keyring.confirm(key, header.sequence, is_live=is_live):
+            self._changed[node.name] = node.keyring.keys
+        try:
+            readings = readings_of(header.content_type, payload, header.tick_us)
+            self._check_readings(readings, node.prefix)
+            if header.content_type == content.RAW_BLOCK:
+                _check_names((record.name for record, _ in raw_blocks_of(payload)), node.prefix)
+        except (_Refusal, WireError) as error:
+            node.account.refused += 1
+            if isinstance(error, _Refusal):
+                raise
+            raise _Refusal("malformed", f"payload: {error}") from error
+        if header.content_type == content.LOSS_RECORD:
+            loss = messages.decode_loss(payload)
+            node.numbering.declare(loss.first, loss.last, loss.frames)
+        return readings
 
     def _accept(self, item: Polled, account: Account) -> Verified:
         """Pass a poll on as unauthenticated, if it names only what is its own."""
@@ -170,6 +227,7 @@ class Verify:
             sequence=account.verified,
             tick_us=None,
             content_type=0,
+            frame=b"",
             payload=b"",
             readings=item.readings,
             requested_ns=item.requested_ns,
@@ -180,7 +238,7 @@ class Verify:
 
     def _check_readings(self, readings: tuple[Reading, ...], prefix: str) -> None:
         """Refuse readings that are not the source's own, not configured, or in another unit."""
-        _check_names(readings, prefix)
+        _check_names((reading.signal for reading in readings), prefix)
         if self._units is None:
             return
         for reading in readings:
@@ -192,8 +250,8 @@ class Verify:
                     "wrong_unit", f"{reading.signal} in {reading.unit!r} instead of {unit!r}"
                 )
 
-    def _authenticate(self, item: Received) -> tuple[_Node, cose.Header, bytes]:
-        """Return node, header and payload once the MAC says that they are the node's own."""
+    def _authenticate(self, item: Received) -> tuple[_Node, cose.Header, bytes, bytes]:
+        """Return node, header, payload and key once the MAC says that they are the node's own."""
         try:
             header, protected, payload, tag = cose.peek(item.data)
         except CoseError as error:
@@ -201,17 +259,18 @@ class Verify:
         node = self._nodes.get(header.kid)
         if node is None:
             raise _Refusal("unknown_kid", f"kid {header.kid.hex()} has no key here")
-        if not mac_is_right(node.key, protected, payload, tag):
+        key = node.keyring.opens(mac_structure(protected, payload), tag, header.sequence)
+        if key is None:
             raise _Refusal("bad_mac", f"the tag does not fit the key of {node.name}")
         if node.name != item.source:
             raise _Refusal("foreign_source", f"{node.name} on the link of {item.source}")
-        return node, header, payload
+        return node, header, payload, key
 
 
-def mac_is_right(key: bytes, protected: bytes, payload: bytes, tag: bytes) -> bool:
-    """Tell whether `tag` is HMAC 256/256 over the MAC_structure (RFC 9052, 6.3), in constant time.
+def mac_structure(protected: bytes, payload: bytes) -> bytes:
+    """Return the MAC_structure (RFC 9052, 6.3) that a tag is computed over.
 
-    OpenSSL's one-shot HMAC; a property test holds it to `wire.cose.verify`.
+    OpenSSL's one-shot HMAC works on it; a property test holds both to `wire.cose.verify`.
     """
     parts = (
         b"\x84\x64MAC0",
@@ -221,8 +280,7 @@ def mac_is_right(key: bytes, protected: bytes, payload: bytes, tag: bytes) -> bo
         _byte_string_head(len(payload)),
         payload,
     )
-    structure = b"".join(parts)
-    return hmac.compare_digest(hmac.digest(key, structure, "sha256"), tag)
+    return b"".join(parts)
 
 
 def _byte_string_head(count: int) -> bytes:
@@ -234,8 +292,8 @@ def _byte_string_head(count: int) -> bytes:
     return bytes((0x59, count >> 8, count & 0xFF))
 
 
-def _check_names(readings: Iterable[Reading], prefix: str) -> None:
-    """Refuse a reading that is not named `<source>:<channel>`."""
-    for reading in readings:
-        if not reading.signal.startswith(prefix) or len(reading.signal) == len(prefix):
-            raise _Refusal("foreign_source", f"{reading.signal!r} is not a name under {prefix!r}")
+def _check_names(names: Iterable[str], prefix: str) -> None:
+    """Refuse a name that is not `<source>:<channel>`."""
+    for name in names:
+        if not name.startswith(prefix) or len(name) == len(prefix):
+            raise _Refusal("foreign_source", f"{name!r} is not a name under {prefix!r}")

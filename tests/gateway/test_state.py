@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import OperatorError
-from gateway.stages.replay_window import ReplayMark
+from gateway.stages.replay_window import Lane, ReplayMark
 from gateway.state import load_marks, next_start, save_marks
 
 MARKS = [
-    ReplayMark(source="a", boot_id=3, highest=17, seen=0b1011),
-    ReplayMark(source="b", boot_id=0, highest=0, seen=1),
+    ReplayMark(source="a", lane=Lane.DATA, boot_id=3, highest=17, seen=0b1011),
+    ReplayMark(source="a", lane=Lane.LIVE, boot_id=4, highest=20, seen=1),
+    ReplayMark(source="b", lane=Lane.DATA, boot_id=0, highest=0, seen=1),
 ]
 
 
@@ -43,6 +44,16 @@ def test_marks_come_back_as_they_were(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["replay-marks.json"]
 
 
+def test_a_mark_from_before_there_were_lanes_stands_for_both(tmp_path: Path) -> None:
+    (tmp_path / "replay-marks.json").write_text(
+        '[{"source": "a", "boot_id": 3, "highest": 17, "seen": 11}]'
+    )
+    marks = load_marks(tmp_path)
+    assert [(mark.lane, mark.highest, mark.seen) for mark in marks] == [
+        (Lane.DATA, 17, 11), (Lane.LIVE, 17, 11),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -53,6 +64,8 @@ def test_marks_come_back_as_they_were(tmp_path: Path) -> None:
         '[{"source": "a", "boot_id": "1", "highest": 1, "seen": 1}]',
         '[{"source": "a", "boot_id": true, "highest": 1, "seen": 1}]',
         '[{"source": "a", "boot_id": 1, "highest": 1, "seen": 1, "more": 1}]',
+        '[{"source": "a", "lane": "side", "boot_id": 1, "highest": 1, "seen": 1}]',
+        '[{"source": "a", "lane": null, "boot_id": 1, "highest": 1, "seen": 1}]',
     ],
 )  # fmt: skip
 def test_damaged_marks_stop_the_start_with_a_remedy(tmp_path: Path, text: str) -> None:

@@ -1,10 +1,12 @@
-"""The window takes each number once, in any order, and the account always adds up."""
+"""A lane takes each number once, in any order; the data lane remembers a few boots."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.loss import Account
-from gateway.stages.replay_window import WINDOW, ReplayWindow
+from gateway.stages.replay_window import BOOTS_MAX, WINDOW, Lane, ReplayWindow
+
+LANES = pytest.mark.parametrize("lane", list(Lane))
 
 
 def admit_all(window, numbers, boot_id=1):
@@ -12,84 +14,102 @@ def admit_all(window, numbers, boot_id=1):
     return [window.admit(boot_id, number) for number in numbers]
 
 
-def test_in_order_numbers_pass_without_loss():
-    account = Account("n")
-    assert admit_all(ReplayWindow(account), range(5)) == [None] * 5
-    assert (account.announced, account.lost, account.recovered) == (5, 0, 0)
+@LANES
+def test_in_order_numbers_pass(lane):
+    assert admit_all(ReplayWindow(lane), range(5)) == [None] * 5
 
 
-def test_a_gap_is_lost_until_it_is_filled_late():
-    account = Account("n")
-    window = ReplayWindow(account)
-    admit_all(window, [10, 13])
-    assert (account.announced, account.lost) == (4, 2)
-    assert window.admit(1, 12) is None
-    assert (account.announced, account.lost, account.recovered) == (4, 1, 1)
-    assert window.admit(1, 12) == "replayed"
+@LANES
+def test_a_late_number_passes_once(lane):
+    window = ReplayWindow(lane)
+    assert admit_all(window, [10, 13, 12, 12, 13]) == [None, None, None, "replayed", "replayed"]
 
 
-def test_numbers_before_the_first_are_announced_only_when_they_come():
-    account = Account("n")
-    window = ReplayWindow(account)
-    assert admit_all(window, [10, 8, 8]) == [None, None, "replayed"]
-    assert (account.announced, account.lost, account.recovered) == (2, 0, 0)
-
-
-def test_the_edge_of_the_window():
-    window = ReplayWindow(Account("n"))
+@LANES
+def test_the_edge_of_the_window(lane):
+    window = ReplayWindow(lane)
     assert admit_all(window, [WINDOW, 1, 0]) == [None, None, "too_old"]
 
 
-def test_a_jump_over_the_whole_number_space_is_cheap_and_empties_the_window():
-    account = Account("n")
-    window = ReplayWindow(account)
+@LANES
+def test_a_jump_over_the_whole_number_space_is_cheap_and_empties_the_window(lane):
     highest = (1 << 40) - 1
-    assert admit_all(window, [0, highest, 0]) == [None, None, "too_old"]
-    assert account.lost == highest - 1
+    assert admit_all(ReplayWindow(lane), [0, highest, 0]) == [None, None, "too_old"]
 
 
-def test_a_new_boot_starts_a_new_window_and_the_old_boot_is_stale():
-    account = Account("n")
-    window = ReplayWindow(account)
+def test_the_live_lane_remembers_one_boot():
+    window = ReplayWindow(Lane.LIVE)
     assert window.admit(1, 50) is None
     assert window.admit(2, 3) is None
     assert window.admit(1, 51) == "stale_boot"
-    assert (account.announced, account.lost) == (2, 0)
 
 
-def test_a_mark_restores_the_window_and_counts_what_was_lost_meanwhile():
-    first = ReplayWindow(Account("n"))
-    admit_all(first, [1, 2, 4])
-    account = Account("n")
-    window = ReplayWindow(account, first.mark("n"))
-    assert admit_all(window, [4, 3, 2, 7]) == ["replayed", None, "replayed", None]
-    assert (account.announced, account.lost) == (4, 2)
+def test_what_a_node_stored_before_it_restarted_may_come_after_what_came_later():
+    window = ReplayWindow(Lane.DATA)
+    assert window.admit(3, 95) is None
+    assert window.admit(4, 100) is None
+    assert [window.admit(3, number) for number in (94, 95, 94)] == [None, "replayed", "replayed"]
+    assert window.admit(3, 97) is None
+    assert window.admit(4, 100) == "replayed"
 
 
-def test_a_window_that_saw_nothing_leaves_no_mark():
-    assert ReplayWindow(Account("n")).mark("n") is None
+def test_a_boot_between_two_known_ones_was_never_seen():
+    window = ReplayWindow(Lane.DATA)
+    admit_all(window, [10], 3)
+    admit_all(window, [30], 5)
+    assert admit_all(window, [20, 20], 4) == [None, "replayed"]
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 200)), max_size=120))
+def test_nothing_below_the_first_boot_and_none_that_was_forgotten_is_taken():
+    window = ReplayWindow(Lane.DATA)
+    assert window.admit(2, 200) is None
+    assert window.admit(1, 100) == "stale_boot"
+    for boot_id in range(3, 3 + BOOTS_MAX):
+        assert window.admit(2, 190 + boot_id) is None
+        assert window.admit(boot_id, 100 * boot_id) is None
+    assert window.admit(2, 201) == "stale_boot"
+    assert window.admit(3, 301) is None
+
+
+@LANES
+def test_marks_restore_the_lane(lane):
+    first = ReplayWindow(lane)
+    admit_all(first, [1, 2, 4], 1)
+    admit_all(first, [9], 2)
+    later = ReplayWindow(lane, first.marks("n"))
+    assert later.marks("n") == first.marks("n")
+    assert [mark.boot_id for mark in later.marks("n")] == ([1, 2] if lane is Lane.DATA else [2])
+    assert {mark.lane for mark in later.marks("n")} == {lane}
+    expected = "replayed" if lane is Lane.DATA else "stale_boot"
+    assert later.admit(1, 2) == expected
+    assert later.admit(2, 9) == "replayed"
+
+
+@LANES
+def test_a_lane_that_saw_nothing_leaves_no_mark(lane):
+    assert ReplayWindow(lane).marks("n") == []
+
+
+@LANES
+@given(offers=st.lists(st.tuples(st.integers(0, 7), st.integers(0, 200)), max_size=120))
 @settings(derandomize=True, deadline=None, max_examples=200)
-def test_each_number_is_taken_at_most_once_and_the_account_adds_up(offers):
-    account = Account("n")
-    window = ReplayWindow(account)
-    taken = []
-    highest_boot = -1
+def test_each_number_is_taken_at_most_once(lane, offers):
+    window = ReplayWindow(lane)
+    taken = set()
     for boot_id, number in offers:
+        marks = window.marks("n")
         reason = window.admit(boot_id, number)
+        boots = {boot for boot, _ in taken}
         if reason is None:
-            taken.append((boot_id, number))
-            assert boot_id >= highest_boot
-            highest_boot = boot_id
-        elif reason == "replayed":
+            assert (boot_id, number) not in taken
+            taken.add((boot_id, number))
+            continue
+        assert window.marks("n") == marks, "a refusal moves nothing"
+        if reason == "replayed":
             assert (boot_id, number) in taken
         elif reason == "too_old":
             assert number <= max(n for b, n in taken if b == boot_id) - WINDOW
         else:
             assert reason == "stale_boot"
-            assert boot_id < highest_boot
-    assert len(taken) == len(set(taken))
-    assert account.announced == len(taken) + account.lost
-    assert account.lost >= 0
+            assert boot_id < max(boots)
+    assert len(window.marks("n")) <= (BOOTS_MAX if lane is Lane.DATA else 1)

@@ -1,0 +1,206 @@
+"""Which numbers of a node are missing, and what has become of them.
+
+A node numbers all its frames in one row, over both lanes, without a gap within a boot. So of every
+boot all numbers from the lowest to the highest one seen were announced, and each of them is exactly
+one of
+
+    arrived    verified or refused
+    awaited    missing, above the highest of the data lane, which comes in order: the node may
+               still have it
+    lost       missing, below it
+    declared   the node said in a loss record that it will not deliver it
+
+A number that was lost or declared and arrives after all is `recovered`. A loss record may also name
+numbers outside of what was seen (from before the gateway's start, or left out by a cut of power):
+as many frames as it speaks of are announced by it, and declared.
+
+Promises: the sums in the account are right after every call, whatever the order of arrival; memory
+is bounded: of the last `BOOTS_MAX` boots, `INTERVALS_MAX` intervals each. What is older keeps its
+place in the sums, and loses its number: it arrives as the next best that is missing.
+"""
+
+from typing import Final, final
+
+from gateway.loss import Account
+from gateway.stages.intervals import Interval, IntervalSet, gaps, size
+from gateway.stages.replay_window import BOOTS_MAX, ReplayMark
+
+INTERVALS_MAX: Final = 256
+
+
+@final
+class _Boot:
+    """The numbers of one boot."""
+
+    __slots__ = (
+        "awaited", "data_high", "declared", "floor", "forgotten", "high", "lost", "low", "missing",
+    )  # fmt: skip
+
+    def __init__(self, floor: int) -> None:
+        self.floor = floor
+        """Up to here an earlier run of the gateway has counted; -1 if none has."""
+        self.low: int | None = None if floor < 0 else floor + 1
+        self.high = floor
+        self.data_high = floor
+        self.missing = IntervalSet()
+        self.declared = IntervalSet()
+        self.forgotten = 0
+        """Missing numbers that are only counted any more, all of them lost."""
+        self.lost = 0
+        """What of the account's sum is of this boot."""
+        self.awaited = 0
+
+    def knows(self, sequence: int) -> bool:
+        """Tell whether the number was announced in this run of the gateway."""
+        return self.low is not None and self.low <= sequence <= self.high
+
+
+@final
+class Numbering:
+    """Counts announced, awaited, lost, declared and recovered numbers of one node.
+
+    `marks` are the replay windows an earlier run left: what it counted is not counted again.
+    """
+
+    def __init__(self, account: Account, marks: list[ReplayMark]) -> None:
+        self._account = account
+        floors: dict[int, int] = {}
+        for mark in marks:
+            floors[mark.boot_id] = max(floors.get(mark.boot_id, -1), mark.highest)
+        self._boots = {boot_id: _Boot(floor) for boot_id, floor in floors.items()}
+        self._outside = IntervalSet()
+        """Numbers that a loss record named and that were seen in no boot."""
+        self._outside_counted = 0
+        """How many of them stand in the account as declared."""
+
+    def arrived(self, boot_id: int, sequence: int, *, is_live: bool) -> None:
+        """Take note of an authentic frame whose number is new to the replay window."""
+        boot = self._boot(boot_id)
+        if sequence <= boot.floor:
+            self._account.announced += 1
+            return
+        if boot.knows(sequence):
+            self._fill(boot, sequence)
+        else:
+            self._grow(boot, sequence)
+        if not is_live and sequence > boot.data_high:
+            boot.data_high = sequence
+            self._pass_over(boot_id)
+        self._settle(boot)
+
+    def declare(self, first: int, last: int, frames: int) -> None:
+        """Take note of a loss record: numbers `first` to `last`, `frames` of them were frames."""
+        unknown: list[Interval] = [(first, last)]
+        for boot in self._boots.values():
+            if boot.low is None:
+                continue
+            pieces = boot.missing.cut(first, last)
+            for piece in pieces:
+                boot.declared.add(*piece)
+            frames -= size(pieces)
+            self._account.declared += size(pieces)
+            self._settle(boot)
+            unknown = [gap for piece in unknown for gap in _outside_of(boot, piece)]
+        self._declare_outside(unknown, frames)
+
+    def _boot(self, boot_id: int) -> _Boot:
+        """Return the numbers of a boot; the lowest boot makes room for a new one."""
+        boot = self._boots.get(boot_id)
+        if boot is None:
+            boot = self._boots[boot_id] = _Boot(-1)
+            if len(self._boots) > BOOTS_MAX:
+                oldest = self._boots.pop(min(self._boots))
+                oldest.data_high = oldest.high
+                self._settle(oldest)
+        return boot
+
+    def _grow(self, boot: _Boot, sequence: int) -> None:
+        """Announce the numbers from what was seen of the boot to `sequence`, which has arrived."""
+        if boot.low is None:
+            first = last = boot.low = boot.high = sequence
+        elif sequence > boot.high:
+            first, last = boot.high + 1, sequence
+            boot.high = sequence
+        else:
+            first, last = sequence, boot.low - 1
+            boot.low = sequence
+        account = self._account
+        account.announced += last - first + 1
+        if first == last and not len(self._outside):
+            return
+        pieces = self._outside.cut(first, last)
+        counted = min(size(pieces), self._outside_counted)
+        self._outside_counted -= counted
+        account.announced -= counted
+        account.declared += size(pieces) - counted
+        for piece in pieces:
+            boot.declared.add(*piece)
+        for gap in gaps(first, last, pieces):
+            boot.missing.add(*gap)
+        if not boot.missing.cut(sequence, sequence):
+            boot.declared.cut(sequence, sequence)
+            account.declared -= 1
+            account.recovered += 1
+        self._bound(boot)
+
+    def _fill(self, boot: _Boot, sequence: int) -> None:
+        """Take a number out of what is missing or declared."""
+        account = self._account
+        if boot.missing.cut(sequence, sequence):
+            account.recovered += sequence <= boot.data_high
+        elif boot.declared.cut(sequence, sequence):
+            account.declared -= 1
+            account.recovered += 1
+        elif boot.forgotten:
+            boot.forgotten -= 1
+            account.recovered += 1
+        else:
+            # Forgotten among the declared ones.
+            account.declared -= 1
+            account.recovered += 1
+
+    def _pass_over(self, boot_id: int) -> None:
+        """Await nothing more of earlier boots: the data lane has come to this one."""
+        for earlier_id, earlier in self._boots.items():
+            if earlier_id < boot_id and earlier.awaited:
+                earlier.data_high = earlier.high
+                self._settle(earlier)
+
+    def _settle(self, boot: _Boot) -> None:
+        """Bring the account's sums of missing numbers up to date with a boot."""
+        if not (len(boot.missing) or boot.lost or boot.awaited):
+            return
+        awaited = boot.missing.above(boot.data_high)
+        lost = boot.forgotten + boot.missing.above(-1) - awaited
+        self._account.awaited += awaited - boot.awaited
+        self._account.lost += lost - boot.lost
+        boot.awaited, boot.lost = awaited, lost
+
+    def _bound(self, boot: _Boot) -> None:
+        """Forget the lowest intervals when there are too many."""
+        while len(boot.missing) > INTERVALS_MAX:
+            boot.forgotten += size([boot.missing.pop_first()])
+        while len(boot.declared) > INTERVALS_MAX:
+            boot.declared.pop_first()
+
+    def _declare_outside(self, unknown: list[Interval], frames: int) -> None:
+        """Announce and declare `frames` of numbers that were seen in no boot."""
+        for first, last in unknown:
+            fresh = gaps(first, last, self._outside.cut(first, last))
+            self._outside.add(first, last)
+            counted = max(0, min(frames, size(fresh)))
+            frames -= counted
+            self._outside_counted += counted
+            self._account.announced += counted
+            self._account.declared += counted
+        while len(self._outside) > INTERVALS_MAX:
+            forgotten = size([self._outside.pop_first()])
+            self._outside_counted = max(0, self._outside_counted - forgotten)
+
+
+def _outside_of(boot: _Boot, piece: Interval) -> list[Interval]:
+    """Return what of `piece` was not announced in the boot."""
+    first, last = piece
+    assert boot.low is not None  # noqa: S101 - the caller knows it
+    inside = (max(first, boot.low), min(last, boot.high))
+    return gaps(first, last, [inside] if inside[0] <= inside[1] else [])
