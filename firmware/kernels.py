@@ -20,9 +20,9 @@ SUMS = const(7)
 
 @micropython.viper
 def split_kernel(out: ptr32, at: int, x: int, end: int, samples: ptr32, reference: int, s: ptr32):
-    """Put `samples[at::3]` before `end` minus `reference` into `out`, and their statistics into `s`.
+    """Put `samples[at:end:3]` minus `reference` into `out`; least, greatest and sum into `s`.
 
-    Differences are exact below 2**24; `s` gets the least, the greatest and the sum.
+    At least one sample; differences are below 2**24.
     """
     x = samples[at] - reference
     least = x
@@ -33,9 +33,9 @@ def split_kernel(out: ptr32, at: int, x: int, end: int, samples: ptr32, referenc
         x = samples[at] - reference
         out[index] = x
         total += x
-        if x < least:
+        if x < least:  # noqa: PLR1730 - viper has no min() of machine integers
             least = x
-        if x > greatest:
+        if x > greatest:  # noqa: PLR1730 - nor a max()
             greatest = x
         index += 1
         at += 3
@@ -113,13 +113,16 @@ def moments_kernel(x: ptr32, i: int, v: int, count: int, mean: int, shift: int, 
 
 
 @micropython.viper
-def gather_kernel(digits: ptr32, at: int, value: int, sums: ptr32, plan: ptr32, rows: int, scale: int):
-    """Add partial sums to wide ones: for each row of `plan`, (word, at, shift, times),
+def gather_kernel(
+    digits: ptr32, at: int, carry: int, sums: ptr32, plan: ptr32, words: int, scale: int
+):
+    """Add partial sums to wide ones, by rows (word, at, shift, times) of `plan`, `words` in all.
 
-    `sums[word]` * 2**(shift + times * scale) goes to the wide sum that begins at `digits[at]`.
+    `sums[word]` * 2**(shift + times * scale) goes to the wide sum that begins at `digits[at]`;
+    partial sums are below 2**30.
     """
     row = 0
-    while row < rows:
+    while row < words:
         value = sums[plan[row]]
         at = plan[row + 1]
         end = at + 7
@@ -127,15 +130,18 @@ def gather_kernel(digits: ptr32, at: int, value: int, sums: ptr32, plan: ptr32, 
         while shift >= 14:
             shift -= 14
             at += 1
-        digits[at] = digits[at] + ((value & 0x3FFF) << shift)
-        carry = (value >> 14) << shift
-        while at < end:
-            carry += digits[at] >> 14
-            digits[at] = digits[at] & 0x3FFF
+        carry = digits[at] + ((value & 0x3FFF) << shift)
+        digits[at] = carry & 0x3FFF
+        carry = (carry >> 14) + ((value >> 14) << shift)
+        while carry:
             at += 1
             carry += digits[at]
-            digits[at] = carry
-            carry = 0
+            if at < end:
+                digits[at] = carry & 0x3FFF
+                carry >>= 14
+            else:
+                digits[at] = carry
+                carry = 0
         row += 4
 
 
@@ -145,6 +151,15 @@ def wide(digits, at: int) -> int:
     for index in range(at + DIGITS - 1, at - 1, -1):
         value = (value << 14) + digits[index]
     return value
+
+
+def add_wide(digits, at: int, value: int) -> None:
+    """Add an integer to the wide sum that begins at `digits[at]`."""
+    for index in range(at, at + DIGITS - 1):
+        value += digits[index]
+        digits[index] = value & 0x3FFF
+        value >>= 14
+    digits[at + DIGITS - 1] += value
 
 
 def clear(digits) -> None:

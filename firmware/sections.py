@@ -1,6 +1,6 @@
 """Second-order sections on 32-bit integers: filters for fast channels, in place, block-wise.
 
-A section [b0, b1, b2, a1, a2] (a0 = 1) runs in the delta operator d = z - 1, transposed direct form:
+A section [b0, b1, b2, a1, a2] (a0 = 1) runs in transposed direct form on d = z - 1:
 
     y = B0 x + w1      w1 += w2 + B1 x - A1 y      w2 += B2 x - A2 y
     B0 = b0,  B1 = 2 b0 + b1,  B2 = b0 + b1 + b2,  A1 = 2 + a1,  A2 = 1 + a1 + a2
@@ -38,10 +38,11 @@ _STATE = const(9)
 
 @micropython.viper
 def section_kernel(s: ptr32, v: int, y: int, i: int, count: int, x: ptr32):
-    """Filter `count` samples `x` in place through the section `s`, whose words are
+    """Filter `count` samples `x` in place through the section `s`.
 
-    B0, B1, -A1, B2, -A2, four right shifts (of B0 x, of the second, of the third sum, of w2), and
-    the state w1, w2, remainder; `v` and `y` are there because arguments lie in registers.
+    Words of `s`: B0, B1, -A1, B2, -A2, four right shifts (of B0 x, of the second sum, of the third,
+    of w2), w1, w2, remainder.  `v` and `y` are arguments because the first of those lie in
+    registers.
     """
     w1 = s[9]
     w2 = s[10]

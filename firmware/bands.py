@@ -1,0 +1,147 @@
+"""Band energies of up to three axes: windowed FFTs of pieces of the block, one axis after the other.
+
+A band's value is the RMS of what lies between its edges: the mean over the pieces of
+
+    2 / (points * sum(window**2)) * sum over the bins k, low <= k * rate / points <= high, |X[k]|**2
+
+(Welch's estimate, in m/s2).  An FFT and not Goertzel filters: a band is many bins wide, and a
+Goertzel filter costs as much per sample for each bin as the FFT for all of them.  A Hann window
+spreads a tone over four bins, so a tone closer to an edge than two bins is counted in part.
+
+Promises: `points` is the smallest power of two, 64 to 1024, that puts four bins into the narrowest
+band; a transform is spread over many calls of `advance`, none longer than one stage of it, at a pace
+that follows the samples, so every axis has a piece in each block of at least 2 * points samples.
+Pieces do not overlap and lie within the block.  No object is made but small integers.
+"""
+
+from array import array
+from math import sqrt
+
+from firmware.errors import ConfigError
+from firmware.kernels import DIGITS, clear, keep_kernel, wide
+from firmware.kernels_fft import POINTS_MAX, POINTS_MIN
+from wire.kernel import const
+
+try:
+    from firmware.filter_ulab import ENERGY_BITS, Transform
+except ImportError:
+    from firmware.transform import ENERGY_BITS, Transform
+
+_BINS_PER_BAND = const(4)
+_PACE_PERCENT = const(125)
+
+
+def points_for(bands, rate_hz: int, block_samples: int) -> int:
+    """How many samples a transform must have for all `bands`, (low_hz, high_hz); or ConfigError."""
+    points = POINTS_MIN
+    narrowest_hz = min([high_hz - low_hz for low_hz, high_hz in bands])
+    lowest_hz = min([low_hz for low_hz, _ in bands])
+    while points * narrowest_hz < _BINS_PER_BAND * rate_hz or points * lowest_hz < 2 * rate_hz:
+        points *= 2
+        if points > min(POINTS_MAX, block_samples // 2):
+            raise ConfigError(
+                "bands are at least %g Hz wide and begin at %g Hz at this rate and block"
+                % (_BINS_PER_BAND * rate_hz * 2 / points, 4 * rate_hz / points)
+            )
+    return points
+
+
+class Bands:
+    """`axes` lists the bands (low_hz, high_hz) of each axis; an empty list leaves an axis out."""
+
+    def __init__(self, axes, rate_hz: int, block_samples: int) -> None:
+        every = [band for bands in axes for band in bands]
+        self._points = points = points_for(every, rate_hz, block_samples)
+        self._transform = Transform(points)
+        self._lanes = [_Lane(bands, rate_hz, points) if bands else None for bands in axes]
+        self._order = [lane for lane in self._lanes if lane is not None]
+        slices = sum([self._transform.slices() + len(lane.bins) for lane in self._order])
+        self._cost = points * 100
+        self._gain = slices * _PACE_PERCENT
+        self._credit = 0
+        self._next = 0
+        self._lane = None
+        self._band = -1
+
+    def keeper(self, axis: int):
+        """What takes the narrowed samples of an axis, or None."""
+        lane = self._lanes[axis]
+        return None if lane is None else lane.keep
+
+    def begin(self) -> None:
+        """Begin a block: pieces of the one before are forgotten."""
+        self._lane = None
+        self._credit = 0
+        for lane in self._order:
+            lane.begin()
+
+    def advance(self, samples: int) -> None:
+        """Do the part of the work that falls to `samples` more samples of each axis."""
+        self._credit += samples * self._gain
+        while self._credit >= self._cost:
+            if not self._slice():
+                self._credit = 0
+                return
+            self._credit -= self._cost
+
+    def _slice(self) -> bool:
+        """One slice of the transform at hand, or begin the next; whether there was anything."""
+        lane = self._lane
+        if lane is None:
+            lane = self._order[self._next]
+            if lane.fresh < self._points:
+                return False
+            self._next = (self._next + 1) % len(self._order)
+            self._lane = lane
+            lane.fresh = 0
+            self._band = -1
+            self._transform.begin(lane.ring, lane.at)
+        elif self._band < 0:
+            if self._transform.advance():
+                self._band = 0
+        else:
+            low, high = lane.bins[self._band]
+            self._transform.add_energy(low, high, lane.energies, DIGITS * self._band)
+            self._band += 1
+            if self._band == len(lane.bins):
+                lane.pieces += 1
+                self._lane = None
+        return True
+
+    def value(self, axis: int, band: int, count_m_s2: float):
+        """RMS of a band in m/s2, a narrowed count being `count_m_s2`; None without a piece."""
+        lane = self._lanes[axis]
+        if not lane.pieces:
+            return None
+        energy = wide(lane.energies, DIGITS * band) / (1 << ENERGY_BITS)
+        # The squares of a Hann window sum up to 3/8 of its points.
+        window = self._points * self._points * 0.375
+        return sqrt(2 * energy / window / lane.pieces) * count_m_s2
+
+
+class _Lane:
+    """One axis: the newest samples, and the energies of its bands in this block."""
+
+    def __init__(self, bands, rate_hz: int, points: int) -> None:
+        self.bins = [_bins(low_hz, high_hz, rate_hz, points) for low_hz, high_hz in bands]
+        self.energies = array("i", bytes(4 * DIGITS * len(bands)))
+        self.ring = array("H", bytes(2 * points))
+        self.at = 0
+        self.fresh = 0
+        self.pieces = 0
+        self._mask = points - 1
+
+    def begin(self) -> None:
+        clear(self.energies)
+        self.fresh = self.pieces = 0
+
+    def keep(self, samples, count: int) -> None:
+        keep_kernel(self.ring, 0, self.at, count, samples, self._mask)
+        self.at = (self.at + count) & self._mask
+        self.fresh += count
+
+
+def _bins(low_hz: float, high_hz: float, rate_hz: int, points: int) -> "tuple":
+    """(first, behind last) bin whose frequency is within the band."""
+    first = -int(-low_hz * points // rate_hz)
+    return first, min(int(high_hz * points // rate_hz) + 1, points // 2)
