@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-INTERPRETERS = ("CPython", "MicroPython unix", "MicroPython Cortex-M3")
+INTERPRETERS = ("CPython", "MicroPython unix", "MicroPython Cortex-M3", "MicroPython RV32IMAC")
 DEVICE_COUNTS = pytest.StashKey[dict[str, int]]()
 FORGOTTEN_TASKS = pytest.StashKey[list[str]]()
 

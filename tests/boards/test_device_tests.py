@@ -1,4 +1,4 @@
-"""The device tests again, on real MicroPython: the unix port and the emulated Cortex-M3.
+"""The device tests again, on real MicroPython: the unix port and the emulated boards.
 
 Every `tests/device/test_*.py` is frozen into an image with the code it tests; each board runs all
 of them, one line per test, and they have to be the tests that stand in the source.
@@ -13,7 +13,12 @@ from boards.build import DEVICE_TESTS, PROJECT_DIR, build
 from boards.catalog import load_board
 from boards.emulate import execute
 
-INTERPRETER_OF = {"host": "MicroPython unix", "qemu_stm32f2": "MicroPython Cortex-M3"}
+# One board for each instruction set: `qemu_mps2` has the CPU of `qemu_stm32f2`.
+INTERPRETER_OF = {
+    "host": "MicroPython unix",
+    "qemu_stm32f2": "MicroPython Cortex-M3",
+    "qemu_rv32": "MicroPython RV32IMAC",
+}
 DEVICE_TESTS_DIR = PROJECT_DIR / "tests" / "device"
 TIMEOUT_S = 300.0
 

@@ -150,7 +150,7 @@ tried(2**32 + 100, True, 2)
 """
 
 
-@pytest.fixture(params=("host", "qemu_stm32f2"))
+@pytest.fixture(params=("host", "qemu_stm32f2", "qemu_rv32"))
 def board(request: pytest.FixtureRequest) -> Board:
     return load_board(request.param)
 
@@ -177,6 +177,12 @@ def test_files_are_appended_to_measured_renamed_and_removed(board: Board, tmp_pa
         "-1 E20",
         "b'again'",
     ]
+
+
+def test_the_semihosting_call_of_a_risc_v_crosses_no_page(tmp_path: Path) -> None:
+    board = load_board("qemu_rv32")
+    code = "import hal, uctypes; print(uctypes.addressof(hal._gate) % 16, len(hal._gate) * 4)"
+    assert execute(board, build(board), tmp_path, code, timeout_s=60).split() == ["0", "16"]
 
 
 def test_what_was_appended_survives_the_end_of_the_board(board: Board, tmp_path: Path) -> None:

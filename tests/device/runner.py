@@ -1,7 +1,9 @@
-"""Runs the device tests under MicroPython: on the unix port and on the emulated Cortex-M3.
+"""Runs the device tests under MicroPython: on the unix port and on every emulated board.
 
 `import tests.device.runner` does nothing; `run(names)` imports each module in turn, calls every
-`test_*` function and prints one line per test, which `tests/boards/test_device_tests.py` reads:
+`test_*` function, forgets the module and all it has imported, so that one start of a small board
+is enough for all of them, and prints one line per test, which `tests/boards/test_device_tests.py`
+reads:
 
     ok test_cbor.test_integers
     FAILED test_cbor.test_floats
@@ -14,8 +16,9 @@ import sys
 def run(names) -> int:
     """Run the named modules of this folder; the number of failures."""
     failures = 0
+    known = set(sys.modules)
     for name in names:
-        gc.collect()
+        _forget_all_but(known)
         path = "tests.device." + name
         try:
             module = __import__(path, None, None, ("*",))
@@ -27,9 +30,15 @@ def run(names) -> int:
         for attribute in sorted(dir(module)):
             if attribute.startswith("test_"):
                 failures += _run_one(module, name, attribute)
-        del sys.modules[path]
+        module = None
     print("done")
     return failures
+
+
+def _forget_all_but(known) -> None:
+    for name in [name for name in sys.modules if name not in known]:
+        del sys.modules[name]
+    gc.collect()
 
 
 def _run_one(module, name: str, attribute: str) -> int:
