@@ -1,6 +1,7 @@
 """What travels between links, stages and sinks: frozen, slotted, keyword-only records.
 
     Received, Polled -> Verified | Rejected -> Aligned -> Estimate -> Verdict
+                                            -> Report
 
 Promises: no dict crosses a seam, times are integer nanoseconds UTC (`_ns`) or integer microseconds
 of a node's own boot (`_us`), signal names are resolved (`node:channel`), and a `Verified` exists
@@ -130,6 +131,42 @@ class Aligned:
     sequence: int
 
 
+class ReportKind(StrEnum):
+    """What a node reports about itself."""
+
+    BOOT = "boot"
+    STATUS = "status"
+    LOSS = "loss"
+    MEASUREMENT = "measurement"
+    CHECKPOINT = "checkpoint"
+    COMMAND_ANSWER = "command_answer"
+    RAW_BLOCK = "raw_block"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a node said about itself, never a value of the plant."""
+
+    source: str
+    kind: ReportKind
+    time_ns: int
+    """UTC at which the node sealed it."""
+    bound_ns: int
+    is_time_known: bool
+    boot_id: int
+    sequence: int
+    text: str
+    """All of it in one line for a person."""
+    problems: tuple[str, ...]
+    """In the node's own words; empty if all is well."""
+    facts: tuple[tuple[str, int | float | str], ...]
+    """Name and value as in `wire`, bytes as hexadecimal digits."""
+
+    def fact(self, name: str) -> int | float | str | None:
+        """Return a fact by its name, None if the node did not state it."""
+        return next((value for known, value in self.facts if known == name), None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalEstimate:
     """What the model says about one signal in one row."""
@@ -200,5 +237,5 @@ class Verdict:
     """Counts the verdicts of the asset from 0."""
 
 
-Record = Received | Polled | Verified | Rejected | Aligned | Estimate | Verdict
+Record = Received | Polled | Verified | Rejected | Aligned | Report | Estimate | Verdict
 Input = Received | Polled

@@ -1,8 +1,10 @@
-"""The stages in reading order: verify, sync, fuse, judge.
+"""The stages in reading order: verify, sync, report, fuse, judge.
 
 `feed` pushes one frame or poll through all of them and returns every record made, in the order
 made, for the sinks. What verify rejects goes no further; the ledger knows. Several assets may
-look at the same values. Rule of order: a record comes before the records made from it.
+look at the same values. What a node says about itself becomes a report and meets no model; a value
+whose time nobody knows is published as such and meets none either.
+Rule of order: a record comes before the records made from it.
 """
 
 from collections.abc import Iterable
@@ -12,7 +14,8 @@ from gateway.loss import LossLedger
 from gateway.records import Estimate, Input, Record, Verified
 from gateway.stages.fuse import Fuse
 from gateway.stages.judge import Judge
-from gateway.stages.sync import Sync
+from gateway.stages.report import report
+from gateway.stages.sync import UNPLACED_BOUND_NS, Sync
 from gateway.stages.verify import Verify
 
 
@@ -51,8 +54,13 @@ class Pipeline:
 
     def _understand(self, checked: Verified, now_ns: int, made: list[Record]) -> None:
         """Align a verified frame, and let every asset see its values."""
-        for aligned in self.sync.feed(checked, now_ns):
+        values = self.sync.feed(checked, now_ns)
+        if checked.tick_us is not None:
+            made.extend(report(checked, self.sync.place(checked, checked.tick_us)))
+        for aligned in values:
             made.append(aligned)
+            if aligned.bound_ns >= UNPLACED_BOUND_NS:
+                continue
             for fuse, judge in self.assets:
                 _judge(fuse.feed(aligned, now_ns), judge, now_ns, made)
 

@@ -4,8 +4,11 @@ Promises for every value: the true time at its source lies in `time_ns +- bound_
 stamps under the node's key and clocks within `drift_ppm`. The maths is models/clock.py. A value
 whose time would lie outside 1970 to 2200 goes no further and is counted, `time_out_of_range`.
 - A sealed value: node tick + offset, the offset bounded by two-way probes and by every arrival.
+  Each boot has a clock of its own, and the clocks of the last `BOOTS_MAX` boots are kept, so what a
+  node stored before it restarted keeps its time.
 - Before the first answer of a boot, or after a sync fault: arrival time less the value's age at
-  sending, `unsynchronised_bound_ns`, status UncertainSensorNotAccurate.
+  sending, `unsynchronised_bound_ns`, status UncertainSensorNotAccurate. A node that stores its
+  frames may have kept it for years: then the bound says so, and is at least `UNPLACED_BOUND_NS`.
 - A polled value: the middle of its request/response window, plus or minus half of it.
 
 Probes: `due_probes` says whom to ask, the caller seals and sends and reports `probe_sent`; the
@@ -31,6 +34,9 @@ _PROBE_IDS: Final = 1 << 30
 """Probe ids wrap here, so that they stay small integers on a 32-bit node."""
 _TIME_END_NS: Final = 7_258_118_400_000_000_000
 """2200-01-01; every time and bound before it fits in 64 bits."""
+BOOTS_MAX: Final = 8
+UNPLACED_BOUND_NS: Final = 10 * 365 * 86_400 * 1_000_000_000
+"""Ten years: the bound of a value that waited in a node for nobody knows how long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,15 +60,28 @@ class ClockState:
     faults: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A node time on the common timeline."""
+
+    time_ns: int
+    bound_ns: int
+    is_known: bool
+    """False if the clock of that boot is not known: the time is that of arrival."""
+
+
 @final
 class _Clock:
-    """The clock of one node: interval, boot, probes on their way, counts."""
+    """The clocks of one node: an interval for each boot, probes on their way, counts."""
 
-    __slots__ = ("answers", "boot_id", "due_ns", "faults", "interval", "pending", "probe_id")
+    __slots__ = (
+        "answers", "boot_id", "due_ns", "faults", "intervals", "pending", "probe_id",
+    )  # fmt: skip
 
-    def __init__(self, drift_ppm: float) -> None:
-        self.interval = OffsetInterval(drift_ppm)
+    def __init__(self) -> None:
+        self.intervals: dict[int | None, OffsetInterval] = {}
         self.boot_id: int | None = None
+        """The newest boot heard of."""
         self.due_ns: int | None = None
         self.probe_id = -1
         self.pending: dict[int, int] = {}
@@ -75,6 +94,7 @@ class Sync:
     """Aligns values to UTC; `sources` are the nodes to probe, one probe per `probe_period_ns`.
 
     `bound_max_ns` is the time budget: a value whose bound is wider gets an uncertain status.
+    `storing` are the nodes that keep frames until they have a receipt.
     """
 
     def __init__(
@@ -85,12 +105,14 @@ class Sync:
         drift_ppm: float,
         bound_max_ns: int,
         unsynchronised_bound_ns: int = 1_000_000_000,
+        storing: Iterable[str] = (),
     ) -> None:
         self._probe_period_ns = probe_period_ns
         self._drift_ppm = drift_ppm
         self._bound_max_ns = bound_max_ns
         self._unsynchronised_bound_ns = unsynchronised_bound_ns
-        self._clocks = {source: _Clock(drift_ppm) for source in sources}
+        self._storing = frozenset(storing)
+        self._clocks = {source: _Clock() for source in sources}
 
     def due_probes(self, now_ns: int) -> list[ProbeRequest]:
         """Return the probes to send now; each is due once per period, the first one at once."""
@@ -118,19 +140,42 @@ class Sync:
         if item.tick_us is None:
             return _polled(item)
         clock = self._clock(item.source)
-        if item.boot_id != clock.boot_id:
-            self._start_boot(clock, item.boot_id)
-        if not clock.interval.arrival(item.tick_us, item.received_ns):
+        interval = self._interval(clock, item.boot_id)
+        if not interval.arrival(item.tick_us, item.received_ns):
             self._fault(clock, "sent_after_received")
         if item.content_type == content.TIME_ANSWER:
-            self._answer(clock, item, item.tick_us)
-        return self._sealed(clock, item, item.tick_us) if item.readings else []
+            self._answer(clock, interval, item, item.tick_us)
+        return self._sealed(clock, item) if item.readings else []
+
+    def place(self, item: Verified, tick_us: int) -> Placed:
+        """Return when, on the common timeline, a node's clock stood at `tick_us` of a frame's boot.
+
+        The frame was fed before, and the tick is not after its own.
+        """
+        clock = self._clock(item.source)
+        interval = clock.intervals.get(item.boot_id)
+        placed = None if interval is None else interval.time_of(tick_us)
+        if placed is not None:
+            return Placed(time_ns=placed[0], bound_ns=placed[1], is_known=True)
+        age_us = 0 if item.tick_us is None else item.tick_us - tick_us
+        bound_ns = self._unsynchronised_bound_ns
+        if item.source in self._storing:
+            bound_ns = max(bound_ns, UNPLACED_BOUND_NS)
+        time_ns = item.received_ns - age_us * 1000
+        return Placed(time_ns=time_ns, bound_ns=bound_ns, is_known=False)
+
+    def is_known(self, source: str) -> bool:
+        """Tell whether the clock of the newest boot of a node is known."""
+        clock = self._clock(source)
+        interval = clock.intervals.get(clock.boot_id)
+        return interval is not None and interval.is_known
 
     def clocks(self, now_ns: int) -> list[ClockState]:
         """Return what is known of every node's clock at `now_ns`, sorted by name."""
         states = []
         for source, clock in sorted(self._clocks.items()):
-            offset = clock.interval.at(now_ns)
+            interval = clock.intervals.get(clock.boot_id)
+            offset = None if interval is None else interval.at(now_ns)
             states.append(
                 ClockState(
                     source=source,
@@ -147,50 +192,57 @@ class Sync:
     def _clock(self, source: str) -> _Clock:
         clock = self._clocks.get(source)
         if clock is None:
-            clock = self._clocks[source] = _Clock(self._drift_ppm)
+            clock = self._clocks[source] = _Clock()
         return clock
 
-    def _start_boot(self, clock: _Clock, boot_id: int | None) -> None:
-        """Forget the offset: ticks start anew with each boot. Probe again at once."""
-        if clock.boot_id is not None:
-            clock.interval = OffsetInterval(self._drift_ppm)
-            clock.pending.clear()
-            clock.due_ns = None
-        clock.boot_id = boot_id
+    def _interval(self, clock: _Clock, boot_id: int | None) -> OffsetInterval:
+        """Return the clock of a boot; one newer than all others is probed at once."""
+        interval = clock.intervals.get(boot_id)
+        if interval is not None:
+            return interval
+        interval = clock.intervals[boot_id] = OffsetInterval(self._drift_ppm)
+        if clock.boot_id is None or (boot_id or 0) > clock.boot_id:
+            if clock.boot_id is not None:
+                clock.pending.clear()
+                clock.due_ns = None
+            clock.boot_id = boot_id
+        if len(clock.intervals) > BOOTS_MAX:
+            del clock.intervals[min(clock.intervals, key=lambda known: known or 0)]
+        return interval
 
     def _fault(self, clock: _Clock, what: str) -> None:
         """Count a fault of this clock and probe again at once."""
         clock.faults[what] += 1
         clock.due_ns = None
 
-    def _answer(self, clock: _Clock, item: Verified, tick_us: int) -> None:
+    def _answer(
+        self, clock: _Clock, interval: OffsetInterval, item: Verified, tick_us: int
+    ) -> None:
         """Take the answer to a time probe: T1 was noted, T2 is inside, T3 is the seal's tick."""
         probe_id, probe_received_us = messages.decode_answer(item.payload)
-        sent_ns = clock.pending.pop(probe_id, None)
+        is_of_now = item.boot_id == clock.boot_id
+        sent_ns = clock.pending.pop(probe_id, None) if is_of_now else None
         if sent_ns is None:
             clock.faults["unsolicited_answer"] += 1
             return
         clock.answers += 1
-        if not clock.interval.exchange(sent_ns, probe_received_us, tick_us, item.received_ns):
+        if not interval.exchange(sent_ns, probe_received_us, tick_us, item.received_ns):
             self._fault(clock, "empty_intersection")
 
-    def _sealed(self, clock: _Clock, item: Verified, sent_us: int) -> list[Aligned]:
+    def _sealed(self, clock: _Clock, item: Verified) -> list[Aligned]:
         """Align the readings of a sealed frame; leave out those whose time cannot be."""
+        sent_us = 0 if item.tick_us is None else item.tick_us
         aligned = []
         for reading in item.readings:
             tick_us = sent_us if reading.tick_us is None else reading.tick_us
-            placed = clock.interval.time_of(tick_us)
-            if placed is None:
-                time_ns = item.received_ns - (sent_us - tick_us) * 1000
-                bound_ns = self._unsynchronised_bound_ns
-            else:
-                time_ns, bound_ns = placed
-                if reading.tick_us is not None:
-                    bound_ns += relative_time_error_ns(sent_us - tick_us)
+            placed = self.place(item, tick_us)
+            time_ns, bound_ns = placed.time_ns, placed.bound_ns
+            if placed.is_known and reading.tick_us is not None:
+                bound_ns += relative_time_error_ns(sent_us - tick_us)
             if not 0 <= time_ns < _TIME_END_NS or bound_ns >= _TIME_END_NS:
                 clock.faults["time_out_of_range"] += 1
                 continue
-            is_accurate = placed is not None and bound_ns <= self._bound_max_ns
+            is_accurate = placed.is_known and bound_ns <= self._bound_max_ns
             aligned.append(
                 Aligned(
                     signal=reading.signal,

@@ -36,7 +36,15 @@ def test_the_bytes_of_a_verdict_are_these():
 def test_bytes_are_hex_and_kinds_never_collide():
     frame = Received(source="n", link="l", data=b"\x00\xff", received_ns=1)
     assert as_json(frame)["data"] == "00ff"
-    rejected = Rejected(source="n", link="l", reason="r", detail="", received_ns=1)
+    rejected = Rejected(
+        source="n",
+        link="l",
+        reason="r",
+        detail="",
+        received_ns=1,
+        sequence=None,
+        content_type=None,
+    )
     assert as_json(frame)["record"] != as_json(rejected)["record"]
 
 

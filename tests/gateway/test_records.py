@@ -44,6 +44,7 @@ def verified(token):
         sequence=0,
         tick_us=0,
         content_type=112,
+        frame=b"",
         payload=b"",
         readings=(),
         requested_ns=None,
