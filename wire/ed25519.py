@@ -1,0 +1,123 @@
+"""Ed25519 (RFC 8032, 5.1): keys and signatures on a node.
+
+A `Signer` makes one signature at a time in slices: `begin(message)`, then `step()` until it gives
+the 64 bytes. Who needs no pauses calls `sign`. A node checks no signature, so that is elsewhere:
+ed25519_verify.py is a reference, and the gateway uses OpenSSL.
+
+What a secret goes through takes the same steps for every secret and looks at the same memory: the
+hashes, both products modulo L, the multiple of the base point, the inversion. What remains is that
+of the interpreter and the machine: a multiplication of 32 bits may take longer for large numbers on
+a Cortex-M3 (not on M4 and later), small integers are boxed by their size, memory is not cleared
+after use, and nothing hides what is done from somebody who measures the current.
+"""
+
+from wire.ed25519_comb import BasePoint
+from wire.ed25519_scalar import Scalars
+from wire.errors import WireError
+from wire.kernel import IS_MICROPYTHON, Buffer, const
+from wire.sha512 import Sha512, sha512
+
+if IS_MICROPYTHON:
+    Generator = None
+else:
+    from collections.abc import Generator
+
+SEED_BYTES = const(32)
+PUBLIC_KEY_BYTES = const(32)
+SIGNATURE_BYTES = const(64)
+
+
+class Signer:
+    """Signs with the 32-byte seed `seed`, whose public key is `public`.
+
+    Making one costs a hash. Without `public` it also makes that, which takes as long as a signature
+    and is not cut into slices. Raises WireError for a seed or public key of another length.
+    """
+
+    def __init__(self, seed: Buffer, public: Buffer = b"") -> None:
+        if len(seed) != SEED_BYTES or len(public) not in (0, PUBLIC_KEY_BYTES):
+            raise WireError(
+                "an Ed25519 seed and public key have 32 bytes each, not %d and %d"
+                % (len(seed), len(public))
+            )
+        self._secret, self._prefix = _expand(seed)
+        self._base_point = BasePoint()
+        self._scalars = Scalars()
+        self._hash = Sha512()
+        self._work: "Generator[None, None, bytes] | None" = None
+        self.public = bytes(public) or _run(self._base_point.multiply(self._secret))
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a signature is begun and not given yet."""
+        return self._work is not None
+
+    def begin(self, message: Buffer) -> None:
+        """Begin to sign `message`; one that is begun and not finished is given up."""
+        self._work = self._sign(bytes(message))
+
+    def step(self) -> "bytes | None":
+        """Do the next slice; return the signature if it was the last. Nothing begun: None."""
+        if self._work is None:
+            return None
+        try:
+            next(self._work)
+        except StopIteration as stop:
+            self._work = None
+            return stop.value
+        return None
+
+    def _sign(self, message: bytes) -> "Generator[None, None, bytes]":
+        """Yield between slices; return the signature of `message` (RFC 8032, 5.1.6)."""
+        digest = yield from self._digest(self._prefix, message)
+        yield
+        nonce = self._scalars.reduce(digest)
+        yield
+        point = yield from self._base_point.multiply(nonce)
+        yield
+        digest = yield from self._digest(point, self.public, message)
+        yield
+        challenge = self._scalars.reduce(digest)
+        yield
+        return point + self._scalars.multiply_add(challenge, self._secret, nonce)
+
+    def _digest(self, *parts: bytes) -> "Generator[None, None, bytes]":
+        self._hash.begin(*parts)
+        digest = self._hash.step()
+        while digest is None:
+            yield
+            digest = self._hash.step()
+        return digest
+
+
+def public_key(seed: Buffer) -> bytes:
+    """Return the 32 bytes of the public key of `seed`."""
+    return Signer(seed).public
+
+
+def sign(seed: Buffer, message: Buffer) -> bytes:
+    """Return the 64 bytes of the signature of `message` under `seed`."""
+    signer = Signer(seed)
+    signer.begin(message)
+    signature = None
+    while signature is None:
+        signature = signer.step()
+    return signature
+
+
+def _expand(seed: Buffer) -> "tuple[bytes, bytes]":
+    """Return the secret scalar and the prefix of nonces (RFC 8032, 5.1.5)."""
+    digest = sha512(seed)
+    scalar = bytearray(digest[:32])
+    scalar[0] &= 248
+    scalar[31] = scalar[31] & 127 | 64
+    return bytes(scalar), digest[32:]
+
+
+def _run(work: "Generator[None, None, bytes]") -> bytes:
+    """Return what `work` returns, without a pause."""
+    try:
+        while True:
+            next(work)
+    except StopIteration as stop:
+        return stop.value
