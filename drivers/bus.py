@@ -84,10 +84,10 @@ class EmulatedSPI:
 
 
 class EmulatedRS485:
-    """A two-wire line with `devices`, a dict of unit id -> emulator; all of them hear every byte.
+    """A two-wire line with `devices`, a dict of unit id -> emulator.
 
-    A device has `respond(frame, now_us)`, which returns the reply or b"", and `turnaround_us`. One
-    `write` is one frame. A reply can be read once its last byte has come: after the request's time
+    One `write` is one frame, and its first byte says which unit is meant; nobody else answers. A
+    device has `respond(frame, now_us)`, which returns the reply or b"", and `turnaround_us`. A reply can be read once its last byte has come: after the request's time
     on the line, the turnaround and its own time. `transfers` counts frames written.
     """
 
@@ -108,12 +108,12 @@ class EmulatedRS485:
         return count * _RS485_BITS_PER_BYTE * 1000000 // self._baud
 
     def write(self, data) -> int:
-        """Send one frame to everybody."""
+        """Send one frame."""
         frame = bytes(data)
         self.transfers += 1
-        heard_us = self._clock() + self.line_us(len(frame))
-        for unit in sorted(self._devices):
-            device = self._devices[unit]
+        device = self._devices.get(frame[0])
+        if device is not None:
+            heard_us = self._clock() + self.line_us(len(frame))
             reply = device.respond(frame, heard_us)
             if reply:
                 self.inject(reply, heard_us + device.turnaround_us + self.line_us(len(reply)))

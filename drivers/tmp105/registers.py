@@ -1,4 +1,4 @@
-"""The TMP105's registers, from SLLS648D, tables 2 to 10.
+"""The TMP105's registers, from SLLS648D, sections Pointer Register to Limit Registers.
 
 The temperature stands in the upper 12 bits of its two bytes; the four below are always 0, so one
 count of the whole word is 1/256 °C whatever the resolution.
@@ -32,7 +32,7 @@ T_HIGH = Register("t_high", 0x03, ">h", access=READ_WRITE, reset=0x5000, lsb=_LS
 
 MAP = RegisterMap("tmp105", "SLLS648D", (TEMPERATURE, CONFIGURATION, T_LOW, T_HIGH))
 
-# Table 9, Resolution of the TMP105: typical conversion time by bits, and the maximum at 12 bits
-# (Electrical Characteristics), which halves with each bit less.
+# Electrical Characteristics, conversion time: typical by bits, and the maximum at 12 bits,
+# which halves with each bit less.
 CONVERSION_US = {9: 27500, 10: 55000, 11: 110000, 12: 220000}
 CONVERSION_MAX_US = {9: 37500, 10: 75000, 11: 150000, 12: 300000}

@@ -1,0 +1,1 @@
+"""BME280: humidity, pressure and temperature (Bosch Sensortec)."""
