@@ -7,7 +7,7 @@ Leaves fixed point to `firmware/sections.py`.  Gateway and provisioning use this
 designs a filter.
 
     python -m boards.design_sections lowpass 50 4 1000      rows for site.toml
-    python -m boards.design_sections velocity 4000          the table of firmware/velocity.py
+    python -m boards.design_sections velocity 4000          the table of firmware/features_velocity.py
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""The same as transform.py for an image with ulab, in its single precision floats.
+"""The same as features_transform.py for an image with ulab, in its single precision floats.
 
 Only functions of ulab's public manual: numpy.array, concatenate, cos, frombuffer, sum, zeros,
 fft.fft, and scipy.signal.sosfilt with `zi`.  Importing this raises ImportError in an image that
-lacks one of the two modules.  Agreement with the integer kernels, on CPython with a stand-in of the
-documented signatures: 0.1 % of a value, or the noise that the kernels state.  Unlike them ulab makes
-new arrays at each call, which are garbage at once.
+lacks one of the two modules.  Agreement with the integer kernels: 0.1 % of a value, or the noise
+that they state; tested with a stand-in on CPython, never yet with a real ulab.  Unlike the kernels,
+ulab makes new arrays at each call, which are garbage at once.
 """
 
 from math import pi
@@ -48,7 +48,7 @@ class Transform:
 
 
 class VelocityFilter:
-    """Sections of velocity.py, and the squares of what they leave."""
+    """Sections of features_velocity.py, and the squares of what they leave."""
 
     def __init__(self, rows, at: int) -> None:
         self._rows = [[row[0], row[1], row[2], 1.0, row[3], row[4]] for row in rows]

@@ -174,3 +174,11 @@ def keep_kernel(ring: ptr16, i: int, at: int, count: int, x: ptr32, mask: int):
     while i < count:
         ring[(at + i) & mask] = x[i] & 0xFFFF
         i += 1
+
+
+@micropython.viper
+def copy_kernel(target: ptr32, i: int, at: int, count: int, source: ptr32, start: int):
+    """Copy `count` words of `source` from `start` on to `target` from `at` on."""
+    while i < count:
+        target[at + i] = source[start + i]
+        i += 1

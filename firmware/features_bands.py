@@ -1,4 +1,4 @@
-"""Band energies of up to three axes: windowed FFTs of pieces of the block, one axis after the other.
+"""Band energies of up to three axes: windowed FFTs of pieces of the block, axis after axis.
 
 A band's value is the RMS of what lies between its edges: the mean over the pieces of
 
@@ -9,9 +9,9 @@ Goertzel filter costs as much per sample for each bin as the FFT for all of them
 spreads a tone over four bins, so a tone closer to an edge than two bins is counted in part.
 
 Promises: `points` is the smallest power of two, 64 to 1024, that puts four bins into the narrowest
-band; a transform is spread over many calls of `advance`, none longer than one stage of it, at a pace
-that follows the samples, so every axis has a piece in each block of at least 2 * points samples.
-Pieces do not overlap and lie within the block.  No object is made but small integers.
+band; a transform is spread over many calls of `advance`, at a pace that follows the samples, so
+every axis has a piece in each block of at least 2 * points samples.  Pieces do not overlap and lie
+within the block.  No object is made but small integers.
 """
 
 from array import array
@@ -25,7 +25,7 @@ from wire.kernel import const
 try:
     from firmware.filter_ulab import ENERGY_BITS, Transform
 except ImportError:
-    from firmware.transform import ENERGY_BITS, Transform
+    from firmware.features_transform import ENERGY_BITS, Transform
 
 _BINS_PER_BAND = const(4)
 _PACE_PERCENT = const(125)

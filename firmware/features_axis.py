@@ -5,7 +5,7 @@
     peak      max(|x - m|)                         m/s2
     crest     peak / rms                           1
     kurtosis  (sum((x - m)**4) / N) / rms**4       1; 3 for a normal distribution
-    velocity  RMS of the velocity, see velocity.py m/s
+    velocity  RMS of the velocity, see features_velocity.py  m/s
 
 Everything is about the mean of the block, since an accelerometer also measures gravity.  Promises:
 `feed` makes no object but small integers; sums are exact, so `rms` and `peak` are exact up to the
@@ -36,7 +36,7 @@ from wire.kernel import const
 try:
     from firmware.filter_ulab import VELOCITY_BITS, VelocityFilter
 except ImportError:
-    from firmware.transform import VELOCITY_BITS, VelocityFilter
+    from firmware.features_transform import VELOCITY_BITS, VelocityFilter
 
 _SUM, _SQUARES, _VELOCITY = const(0), const(8), const(16)
 _MOMENT = const(24)
@@ -57,7 +57,7 @@ class Axis:
 
     `narrow_bits` is by how much a count is to be shifted to have 15 bits and a sign; `keep` is None
     or takes the narrowed samples (`keep(samples, count)`); `velocity` is None or an entry of
-    velocity.VELOCITY.
+    features_velocity.VELOCITY.
     """
 
     def __init__(self, index: int, narrow_bits: int, keep, velocity, has_kurtosis: bool) -> None:

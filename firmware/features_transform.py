@@ -1,7 +1,7 @@
 """The spectrum of some samples in slices, and a velocity filter, by the integer kernels.
 
-`firmware/filter_ulab.py` has the same two classes for an image with ulab; `firmware/features.py`
-takes those when they are there.  Promises: no object is made but small integers.
+`firmware/filter_ulab.py` has the same two classes for an image with ulab; features_axis.py and
+features_bands.py take those when they are there.  Promises: no object is made but small integers.
 
 Rule of order: `Transform.begin`, then `advance` until it returns True, then `add_energy`.
 """
@@ -85,7 +85,7 @@ class Transform:
 
 
 class VelocityFilter:
-    """Sections of velocity.py, and the squares of what they leave."""
+    """Sections of features_velocity.py, and the squares of what they leave."""
 
     def __init__(self, rows, at: int) -> None:
         self._cascade = Cascade(rows)
