@@ -88,6 +88,7 @@ class Lsm6dsox:
     def start(self) -> None:
         """Check the identity, reset, configure, wait for a first result."""
         port = self._port
+        self._chunks = ()
         port.expect_identity(WHO_AM_I, 0xFF, _WHO_AM_I)
         reset = CTRL3_C.field("sw_reset").mask()
         port.write(CTRL3_C, CTRL3_C.word(sw_reset=1))

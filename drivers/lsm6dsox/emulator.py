@@ -143,6 +143,7 @@ class Lsm6dsoxEmulator(EmulatedChip):
                 self._refuse("the reload of trimming parameters is not modelled; leave BOOT 0")
             if CTRL3_C.field("sw_reset").get(word):
                 self._reset_words()
+                self._batches.halt()
                 self._configure(now_us)
                 self._reset_ends_us = now_us + _RESET_US
         elif register is CTRL1_XL:

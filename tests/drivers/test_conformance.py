@@ -4,39 +4,71 @@ import math
 
 import pytest
 
-from drivers.bus import EmulatedI2C
 from drivers.errors import DriverError, EmulatorError
-from tests.drivers.parts import ADDRESS, PARTS, Clock, Rig, make_driver, module, read, sweep
+from tests.drivers.parts import (
+    PARTS,
+    PLACES,
+    SPI_COMMANDS,
+    Clock,
+    Rig,
+    bus_kind,
+    make_bus,
+    make_driver,
+    make_emulator,
+    module,
+    read,
+    sweep,
+    with_registers,
+)
 
 IDENTITY = {
+    "adxl355": (0x00, "devid_ad (0x00)", "expected 0xAD"),
+    "bme280": (0xD0, "id (0xD0)", "expected 0x60"),
     "ina226": (0xFE, "manufacturer_id (0xFE)", "expected 0x5449"),
+    "lsm303dlhc": (0x0A, "ira_reg (0x0A)", "expected 0x48"),
     "lsm6dsox": (0x0F, "who_am_i (0x0F)", "expected 0x6C"),
     "mcp9600": (0x20, "device_id (0x20)", "expected 0x4000"),
     "tmp117": (0x0F, "device_id (0x0F)", "expected 0x0117"),
 }
 READ_ONLY = {
     "ads1115": 0x00,
+    "adxl355": 0x08,
+    "bme280": 0xFA,
     "ina226": 0x02,
+    "lsm303dlhc": 0x03,
     "lsm6dsox": 0x28,
+    "max31865": 0x01,
     "mcp9600": 0x00,
+    "tmp105": 0x00,
     "tmp117": 0x00,
 }
 # A register, and a word that changes one of its read-only or reserved bits.
 READ_ONLY_BITS = {
+    "adxl355": (0x2D, b"\x09"),
+    "bme280": (0xF5, b"\x02"),
     "ina226": (0x06, b"\x00\x08"),
+    "lsm303dlhc": (0x00, b"\x11"),
     "lsm6dsox": (0x12, b"\x06"),
     "mcp9600": (0x04, b"\x10"),
     "tmp117": (0x01, b"\x22\x20"),
 }
 CONFIGURATION = {
     "ads1115": 0x01,
+    "adxl355": 0x2D,
+    "bme280": 0xF4,
     "ina226": 0x00,
+    "lsm303dlhc": 0x00,
     "lsm6dsox": 0x10,
+    "max31865": 0x00,
     "mcp9600": 0x06,
+    "tmp105": 0x01,
     "tmp117": 0x01,
 }
-# Write the config, read it once, read the conversion; one burst for everybody else.
-TRANSFERS = {"ads1115": 3}
+# Write the config, read it once, read the conversion; a command and its reply; one burst for
+# everybody else.
+TRANSFERS = {"ads1115": 3, "sht4x": 2}
+# No flag says that a first result is there: these wait for the longest time it may take.
+TIMED = {"max31865", "modbus_transmitter", "tmp105"}
 
 
 class Faulty:
@@ -52,6 +84,13 @@ class Faulty:
         data = self._emulator.transfer(write, read_count, now_us)
         return self._replaced.get(self._pointer, data)[:read_count] if read_count else data
 
+    def exchange(self, data, now_us):
+        answer = self._emulator.exchange(data, now_us)
+        for address, raw in self._replaced.items():
+            if data[0] == SPI_COMMANDS[self._emulator.part](address, True):
+                return answer[:1] + raw[: len(answer) - 1]
+        return answer
+
 
 class DeafBus:
     """A bus on which every transfer fails with one error number."""
@@ -60,13 +99,13 @@ class DeafBus:
         self._number = number
 
     def __str__(self):
-        return "I2C(1)"
+        return "deaf"
 
-    def readfrom_mem_into(self, _addr, _memaddr, _buf):
+    def _fail(self, *_arguments):
         raise OSError(self._number)
 
-    def writeto_mem(self, _addr, _memaddr, _buf):
-        raise OSError(self._number)
+    readfrom_mem_into = writeto_mem = readfrom_into = writeto = _fail
+    write_readinto = write = read = _fail
 
 
 def started(part):
@@ -92,47 +131,55 @@ def test_a_reading_costs_one_transaction(part):
     rig = started(part)
     for quantity in rig.emulator.RANGES:
         rig.settle()
-        before = rig.i2c.transfers
+        before = rig.bus.transfers
         read(rig.driver, quantity)
-        assert rig.i2c.transfers - before == TRANSFERS.get(part, 1)
+        assert rig.bus.transfers - before == TRANSFERS.get(part, 1)
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_the_constructor_leaves_the_bus_alone(part):
-    assert Rig(part).i2c.transfers == 0
+    assert Rig(part).bus.transfers == 0
 
 
 @pytest.mark.parametrize("part", IDENTITY)
 def test_a_foreign_chip_is_named_with_what_came(part):
     address, label, expected = IDENTITY[part]
-    emulator = module(part, "emulator").EMULATOR(**PARTS[part].wiring)
     clock = Clock()
-    i2c = EmulatedI2C({ADDRESS: Faulty(emulator, {address: b"\x22\x22"})}, clock.ticks_us, "I2C(1)")
+    bus = make_bus(part, Faulty(make_emulator(part), {address: b"\x22\x22"}), clock)
     with pytest.raises(DriverError) as caught:
-        make_driver(part, i2c, clock.sleep_us).start()
+        make_driver(part, bus, clock.sleep_us).start()
     error = caught.value
     assert error.part == part
     assert error.register == label
-    assert error.bus == "I2C(1) address 0x48"
+    assert error.bus == PLACES[bus_kind(part)]
     assert error.what.startswith(f"{expected}, got 0x"), error.what
     assert "22" in error.what.split("got ")[1][:6]
     assert str(error) == f"{part}: register {label} on {error.bus}: {error.what}"
 
 
 def test_a_chip_that_does_not_keep_the_configuration_is_no_ads1115():
-    emulator = module("ads1115", "emulator").EMULATOR()
     clock = Clock()
-    i2c = EmulatedI2C({ADDRESS: Faulty(emulator, {0x01: b"\x00\x00"})}, clock.ticks_us)
+    bus = make_bus("ads1115", Faulty(make_emulator("ads1115"), {0x01: b"\x00\x00"}), clock)
     with pytest.raises(DriverError, match="keeps other bits"):
-        make_driver("ads1115", i2c, clock.sleep_us).start()
+        make_driver("ads1115", bus, clock.sleep_us).start()
+
+
+@pytest.mark.parametrize("found", [b"\x00", b"\xff", b"\x40"])
+def test_a_chip_that_does_not_keep_the_configuration_is_no_tmp105(found):
+    clock = Clock()
+    bus = make_bus("tmp105", Faulty(make_emulator("tmp105"), {0x01: found}), clock)
+    with pytest.raises(DriverError, match="keeps other bits"):
+        make_driver("tmp105", bus, clock.sleep_us).start()
 
 
 @pytest.mark.parametrize("number", [19, 110, 5])
 @pytest.mark.parametrize("part", PARTS)
 def test_a_bus_error_becomes_a_driver_error(part, number):
     words = {19: "no acknowledge", 110: "bus timeout", 5: "bus error 5"}
+    place = PLACES[bus_kind(part)].partition(" ")[2]
+    said = f"bus error {number}" if bus_kind(part) == "rs485" else words[number]
     driver = make_driver(part, DeafBus(number), lambda _us: None)
-    with pytest.raises(DriverError, match=rf"I2C\(1\) address 0x48: {words[number]}"):
+    with pytest.raises(DriverError, match=f"on deaf ?{place}: {said}"):
         driver.start()
 
 
@@ -141,42 +188,60 @@ def test_a_chip_that_falls_silent_is_reported_by_the_reading(part):
     rig = started(part)
     quantity = next(iter(rig.emulator.RANGES))
     rig.driver._port._bus = DeafBus(19)
-    with pytest.raises(DriverError, match="no acknowledge"):
+    with pytest.raises(DriverError, match="no acknowledge|bus error 19"):
         read(rig.driver, quantity)
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", SPI_COMMANDS)
+@pytest.mark.parametrize("line", [b"\x00", b"\xff"])
+def test_a_chip_that_leaves_spi_is_noticed_by_every_reading(part, line):
+    class Empty:
+        def exchange(self, data, _now_us):
+            return line * len(data)
+
+    rig = started(part)
+    quantities = list(rig.emulator.RANGES)
+    rig.bus._device = Empty()
+    for quantity in quantities:
+        with pytest.raises(DriverError, match=f"expected 0x.*, got 0x{line.hex().upper()}"):
+            read(rig.driver, quantity)
+    with pytest.raises(DriverError, match=f"got 0x{line.hex().upper()}"):
+        make_driver(part, rig.bus, rig.clock.sleep_us).start()
+
+
+@pytest.mark.parametrize("part", sorted(set(PARTS) - TIMED))
 def test_a_chip_that_is_never_ready_ends_the_wait(part, monkeypatch):
     # The ADS1115 converts on request only, so it is the reading that waits.
     monkeypatch.setattr(module("ads1115", "emulator"), "_WAKE_UP_US", 10**9)
     rig = Rig(part)
     sleeps = []
-    driver = make_driver(part, rig.i2c, sleeps.append)  # Only transfers take time.
+    driver = make_driver(part, rig.bus, sleeps.append)  # Only transfers take time.
 
     def begin():
         driver.start()
         read(driver, next(iter(rig.emulator.RANGES)))
 
-    with pytest.raises(DriverError, match=r"not ready after|still converting after"):
+    with pytest.raises(DriverError, match=r"not ready after|still converting after|no ackn"):
         begin()
-    assert 0 < len(sleeps) <= 16
-    assert rig.i2c.transfers <= 32
+    assert 0 < len(sleeps) <= 24
+    assert rig.bus.transfers <= 48
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", with_registers())
 def test_an_undeclared_register_is_refused(part):
     rig = Rig(part)
-    with pytest.raises(EmulatorError, match=f"{part} emulator: register 0x7B is not declared"):
-        rig.read_raw(0x7B, 1)
-    with pytest.raises(EmulatorError, match="0x7B is not declared"):
-        rig.i2c.writeto_mem(ADDRESS, 0x7B, b"\x00")
+    with pytest.raises(EmulatorError, match=f"{part} emulator: register 0x66 is not declared"):
+        rig.read_raw(0x66, 1)
+    with pytest.raises(EmulatorError, match="0x66 is not declared"):
+        rig.write_raw(0x66, b"\x00")
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", with_registers())
 def test_a_read_only_register_refuses_a_write(part):
     rig = Rig(part)
+    width = module(part, "registers").MAP.at(READ_ONLY[part]).width_bytes
     with pytest.raises(EmulatorError, match="which is read-only"):
-        rig.i2c.writeto_mem(ADDRESS, READ_ONLY[part], b"\x00\x00")
+        rig.write_raw(READ_ONLY[part], bytes(width))
 
 
 @pytest.mark.parametrize("part", READ_ONLY_BITS)
@@ -184,14 +249,14 @@ def test_read_only_bits_refuse_a_write(part):
     address, data = READ_ONLY_BITS[part]
     rig = Rig(part)
     with pytest.raises(EmulatorError, match="read-only or reserved bits"):
-        rig.i2c.writeto_mem(ADDRESS, address, data)
+        rig.write_raw(address, data)
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", with_registers())
 def test_a_write_of_the_wrong_length_is_refused(part):
     rig = Rig(part)
     with pytest.raises(EmulatorError, match="3 bytes written to"):
-        rig.i2c.writeto_mem(ADDRESS, CONFIGURATION[part], b"\x00\x00\x00")
+        rig.write_raw(CONFIGURATION[part], b"\x00\x00\x00")
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -214,8 +279,8 @@ def test_a_value_out_of_range_is_refused_with_the_limits(part, beyond):
 @pytest.mark.parametrize("part", PARTS)
 def test_an_unknown_quantity_is_refused_with_the_known_ones(part):
     rig = Rig(part)
-    with pytest.raises(EmulatorError, match="no quantity 'humidity_percent', drive one of"):
-        rig.emulator.drive("humidity_percent", 1.0)
+    with pytest.raises(EmulatorError, match="no quantity 'humour_percent', drive one of"):
+        rig.emulator.drive("humour_percent", 1.0)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -225,9 +290,9 @@ def test_a_source_is_asked_for_the_end_of_a_conversion_that_has_ended(part):
 
     def source(now_us):
         asked.append(now_us)
-        return 0.0
+        return max(lowest, 0.0)
 
-    for quantity in rig.emulator.RANGES:
+    for quantity, (lowest, _, _) in rig.emulator.RANGES.items():
         rig.emulator.drive(quantity, source)
         rig.settle()
         asked.clear()
@@ -235,4 +300,4 @@ def test_a_source_is_asked_for_the_end_of_a_conversion_that_has_ended(part):
         read(rig.driver, quantity)
         assert len(asked) == 1
         assert before_us - 400_000 < asked[0] <= rig.clock.now_us
-        rig.emulator.drive(quantity, 0.0)
+        rig.emulator.drive(quantity, max(lowest, 0.0))

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.drivers.datasheet import BEHAVIOURS, emulator_failures, failures, is_reading, load
-from tests.drivers.parts import PARTS, module
+from tests.drivers.parts import PARTS, module, with_registers
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -37,11 +37,18 @@ def _is(setting, value):
     return setting == value if isinstance(setting, str) else setting == float(value)
 
 
+@pytest.mark.parametrize("part", sorted(set(PARTS) - set(with_registers())))
+def test_no_command_is_without_evidence(part):
+    shown = {row.quantity for row in load(part)}
+    for command in getattr(module(part, "registers").MAP, "commands", ()):
+        assert command.name in shown
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_every_reading_has_evidence(part):
     shown = {row.quantity for row in load(part) if is_reading(part, row)}
     for quantity in module(part, "emulator").EMULATOR.RANGES:
-        family = quantity.rstrip("0123") if quantity[-1].isdigit() else quantity
+        family = quantity.rstrip("0123456789") if quantity[-1].isdigit() else quantity
         assert any(name.startswith(family) for name in shown), quantity
 
 

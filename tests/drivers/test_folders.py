@@ -3,10 +3,21 @@
 import pytest
 
 from tests.drivers.datasheet import FOLDER
-from tests.drivers.parts import PARTS, module
+from tests.drivers.parts import PARTS, bus_kind, make_driver, module
 
 FILES = {"__init__.py", "registers.py", "driver.py", "emulator.py", "datasheet.csv"}
-UNITS = ("_m_s2", "_ampere", "_volt", "_celsius", "_pascal", "_m3_s")
+UNITS = (
+    "_m_s2",
+    "_ampere",
+    "_volt",
+    "_celsius",
+    "_pascal",
+    "_m3_s",
+    "_percent_rh",
+    "_tesla",
+    "_count",
+)
+NO_READINGS = {"PART", "BUS", "start", "self_test", "fifo_start", "fifo_read_into"}
 
 
 def folders():
@@ -41,9 +52,23 @@ def test_names_of_the_datasheet_are_lower_case(part):
 def test_public_readings_bear_their_unit(part):
     driver_class = module(part, "driver").DRIVER
     public = {name for name in vars(driver_class) if not name.startswith("_")}
-    readings = public - {"PART", "BUS", "start"}
+    readings = public - NO_READINGS
     assert readings
     assert [name for name in readings if not name.endswith(UNITS)] == []
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_driver_names_its_bus(part):
+    assert bus_kind(part) in ("i2c", "spi", "rs485")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_fast_chips_offer_the_whole_fifo(part):
+    driver_class = module(part, "driver").DRIVER
+    driver = make_driver(part, None, None)
+    names = ("fifo_start", "fifo_read_into", "fifo_lsb_m_s2", "fifo_overruns")
+    offered = [name for name in names if hasattr(driver, name)]
+    assert offered == (list(names) if hasattr(driver_class, "fifo_start") else [])
 
 
 @pytest.mark.parametrize("part", PARTS)
