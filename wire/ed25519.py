@@ -14,13 +14,9 @@ after use, and nothing hides what is done from somebody who measures the current
 from wire.ed25519_comb import BasePoint
 from wire.ed25519_scalar import Scalars
 from wire.errors import WireError
-from wire.kernel import IS_MICROPYTHON, Buffer, const
+from wire.kernel import Buffer, const
 from wire.sha512 import Sha512, sha512
-
-if IS_MICROPYTHON:
-    Generator = None
-else:
-    from collections.abc import Generator
+from wire.words import Slices
 
 SEED_BYTES = const(32)
 PUBLIC_KEY_BYTES = const(32)
@@ -44,7 +40,7 @@ class Signer:
         self._base_point = BasePoint()
         self._scalars = Scalars()
         self._hash = Sha512()
-        self._work: "Generator[None, None, bytes] | None" = None
+        self._work: "Slices | None" = None
         self.public = bytes(public) or _run(self._base_point.multiply(self._secret))
 
     @property
@@ -64,10 +60,10 @@ class Signer:
             next(self._work)
         except StopIteration as stop:
             self._work = None
-            return stop.value
+            return bytes(stop.value)
         return None
 
-    def _sign(self, message: bytes) -> "Generator[None, None, bytes]":
+    def _sign(self, message: bytes) -> Slices:
         """Yield between slices; return the signature of `message` (RFC 8032, 5.1.6)."""
         digest = yield from self._digest(self._prefix, message)
         yield
@@ -81,8 +77,9 @@ class Signer:
         yield
         return point + self._scalars.multiply_add(challenge, self._secret, nonce)
 
-    def _digest(self, *parts: bytes) -> "Generator[None, None, bytes]":
+    def _digest(self, *parts: bytes) -> Slices:
         self._hash.begin(*parts)
+        yield
         digest = self._hash.step()
         while digest is None:
             yield
@@ -114,10 +111,10 @@ def _expand(seed: Buffer) -> "tuple[bytes, bytes]":
     return bytes(scalar), digest[32:]
 
 
-def _run(work: "Generator[None, None, bytes]") -> bytes:
+def _run(work: Slices) -> bytes:
     """Return what `work` returns, without a pause."""
     try:
         while True:
             next(work)
     except StopIteration as stop:
-        return stop.value
+        return bytes(stop.value)

@@ -20,18 +20,13 @@ from wire.ed25519_linear import (
 )
 from wire.ed25519_scalar import DIGITS_BYTES, digit_kernel, recode
 from wire.ed25519_table_generated import TABLE
-from wire.kernel import IS_MICROPYTHON, Buffer, const
-from wire.words import words, words_of
-
-if IS_MICROPYTHON:
-    Generator = None
-else:
-    from collections.abc import Generator
+from wire.kernel import Buffer, const
+from wire.words import Slices, words, words_of
 
 _SPACING = const(26)
 _COMB_BITS = const(130)
 _COMB_BYTES = const(1536)
-_SQUARINGS_A_SLICE = const(12)
+_SQUARINGS_A_SLICE = const(10)
 
 # Addresses of the 11 numbers, from ed25519_field.REGISTERS on, REGISTER_BYTES apart.
 _NUMBERS = const(11)
@@ -73,7 +68,7 @@ class BasePoint:
         self._chosen = words(24)
         self._digits = bytearray(DIGITS_BYTES)
 
-    def multiply(self, scalar: Buffer) -> "Generator[None, None, bytes]":
+    def multiply(self, scalar: Buffer) -> Slices:
         """Yield between slices of work; return `scalar` times the base point, encoded in 32 bytes.
 
         `scalar` is 32 bytes, lowest first. One such multiple at a time.
@@ -93,6 +88,7 @@ class BasePoint:
             self._add(column + _COMB_BITS, _COMB_BYTES)
             yield
         yield from self._invert()
+        yield
         multiply(m, _X, _X, _Z)
         multiply(m, _Y, _Y, _Z)
         # From here on the point is public.
@@ -143,8 +139,8 @@ class BasePoint:
         multiply(m, _Z, _F, _G)
         multiply(m, _T, _E, _H)
 
-    def _invert(self) -> "Generator[None, None, None]":
-        """Set Z to 1 / Z, which is Z^(p - 2)."""
+    def _invert(self) -> Slices:
+        """Yield between slices; set Z to 1 / Z, which is Z^(p - 2), and return nothing."""
         m = self._m
         square(m, _A, _Z)
         done = 0
@@ -157,3 +153,4 @@ class BasePoint:
                 if done % _SQUARINGS_A_SLICE == 0:
                     yield
             multiply(m, result, number, factor)
+        return b""

@@ -12,8 +12,8 @@ number n is; below them are the columns of the product that is being made, which
 between two calls, and the bias. No branch and no address depends on a number, so the time does not.
 """
 
-from wire.kernel import Buffer, const, micropython, ptr32, uint
-from wire.words import words
+from wire.kernel import const, micropython, ptr8, ptr32, uint
+from wire.words import Words, words
 
 P = (1 << 255) - 19
 REGISTERS = const(320)
@@ -23,18 +23,19 @@ _LIMBS = const(20)
 _LIMB_BITS = const(13)
 _COLUMNS = const(40)
 _BIAS = 2_050_000_000
+_PACKED_BYTES = const(33)
+_ALL_4096 = (1 << 12) * (((1 << 260) - 1) // 8191)
 
 
-def memory(count: int) -> Buffer:
+def memory(count: int) -> Words:
     """Return a memory for `count` numbers, all 0.
 
     The bias is _BIAS or more in each column, and in all it is 4096 in each limb modulo p. So a
     carried column is a digit without a sign, and its limb is 4096 less.
     """
-    wanted = sum(4096 << (_LIMB_BITS * index) for index in range(_LIMBS))
     given = sum(_BIAS << (_LIMB_BITS * index) for index in range(_COLUMNS - 1))
-    rest = (wanted - given) % P
-    m = words(2 * _COLUMNS + count * _LIMBS)
+    rest = (_ALL_4096 - given) % P
+    m: Words = words(2 * _COLUMNS + count * _LIMBS)
     for index in range(_COLUMNS - 1):
         start = _BIAS + ((rest >> (_LIMB_BITS * index)) & 8191)
         m[index] = start
@@ -42,34 +43,32 @@ def memory(count: int) -> Buffer:
     return m
 
 
-def multiply(m: Buffer, r: int, a: int, b: int) -> None:
+def multiply(m: Words, r: int, a: int, b: int) -> None:
     """Set the number at `r` to a * b, reduced; it may be one of the factors."""
     multiply_kernel(m, a, b)
     fold_kernel(m, r)
 
 
-def square(m: Buffer, r: int, a: int) -> None:
+def square(m: Words, r: int, a: int) -> None:
     """Set the number at `r` to a * a, reduced; it may be `a` itself."""
     square_kernel(m, a)
     fold_kernel(m, r)
 
 
-def carry(m: Buffer, r: int) -> None:
+def carry(m: Words, r: int) -> None:
     """Reduce the number at `r`, a sum of up to 6."""
     load_kernel(m, r)
     fold_kernel(m, r)
 
 
-def get(m: Buffer, a: int) -> int:
-    """Return the number at `a`, 0 to p - 1.
+def get(m: Words, a: int) -> int:
+    """Return the reduced number at `a`, 0 to p - 1.
 
-    Python's own integers do this, in a time that depends on the number: it is to be public.
+    Python's own integers finish this, in a time that depends on the number: it is to be public.
     """
-    value = 0
-    for index in range(a // 4 + _LIMBS - 1, a // 4 - 1, -1):
-        limb = m[index]
-        value = (value << _LIMB_BITS) + limb - ((limb >> 31) << 32)
-    return value % P
+    digits = bytearray(_PACKED_BYTES)
+    pack_kernel(m, a, digits)
+    return (int.from_bytes(digits, "little") - _ALL_4096) % P
 
 
 # A viper kernel keeps its first two arguments in registers, so they serve twice: `t` steps through
@@ -77,7 +76,7 @@ def get(m: Buffer, a: int) -> int:
 
 
 @micropython.viper
-def multiply_kernel(t: ptr32, x: int, b: int):
+def multiply_kernel(t: ptr32, x: int, b: int) -> int:
     """Add the product of the numbers at `x` and `b` to the columns."""
     left = ptr32(uint(t) + uint(x))
     right = ptr32(uint(t) + uint(b))
@@ -107,10 +106,11 @@ def multiply_kernel(t: ptr32, x: int, b: int):
         left = ptr32(uint(left) + 4)
         t = ptr32(uint(t) + 4)
         count -= 1
+    return 0
 
 
 @micropython.viper
-def square_kernel(t: ptr32, x: int):  # noqa: PLR0915  its loops are unrolled
+def square_kernel(t: ptr32, x: int) -> int:  # noqa: PLR0915  its loops are unrolled
     """Add the square of the number at `x` to the columns: two halves, and twice their product."""
     a = ptr32(uint(t) + uint(x))
     count = 2
@@ -156,10 +156,11 @@ def square_kernel(t: ptr32, x: int):  # noqa: PLR0915  its loops are unrolled
         a = ptr32(uint(a) + 4)
         t = ptr32(uint(t) + 4)
         count -= 1
+    return 0
 
 
 @micropython.viper
-def load_kernel(t: ptr32, a: int):
+def load_kernel(t: ptr32, a: int) -> int:
     """Add the number at `a` to the columns."""
     number = ptr32(uint(t) + uint(a))
     count = 4
@@ -172,10 +173,11 @@ def load_kernel(t: ptr32, a: int):
         number = ptr32(uint(number) + 20)
         t = ptr32(uint(t) + 20)
         count -= 1
+    return 0
 
 
 @micropython.viper
-def fold_kernel(t: ptr32, x: int):
+def fold_kernel(t: ptr32, x: int) -> int:
     """Set the number at `x` to the columns modulo p, reduced, and the columns to their bias.
 
     2^260 is 608 modulo p, so column 20 + k counts 608 times in column k, and column 40, which is
@@ -207,3 +209,29 @@ def fold_kernel(t: ptr32, x: int):
     low = (low >> 13) + uint((r[1] + 4096) & 8191)
     r[1] = int(low & 8191) - 4096
     r[2] = r[2] + int(low >> 13)
+    return 0
+
+
+@micropython.viper
+def pack_kernel(m: ptr32, a: int, data: ptr8) -> int:
+    """Set 33 bytes of `data` to the limbs of the number at `a`, each with 4096 more."""
+    number = ptr32(uint(m) + uint(a))
+    carried = 0
+    held = 0
+    bits = 0
+    at = 0
+    count = 20
+    while count:
+        carried = carried + ((number[0] + 4096) & 16383)
+        held = held | ((carried & 8191) << bits)
+        carried = carried >> 13
+        bits += 13
+        while bits >= 8:
+            data[at] = held & 255
+            held = held >> 8
+            bits -= 8
+            at += 1
+        number = ptr32(uint(number) + 4)
+        count -= 1
+    data[at] = held
+    return 0

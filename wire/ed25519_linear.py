@@ -8,7 +8,7 @@ from wire.kernel import micropython, ptr32, uint
 
 
 @micropython.viper
-def combine_kernel(m: ptr32, r: int, a: int, b: int, factor: int):
+def combine_kernel(m: ptr32, r: int, a: int, b: int, factor: int) -> int:
     """Set the number at `r` to a + factor * b, limb by limb; it may be one of them."""
     result = ptr32(uint(m) + uint(r))
     left = ptr32(uint(m) + uint(a))
@@ -24,10 +24,11 @@ def combine_kernel(m: ptr32, r: int, a: int, b: int, factor: int):
         left = ptr32(uint(left) + 20)
         right = ptr32(uint(right) + 20)
         count -= 1
+    return 0
 
 
 @micropython.viper
-def set_kernel(m: ptr32, r: int, value: int):
+def set_kernel(m: ptr32, r: int, value: int) -> int:
     """Set the number at `r` to `value`, 0 to 4095."""
     result = ptr32(uint(m) + uint(r))
     count = 20
@@ -36,10 +37,11 @@ def set_kernel(m: ptr32, r: int, value: int):
         result = ptr32(uint(result) + 4)
         value = 0
         count -= 1
+    return 0
 
 
 @micropython.viper
-def unpack_kernel(m: ptr32, r: int, data: ptr32, at: int, mask: int):
+def unpack_kernel(m: ptr32, r: int, data: ptr32, at: int, mask: int) -> int:
     """Set the number at `r` to the 8 words of `data` from `at` bytes, negated if `mask` is -1.
 
     The words are a number below 2^256, lowest first, and `mask` is 0 or -1.
@@ -66,10 +68,11 @@ def unpack_kernel(m: ptr32, r: int, data: ptr32, at: int, mask: int):
     result[17] = (((int(uint(data[6]) >> 29) | (data[7] << 3)) & 8191) ^ mask) - mask
     result[18] = (((data[7] >> 10) & 8191) ^ mask) - mask
     result[19] = ((int(uint(data[7]) >> 23)) ^ mask) - mask
+    return 0
 
 
 @micropython.viper
-def choose_kernel(out: ptr32, table: ptr32, at: int, index: int):
+def choose_kernel(out: ptr32, table: ptr32, at: int, index: int) -> int:
     """Set 24 words of `out` to entry `index` of the 16 in `table` from `at` bytes.
 
     Every word of every entry is read; a mask decides which ones stay.
@@ -108,10 +111,11 @@ def choose_kernel(out: ptr32, table: ptr32, at: int, index: int):
         out[23] = (table[23] & mask) | out[23]
         table = ptr32(uint(table) + 96)
         count += 1
+    return 0
 
 
 @micropython.viper
-def swap_kernel(words: ptr32, mask: int):
+def swap_kernel(words: ptr32, mask: int) -> int:
     """Swap the first 8 words with the next 8 if `mask` is -1, and not if it is 0."""
     count = 8
     while count:
@@ -120,3 +124,4 @@ def swap_kernel(words: ptr32, mask: int):
         words[8] = words[8] ^ difference
         words = ptr32(uint(words) + 4)
         count -= 1
+    return 0

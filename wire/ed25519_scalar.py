@@ -68,7 +68,7 @@ def recode(digits: bytearray, scalar: Buffer) -> None:
 
 
 @micropython.viper
-def split_kernel(limbs: ptr32, data: ptr8, count: int):
+def split_kernel(limbs: ptr32, data: ptr8, count: int) -> int:
     """Set `count` limbs, an even number, to three bytes of `data` for two limbs."""
     at = 0
     while count:
@@ -77,10 +77,11 @@ def split_kernel(limbs: ptr32, data: ptr8, count: int):
         limbs = ptr32(uint(limbs) + 8)
         at += 3
         count -= 2
+    return 0
 
 
 @micropython.viper
-def join_kernel(data: ptr8, limbs: ptr32):
+def join_kernel(data: ptr8, limbs: ptr32) -> int:
     """Set 33 bytes to 22 limbs of 12 bits."""
     at = 0
     while at < 33:
@@ -89,10 +90,11 @@ def join_kernel(data: ptr8, limbs: ptr32):
         data[at + 2] = limbs[1] >> 4
         limbs = ptr32(uint(limbs) + 8)
         at += 3
+    return 0
 
 
 @micropython.viper
-def multiply_kernel(columns: ptr32, right: ptr32, left: ptr32):
+def multiply_kernel(columns: ptr32, right: ptr32, left: ptr32) -> int:
     """Add the product of 22 limbs and 22 limbs to the columns, which stay below 2^29."""
     row = 22
     while row:
@@ -107,10 +109,11 @@ def multiply_kernel(columns: ptr32, right: ptr32, left: ptr32):
         right = ptr32(uint(right) - 88)
         left = ptr32(uint(left) + 4)
         row -= 1
+    return 0
 
 
 @micropython.viper
-def reduce_kernel(rest: ptr32, columns: ptr32, order: ptr32):
+def reduce_kernel(rest: ptr32, columns: ptr32, order: ptr32) -> int:
     """Set `rest` to the 44 columns modulo L, or to that plus L, limb 20 having 13 bits.
 
     From the highest column on: the rest, below 2^253, goes up by a limb, so that its limb 20 counts
@@ -120,25 +123,32 @@ def reduce_kernel(rest: ptr32, columns: ptr32, order: ptr32):
     while at:
         at -= 1
         rest[at] = 0
+    columns = ptr32(uint(columns) + 176)
     column = 44
     while column:
-        column -= 1
-        shifted = columns[column]
+        columns = ptr32(uint(columns) - 4)
+        shifted = columns[0]
         times = rest[20] - 1
         carry = 0
-        at = 0
-        while at < 20:
+        at = 20
+        while at:
             # Above limb 10, C is zero.
-            carry = carry + shifted - times * order[at]
-            shifted = rest[at]
-            rest[at] = carry & 4095
+            carry = carry + shifted - order[0] * times
+            shifted = rest[0]
+            rest[0] = carry & 4095
             carry = carry >> 12
-            at += 1
-        rest[20] = shifted + carry + 4096
+            rest = ptr32(uint(rest) + 4)
+            order = ptr32(uint(order) + 4)
+            at -= 1
+        rest[0] = shifted + carry + 4096
+        rest = ptr32(uint(rest) - 80)
+        order = ptr32(uint(order) - 80)
+        column -= 1
+    return 0
 
 
 @micropython.viper
-def finish_kernel(rest: ptr32, order: ptr32):
+def finish_kernel(rest: ptr32, order: ptr32) -> int:
     """Subtract L from `rest` unless it is below L, and make 22 limbs of 12 bits of it."""
     rest[21] = rest[20] >> 12
     rest[20] = rest[20] & 4095
@@ -155,10 +165,11 @@ def finish_kernel(rest: ptr32, order: ptr32):
         rest[at] = borrow & 4095
         borrow = borrow >> 12
         at += 1
+    return 0
 
 
 @micropython.viper
-def recode_kernel(digits: ptr8, scalar: ptr8, order: ptr8):
+def recode_kernel(digits: ptr8, scalar: ptr8, order: ptr8) -> int:
     """Set `digits` to half of scalar + 2^260 - 1, with L added if the scalar is even."""
     is_even = (scalar[0] & 1) - 1
     carry = 0
@@ -174,6 +185,7 @@ def recode_kernel(digits: ptr8, scalar: ptr8, order: ptr8):
         digits[at] = (digits[at] >> 1) | ((digits[at + 1] & 1) << 7)
         at += 1
     digits[32] = digits[32] >> 1
+    return 0
 
 
 @micropython.viper

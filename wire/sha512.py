@@ -49,7 +49,9 @@ class Sha512:
         if self._at < len(self._message):
             return None
         self._message = b""
-        return b"".join([self._state[index].to_bytes(4, "big") for index in range(16)])
+        digest = bytearray(DIGEST_BYTES)
+        store_kernel(digest, self._state)
+        return bytes(digest)
 
 
 if IS_MICROPYTHON:
@@ -72,7 +74,7 @@ else:
 
 
 @micropython.viper
-def copy_kernel(to: ptr32, at: int, source: ptr32):
+def copy_kernel(to: ptr32, at: int, source: ptr32) -> int:
     """Copy 16 words to `to`, `at` bytes from its start."""
     to = ptr32(uint(to) + uint(at))
     count = 16
@@ -81,10 +83,11 @@ def copy_kernel(to: ptr32, at: int, source: ptr32):
         to = ptr32(uint(to) + 4)
         source = ptr32(uint(source) + 4)
         count -= 1
+    return 0
 
 
 @micropython.viper
-def load_kernel(schedule: ptr32, data: ptr8, at: int):
+def load_kernel(schedule: ptr32, data: ptr8, at: int) -> int:
     """Set the first 32 words of `schedule` to the block of `data` at `at`, upper byte first."""
     count = 32
     while count:
@@ -93,11 +96,28 @@ def load_kernel(schedule: ptr32, data: ptr8, at: int):
         schedule = ptr32(uint(schedule) + 4)
         at += 4
         count -= 1
+    return 0
 
 
 @micropython.viper
-def schedule_kernel(w: ptr32, word: uint):
-    """Extend 16 words of 64 bits to 80 (FIPS 180-4, 6.4.2, step 1); `word` is 2^32 - 1."""
+def store_kernel(data: ptr8, state: ptr32) -> int:
+    """Set 64 bytes of `data` to the 16 words of `state`, upper byte first."""
+    at = 0
+    while at < 64:
+        word = uint(state[0])
+        data[at] = int(word >> 24)
+        data[at + 1] = int(word >> 16) & 255
+        data[at + 2] = int(word >> 8) & 255
+        data[at + 3] = int(word) & 255
+        state = ptr32(uint(state) + 4)
+        at += 4
+    return 0
+
+
+@micropython.viper
+def schedule_kernel(w: ptr32, ones: int) -> int:
+    """Extend 16 words of 64 bits to 80 (FIPS 180-4, 6.4.2, step 1); `ones` is 2^32 - 1."""
+    word = uint(ones)
     count = 64
     while count:
         u = uint(w[2])
@@ -117,15 +137,17 @@ def schedule_kernel(w: ptr32, word: uint):
         w[33] = int((middle << 16) | (low & 0xFFFF))
         w = ptr32(uint(w) + 8)
         count -= 1
+    return 0
 
 
 @micropython.viper
-def compress_kernel(p: ptr32, w: ptr32, k: ptr32, word: uint):
+def compress_kernel(p: ptr32, w: ptr32, k: ptr32, ones: int) -> int:
     """Do 80 rounds (FIPS 180-4, 6.4.2, step 3) over the scheduled words `w` and constants `k`.
 
     a to h are the words 160 to 175 of `p` at first. Each round puts the next a before them and the
     next e in place of d, and steps down, so that nothing else moves; in the end they are 0 to 15.
     """
+    word = uint(ones)
     p = ptr32(uint(p) + 632)
     count = 80
     while count:
@@ -161,10 +183,11 @@ def compress_kernel(p: ptr32, w: ptr32, k: ptr32, word: uint):
         w = ptr32(uint(w) + 8)
         k = ptr32(uint(k) + 8)
         count -= 1
+    return 0
 
 
 @micropython.viper
-def add_kernel(state: ptr32, rounds: ptr32):
+def add_kernel(state: ptr32, rounds: ptr32) -> int:
     """Add the last a to h, the words 0 to 15 of `rounds`, to the state (step 4)."""
     count = 8
     while count:
@@ -175,3 +198,4 @@ def add_kernel(state: ptr32, rounds: ptr32):
         state = ptr32(uint(state) + 8)
         rounds = ptr32(uint(rounds) + 8)
         count -= 1
+    return 0

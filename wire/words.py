@@ -4,14 +4,20 @@ On MicroPython words are an array, and a kernel gets its address. CPython has no
 `Words` stands for one, which wraps what is stored to 32 bits, gives it back without a sign, and is
 moved by adding bytes. So `p = ptr32(uint(p) + 4)` is the next word on either, and a kernel that
 holds on CPython holds on a board if it shifts and compares only what it has kept below 2^32.
+
+`Slices` is for annotations only: a generator that yields between slices of work and returns bytes.
 """
 
 from wire.kernel import IS_MICROPYTHON, Buffer, micropython, ptr8
+
+Slices = object
 
 _WORD = 0xFFFFFFFF
 
 if IS_MICROPYTHON:
     from array import array
+
+    Words = array
 
     @micropython.viper
     def _is_aligned(data: ptr8) -> bool:
@@ -47,10 +53,10 @@ else:
         def __sub__(self, count_bytes: int) -> "Words":
             return Words(self._content, self._at - count_bytes // 4)
 
-    def words(count: int) -> Words:
+    def words(count: int) -> Buffer:
         """Return `count` words, all zero."""
         return Words([0] * count)
 
-    def words_of(data: bytes) -> Words:
+    def words_of(data: bytes) -> Buffer:
         """Return little-endian `data` as words to read: itself where it lies on their boundary."""
         return Words([int.from_bytes(data[at : at + 4], "little") for at in range(0, len(data), 4)])
