@@ -87,11 +87,11 @@ class RegisterPort:
             f"not ready after {polls_max} polls, {pause_us} us apart; check supply and sleep_us",
         )
 
-    def fail(self, register: Register, what: str) -> None:
-        """Raise the `DriverError` of this chip and bus."""
+    def fail(self, register, what: str) -> None:
+        """Raise the `DriverError` of this chip and bus; `register` is what has a `label()`."""
         raise DriverError(self.part, register.label(), self.where(), what)
 
-    def _fail_of_bus(self, register: Register, error: OSError) -> None:
+    def _fail_of_bus(self, register, error: OSError) -> None:
         # CPython sets `errno` only of an OSError made with two arguments.
         number = error.args[0] if error.args else 0
         self.fail(register, _CAUSES.get(number, f"bus error {number}; check the wiring"))

@@ -67,9 +67,10 @@ class Register:
     """One register at `address`, whose bytes on the bus are those of the `struct` code `code`.
 
     `code` is one of B, b (one byte), >H, >h (two, most significant first), <H, <h (least first),
-    >T, >t (three, which `struct` does not know); small letters are two's complement. `fields` may leave bits out: those are reserved and keep
-    the value of `reset`. Without fields the whole register is one number with the access given.
-    `lsb` is the SI value of one count, where the datasheet fixes one.
+    >T, >t (three, which `struct` does not know); small letters are two's complement. `fields` may
+    leave bits out: those are reserved and keep the value of `reset`. Without fields the whole
+    register is one number with the access given. `lsb` is the SI value of one count, where the
+    datasheet fixes one.
     """
 
     def __init__(

@@ -29,7 +29,6 @@ from drivers.bme280.registers import (
 )
 from drivers.emulation import Conversions, EmulatedChip
 
-_WAKE_UP_US = 0
 _IM_UPDATE_US = 300
 _RESULTS = ("press", "temp", "hum")
 
@@ -119,15 +118,16 @@ class Bme280Emulator(EmulatedChip):
         mode = CTRL_MEAS.field("mode").setting(word)
         if mode == "sleep":
             return
-        times = [CTRL_MEAS.field(name).setting(word) for name in ("osrs_t", "osrs_p")]
-        if mode == "forced" or 0 in [*times, self._osrs_h]:
+        osrs_t = CTRL_MEAS.field("osrs_t").setting(word)
+        osrs_p = CTRL_MEAS.field("osrs_p").setting(word)
+        if mode == "forced" or 0 in (osrs_t, osrs_p, self._osrs_h):
             self._refuse("forced mode and skipped measurements are not modelled; use normal mode")
         standby_ms = CONFIG.field("t_sb").setting(self._words["config"])
-        slow_us = _WAKE_UP_US + measurement_us(*times, self._osrs_h, is_slowest=False)
-        self._measurement_us = slow_us
-        self._period_us = slow_us + int(standby_ms * 1000)
+        measured_us = measurement_us(osrs_t, osrs_p, self._osrs_h, is_slowest=False)
+        self._measurement_us = measured_us
+        self._period_us = measured_us + int(standby_ms * 1000)
         self._started_us = now_us
-        self._conversions.run(now_us, slow_us, self._period_us)
+        self._conversions.run(now_us, measured_us, self._period_us)
 
 
 def _nearest(function, value: float, bits: int) -> int:

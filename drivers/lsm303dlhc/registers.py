@@ -31,9 +31,7 @@ CRB_REG = Register(
     access=READ_WRITE,
     reset=0x20,
     # Full scale in gauss.
-    fields=(
-        Field("gn", 5, 3, settings={1.3: 1, 1.9: 2, 2.5: 3, 4.0: 4, 4.7: 5, 5.6: 6, 8.1: 7}),
-    ),
+    fields=(Field("gn", 5, 3, settings={1.3: 1, 1.9: 2, 2.5: 3, 4.0: 4, 4.7: 5, 5.6: 6, 8.1: 7}),),
 )
 
 MR_REG = Register(

@@ -8,6 +8,7 @@ supply, or is not there, shows another configuration than the one it was given.
 
 from math import sqrt
 
+from drivers.errors import RegisterError
 from drivers.max31865.registers import (
     CELSIUS_MAX,
     CELSIUS_MIN,
@@ -21,7 +22,6 @@ from drivers.max31865.registers import (
     RTD,
     SINGLE_MAX_US,
 )
-from drivers.errors import RegisterError
 from drivers.spi_port import SpiPort
 
 _BURST_BYTES = FAULT_STATUS.address + 1
@@ -113,9 +113,7 @@ class Max31865:
         field = CONFIGURATION.field("one_shot")
         self._port.write(CONFIGURATION, field.put(self._kept, 1))
         self._sleep_us(SINGLE_MAX_US[int(self._filter_hertz)])
-        self._port.await_bits(
-            CONFIGURATION, field.mask(), 0, self._sleep_us, _PAUSE_US, _POLLS_MAX
-        )
+        self._port.await_bits(CONFIGURATION, field.mask(), 0, self._sleep_us, _PAUSE_US, _POLLS_MAX)
 
     def _refuse_configuration(self, found: int) -> None:
         if self._kept < 0:

@@ -20,7 +20,6 @@ from drivers.max31865.registers import (
     SINGLE_US,
 )
 
-_WAKE_UP_US = 0
 _FAULT_CYCLE_US = 400
 # At 850 °C the resistor is at its least sensitive: 0.293 % of R0 a degree.
 _SLOPE_MIN = 2.93e-3
@@ -90,7 +89,7 @@ class Max31865Emulator(EmulatedSpiChip):
             self._busy_until_us = now_us + _FAULT_CYCLE_US
         hertz = field("filter").setting(word)
         if self._is_auto() or field("one_shot").get(word):
-            first_us = _WAKE_UP_US + SINGLE_US[hertz]
+            first_us = SINGLE_US[hertz]
             self._count = 0
             self._conversions.run(now_us, first_us, FOLLOWING_US[hertz])
             self._busy_until_us = now_us + first_us

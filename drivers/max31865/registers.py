@@ -33,9 +33,7 @@ RTD = Register(
     fields=(Field("ratio", 1, 15, access=READ_ONLY), Field("fault", 0, access=READ_ONLY)),
 )
 
-HIGH_FAULT_THRESHOLD = Register(
-    "high_fault_threshold", 0x03, ">H", access=READ_WRITE, reset=0xFFFF
-)
+HIGH_FAULT_THRESHOLD = Register("high_fault_threshold", 0x03, ">H", access=READ_WRITE, reset=0xFFFF)
 LOW_FAULT_THRESHOLD = Register("low_fault_threshold", 0x05, ">H", access=READ_WRITE)
 
 FAULT_STATUS = Register(

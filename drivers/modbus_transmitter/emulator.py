@@ -75,7 +75,7 @@ class ModbusTransmitterEmulator(Inputs):
         if not 1 <= count <= REGISTERS_MAX:
             return _ILLEGAL_VALUE
         index = register - self._first_register
-        return 0 if 0 <= index and index + count <= self._registers else _ILLEGAL_ADDRESS
+        return 0 if index >= 0 and index + count <= self._registers else _ILLEGAL_ADDRESS
 
     def _image(self, register: int, count: int, now_us: int) -> bytes:
         """Return the bytes of `count` registers, each number sampled once."""

@@ -34,9 +34,9 @@ class Sht4x:
         self._port = CommandPort(self.PART, i2c, address)
         self._sleep_us = sleep_us
         self._precision = precision
-        self._measure = None
+        self._measure: "Command | None" = None
         self._reply = bytearray(2 * WORD_BYTES)
-        self.serial_number = None
+        self.serial_number: "int | None" = None
 
     def start(self) -> None:
         """Reset, then read the serial number: its two CRCs are the chip's identity."""

@@ -17,7 +17,6 @@ from drivers.sht4x.registers import (
     TEMPERATURE_SPAN_CELSIUS,
 )
 
-_WAKE_UP_US = 0
 _TYPICAL_US = {
     "measure_high": 6900,
     "measure_medium": 3700,
@@ -56,7 +55,7 @@ class Sht4xEmulator(Inputs):
         command = MAP.at(write[0])
         if command is None or len(write) != 1:
             self._refuse(f"command {write.hex()} is not declared")
-        self._ready_us = now_us + _WAKE_UP_US + _TYPICAL_US[command.name]
+        self._ready_us = now_us + _TYPICAL_US[command.name]
         self._command = None if command is SOFT_RESET else command
 
     def _reply(self, count: int) -> "bytes | None":

@@ -35,9 +35,8 @@ class Tmp105:
         port.write(CONFIGURATION, word)
         # Bit OS reads as the chip likes: it is the alert's state in some of its modes.
         kept = CONFIGURATION.mask() & ~CONFIGURATION.field("os").mask()
-        port.expect(
-            CONFIGURATION, kept, word, f"the chip at this address keeps other bits than a {port.part}"
-        )
+        remedy = f"the chip at this address keeps other bits than a {self.PART}"
+        port.expect(CONFIGURATION, kept, word, remedy)
         self._sleep_us(CONVERSION_MAX_US[int(self._resolution_bits)])
         self._is_started = True
 

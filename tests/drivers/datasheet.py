@@ -102,7 +102,7 @@ def failures(part):
 
 
 def _against_driver(part, row, rows):
-    bus = make_replay(part, rows)
+    bus = make_replay(part, rows, row.options)
     driver = make_driver(part, bus, lambda _us: None, **row.options)
     driver.start()
     bus.hold(row.address, row.raw)
@@ -113,7 +113,7 @@ def _against_driver(part, row, rows):
 
 
 def _against_serial_number(part, row, rows):
-    driver = make_driver(part, make_replay(part, rows), lambda _us: None)
+    driver = make_driver(part, make_replay(part, rows, row.options), lambda _us: None)
     driver.start()
     if driver.serial_number == int(row.value):
         return []

@@ -9,14 +9,16 @@ from tests.drivers.parts import SPI_COMMANDS, bus_kind
 LITTLE_ENDIAN_BYTE_ADDRESSED = {"lsm6dsox"}
 BYTE_ADDRESSED = LITTLE_ENDIAN_BYTE_ADDRESSED | {"adxl355", "bme280", "lsm303dlhc", "max31865"}
 COMMANDED = {"sht4x"}
+# Modbus Application Protocol V1.1b3, sections 6.3 and 6.4.
+FUNCTIONS = {"holding": 3, "input": 4}
 
 
-def make_replay(part, rows):
-    """Return the bus that answers for a part with its rows."""
+def make_replay(part, rows, options):
+    """Return the bus that answers for a part with its rows; `options` are those of the driver."""
     if part in COMMANDED:
         return ReplayCommands(rows)
     if bus_kind(part) == "rs485":
-        return ReplayLine()
+        return ReplayLine(FUNCTIONS[options.get("table", "holding")])
     return ReplayRegisters(part, rows)
 
 
@@ -107,9 +109,10 @@ class ReplayCommands:
 
 
 class ReplayLine:
-    """A serial line with a Modbus server; what no row says is 0."""
+    """A serial line with a Modbus server of one table; what no row says is 0."""
 
-    def __init__(self):
+    def __init__(self, function):
+        self._function = function
         self._registers = {}
         self._coming = b""
 
@@ -121,7 +124,7 @@ class ReplayLine:
     def write(self, data):
         assert _modbus_crc(data) == 0, f"{bytes(data).hex()} has a wrong CRC"
         unit, function = data[0], data[1]
-        assert function in (3, 4), f"function {function}"
+        assert function == self._function, f"function {function}"
         first, count = int.from_bytes(data[2:4], "big"), int.from_bytes(data[4:6], "big")
         body = bytes((unit, function, 2 * count))
         for register in range(first, first + count):

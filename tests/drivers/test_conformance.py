@@ -188,7 +188,7 @@ def test_a_chip_that_falls_silent_is_reported_by_the_reading(part):
     rig = started(part)
     quantity = next(iter(rig.emulator.RANGES))
     rig.driver._port._bus = DeafBus(19)
-    with pytest.raises(DriverError, match="no acknowledge|bus error 19"):
+    with pytest.raises(DriverError, match=r"no acknowledge|bus error 19"):
         read(rig.driver, quantity)
 
 
