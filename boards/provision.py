@@ -184,45 +184,47 @@ def _link(
 class KeyStore:
     """The gateway's key file of one node: 64 hexadecimal digits, readable by its owner only.
 
-    `pending` is the file beside it that holds the next key during a rotation.
+    A new key waits in the file `pending` beside it until the node has it; so a cable that is pulled
+    in between leaves both sides with what is needed to go on.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.pending = path.with_name(path.name + ".next")
 
-    def create(self, root: bytes) -> None:
-        """Keep the first root key; ProvisionError when a key is there already."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            _write_secret(self.path, root, os.O_EXCL)
-        except FileExistsError as error:
-            raise ProvisionError(
-                f"{self.path} is there already and is not overwritten: a key that is lost makes"
-                " its node's records unverifiable; rotate it with `twinrig board rotate-key`,"
-                " or move the file away"
-            ) from error
+    def exists(self) -> bool:
+        """Whether the node has a key already."""
+        return self.path.exists()
 
     def read(self) -> bytes:
         """The root key; ProvisionError when there is none."""
         return _read_secret(self.path)
 
-    def replace(self, root: bytes) -> None:
-        """Keep another root key, in one step: either the old or the new one is whole."""
-        _write_secret(self.pending, root, os.O_TRUNC)
-        self.commit()
-
     def prepare(self) -> bytes:
-        """The key to rotate to: that of a rotation that was interrupted, or a fresh one."""
+        """The next key: that of an attempt that was interrupted, or a fresh one."""
         if self.pending.exists():
             return _read_secret(self.pending)
         root = secrets.token_bytes(SECRET_BYTES)
-        _write_secret(self.pending, root, os.O_EXCL)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        _write_secret(self.pending, root)
         return root
 
-    def commit(self) -> None:
-        """Make the pending key the key."""
-        self.pending.replace(self.path)
+    def commit(self, *, replaces: bool) -> None:
+        """Make the pending key the key, in one step.
+
+        ProvisionError when there is one already and `replaces` does not allow it.
+        """
+        if replaces:
+            self.pending.replace(self.path)
+        else:
+            try:
+                os.link(self.pending, self.path)
+            except FileExistsError as error:
+                raise ProvisionError(
+                    f"{self.path} is there already and is not overwritten: without it the records"
+                    " of its node cannot be verified; `twinrig board rotate-key` changes a key"
+                ) from error
+            self.pending.unlink()
         _sync_folder(self.path.parent)
 
 
@@ -236,14 +238,13 @@ def _read_secret(path: Path) -> bytes:
     except ValueError:
         root = b""
     if len(root) != SECRET_BYTES:
-        raise ProvisionError(f"{path} is no key: 64 hexadecimal digits are needed")
+        raise ProvisionError(f"{path} is no key: 64 hexadecimal digits are needed; remove the file")
     return root
 
 
-def _write_secret(path: Path, root: bytes, flags: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o600)
+def _write_secret(path: Path, root: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o600)
         file.write(root.hex().encode() + b"\n")
         file.flush()
         os.fsync(descriptor)

@@ -155,15 +155,33 @@ def test_the_public_key_is_that_of_rfc_8032() -> None:
 
 def test_the_gateways_key_file(tmp_path: Path) -> None:
     store = KeyStore(tmp_path / "keys" / "pump-a.key")
+    assert not store.exists()
     with pytest.raises(ProvisionError, match=r"`twinrig board provision` makes it"):
         store.read()
-    store.create(SECRETS.root)
+    root = store.prepare()
+    assert not store.exists()
+    store.commit(replaces=False)
     assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
-    assert store.path.read_text() == SECRETS.root.hex() + "\n"
-    assert store.read() == SECRETS.root
+    assert store.path.read_text() == root.hex() + "\n"
+    assert store.read() == root
+    assert [path.name for path in store.path.parent.iterdir()] == ["pump-a.key"]
+
+
+def test_a_key_is_not_overwritten_unless_asked_for(tmp_path: Path) -> None:
+    store = KeyStore(tmp_path / "pump-a.key")
+    store.prepare()
+    store.commit(replaces=False)
+    first = store.read()
+    second = store.prepare()
     with pytest.raises(ProvisionError, match="is there already and is not overwritten"):
-        store.create(bytes(32))
-    assert store.read() == SECRETS.root
+        store.commit(replaces=False)
+    assert store.read() == first
+    # The interrupted attempt goes on with the key that the node may have by now.
+    assert KeyStore(store.path).prepare() == second != first
+    assert stat.S_IMODE(store.pending.stat().st_mode) == 0o600
+    store.commit(replaces=True)
+    assert store.read() == second
+    assert not store.pending.exists()
 
 
 def test_a_key_file_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -172,17 +190,3 @@ def test_a_key_file_that_is_none_is_refused(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(ProvisionError, match="64 hexadecimal digits"):
             KeyStore(path).read()
-
-
-def test_a_pending_key_survives_until_it_is_the_key(tmp_path: Path) -> None:
-    store = KeyStore(tmp_path / "pump-a.key")
-    store.create(SECRETS.root)
-    pending = store.prepare()
-    assert KeyStore(store.path).prepare() == pending != SECRETS.root
-    assert store.read() == SECRETS.root
-    assert stat.S_IMODE(store.pending.stat().st_mode) == 0o600
-    store.commit()
-    assert store.read() == pending
-    assert not store.pending.exists()
-    store.replace(SECRETS.root)
-    assert store.read() == SECRETS.root

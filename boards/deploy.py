@@ -1,0 +1,141 @@
+"""The application and the settings of a node onto a board, through its prompt.
+
+Promises: what `deploy` returns from is on the board, hash by hash as the board reads it back.  It
+can be interrupted anywhere and run again: files that are there already are not sent twice, and the
+loader comes last, so a board with a part of an application starts none.
+Leaves the interpreter to `flash.py`, the two folders while it runs to `firmware/loader.py`.
+
+Order: stop the loader, restart (a running application may have a watchdog, which nothing else
+stops) | remove what is not wanted | files | settings and keys | loader.
+
+    main.py    the loader
+    a/...      the application       b/...  empty until the first update
+    node.json  node.key              of this node
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final
+
+from boards.catalog import Board
+from boards.deploy_prompt import Progress, Prompt, open_prompt, reopen_prompt
+from boards.errors import DeployError
+from boards.identity import Identity, ask_identity, check_board
+from boards.provision import KEY_FILE, ROTATED_KEY_FILE, used_parts
+
+LOADER_FILE: Final = "main.py"
+FOLDERS: Final = ("a", "b")
+UPDATE_STATE_FILES: Final = ("update.state.a", "update.state.b")
+"""Where the loader remembers the folder that runs (firmware/update.py)."""
+_SPARE_BYTES: Final = 16_384
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """What goes onto a board: the application by path, and the settings of its node, if any."""
+
+    board: Board
+    application: Mapping[str, bytes]
+    settings: Mapping[str, bytes]
+    mpy_version: tuple[int, int]
+
+    def contents(self) -> dict[str, bytes]:
+        """Every file by its name on the board, the loader last."""
+        chosen = needed_files(self.application, self.settings)
+        files = {f"{FOLDERS[0]}/{name}": content for name, content in chosen.items()}
+        loader = files.pop(f"{FOLDERS[0]}/{LOADER_FILE}", None)
+        files |= self.settings
+        return files if loader is None else files | {LOADER_FILE: loader}
+
+
+def needed_files(
+    application: Mapping[str, bytes], settings: Mapping[str, bytes]
+) -> dict[str, bytes]:
+    """The application without the drivers of chips that the node does not have.
+
+    Without settings all of it: nobody knows yet which node this becomes.
+    """
+    if not settings:
+        return dict(application)
+    parts = used_parts(settings)
+    return {
+        name: content
+        for name, content in application.items()
+        if len(PurePosixPath(name).parts) < 3
+        or not name.startswith("drivers/")
+        or PurePosixPath(name).parts[1] in parts
+    }
+
+
+def deploy(port: str, deployment: Deployment, progress: Progress) -> Identity:
+    """Put everything on the board and restart it; what it says of itself, checked."""
+    prompt = open_prompt(port)
+    try:
+        check_board(deployment.board, ask_identity(prompt), deployment.mpy_version)
+        prompt = stop_application(prompt)
+        contents = deployment.contents()
+        remove_leftovers(prompt, contents)
+        send(prompt, contents, progress)
+        identity = ask_identity(prompt)
+        prompt.restart()
+    finally:
+        prompt.close()
+    return identity
+
+
+def stop_application(prompt: Prompt) -> Prompt:
+    """Take the loader away and restart, so that nothing runs and no watchdog does."""
+    if prompt.hash_of(LOADER_FILE) is None:
+        return prompt
+    prompt.remove(LOADER_FILE)
+    prompt.restart()
+    return reopen_prompt(prompt.port)
+
+
+def remove_leftovers(prompt: Prompt, contents: Mapping[str, bytes]) -> None:
+    """Empty both folders of what does not belong there, and forget updates and rotated keys."""
+    kept = [name for folder in FOLDERS for name in prompt.list_files(folder)]
+    for name in kept:
+        if name not in contents:
+            prompt.remove(name)
+    for name in UPDATE_STATE_FILES:
+        prompt.remove(name)
+    if KEY_FILE in contents:
+        prompt.remove(ROTATED_KEY_FILE)
+
+
+def send(prompt: Prompt, contents: Mapping[str, bytes], progress: Progress) -> None:
+    """Write the files that the board does not have yet and compare every one; in their order.
+
+    Raises DeployError before anything is written when they do not fit.
+    """
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    missing = [name for name in contents if prompt.hash_of(name) != hashes[name]]
+    total = sum(len(contents[name]) for name in missing)
+    _check_room(ask_identity(prompt), total)
+    done = 0
+    for name in missing:
+        prompt.make_folders(name)
+        prompt.put(name, contents[name], _counting(progress, name, done, total))
+        done += len(contents[name])
+        if prompt.hash_of(name) != hashes[name]:
+            raise DeployError(
+                f"{prompt.port}: {name} reads back otherwise than it was written: run this again;"
+                " if it stays, erase the board with `twinrig board flash`"
+            )
+    progress("files compared", total, total)
+
+
+def _counting(progress: Progress, name: str, before: int, total: int) -> Callable[[int], None]:
+    return lambda done: progress(f"sending {name}", before + done, total)
+
+
+def _check_room(identity: Identity, needed_bytes: int) -> None:
+    free = identity.free_bytes
+    if free is not None and needed_bytes + _SPARE_BYTES > free and needed_bytes:
+        raise DeployError(
+            f"{needed_bytes} bytes of files and {_SPARE_BYTES} to work with do not fit into"
+            f" {free} free ones: use fewer kinds of chips, or a board with more flash"
+        )
