@@ -87,8 +87,9 @@ class EmulatedRS485:
     """A two-wire line with `devices`, a dict of unit id -> emulator.
 
     One `write` is one frame, and its first byte says which unit is meant; nobody else answers. A
-    device has `respond(frame, now_us)`, which returns the reply or b"", and `turnaround_us`. A reply can be read once its last byte has come: after the request's time
-    on the line, the turnaround and its own time. `transfers` counts frames written.
+    device has `respond(frame, now_us)`, which returns the reply or b"", and `turnaround_us`. A
+    reply can be read once its last byte has come: after the request's time on the line, the
+    turnaround and its own time. `transfers` counts frames written.
     """
 
     def __init__(self, devices: dict, clock, baud: int = 9600, name: str = "emulated RS-485"):

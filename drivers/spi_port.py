@@ -25,10 +25,10 @@ def _copy(source: ptr8, start: int, into: ptr8, count: int):
 
 
 class SpiPort(RegisterPort):
-    """The registers of the `part` that hangs on the chip select `spi`."""
+    """The registers of the `part` that hangs on the chip select `spi`; `address` is None."""
 
-    def __init__(self, part: str, spi, dialect: SpiDialect):
-        super().__init__(part, spi, 0)
+    def __init__(self, part: str, spi, address, dialect: SpiDialect):
+        super().__init__(part, spi, address)
         self._dialect = dialect
         self._frames: dict = {}
 

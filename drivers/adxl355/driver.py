@@ -99,7 +99,7 @@ class Adxl355:
     BUS = "spi"
 
     def __init__(self, spi, address, sleep_us, full_scale_g: int = 2, rate_hertz: float = 125):
-        self._port = SpiPort(self.PART, spi, DIALECT)
+        self._port = SpiPort(self.PART, spi, address, DIALECT)
         self._full_scale_g = full_scale_g
         self._rate_hertz = rate_hertz
         self._sleep_us = sleep_us

@@ -79,7 +79,7 @@ class Lsm303dlhcEmulator(EmulatedChip):
     def _following(self, register) -> int:
         return OUT_X.address if register is OUT_Y else super()._following(register)
 
-    def _after_write(self, register, word: int, now_us: int) -> None:
+    def _after_write(self, _register, _word: int, now_us: int) -> None:
         self._full_scale_gauss = CRB_REG.field("gn").setting(self._words["crb_reg"])
         self.RANGES = _ranges(self._full_scale_gauss)
         mode = MR_REG.field("md").setting(self._words["mr_reg"])

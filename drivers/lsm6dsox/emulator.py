@@ -1,8 +1,9 @@
 """The accelerometer of an LSM6DSOX: data rate, burst reads, FIFO, self-test, software reset.
 
 In the FIFO each conversion is sampled at its own time, 1/rate apart. `self_test_g` is the change
-that the self-test makes along x, y and z: zeros are a mass that sticks. The low-pass filter and the reload of trimming parameters are an error when asked for. The samples
-that the real chip's filters need to settle (AN5272, turn-on times) are not modelled.
+that the self-test makes along x, y and z: zeros are a mass that sticks. The low-pass filter and
+the reload of trimming parameters are an error when asked for. The samples that the real chip's
+filters need to settle (AN5272, turn-on times) are not modelled.
 """
 
 from drivers.emulation import Conversions, EmulatedChip, Fifo
@@ -151,7 +152,11 @@ class Lsm6dsoxEmulator(EmulatedChip):
         elif register is CTRL5_C:
             if word & ~CTRL5_C.field("st_xl").mask():
                 self._refuse("only the accelerometer's self-test is modelled in CTRL5_C")
-        elif register is FIFO_CTRL1:
+        else:
+            self._after_fifo_write(register, word, now_us)
+
+    def _after_fifo_write(self, register, word: int, now_us: int) -> None:
+        if register is FIFO_CTRL1:
             if word & ~FIFO_CTRL1.field("wtm").mask():
                 self._refuse("only the watermark is modelled in FIFO_CTRL1 and FIFO_CTRL2")
         elif register is FIFO_CTRL3:

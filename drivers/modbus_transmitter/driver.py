@@ -33,7 +33,7 @@ class ModbusTransmitter:
     PART = "modbus_transmitter"
     BUS = "rs485"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each is a line of the transmitter's manual
         self,
         line,
         address: int,
