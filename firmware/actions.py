@@ -92,14 +92,14 @@ class Actions:
     def _update_finish(self, _arguments, _now_us: int) -> "tuple":
         outcome = self._updated(self._update.finish)
         if outcome[0] == commands.DONE:
-            return commands.DONE, "restarting into the update", self._hal.reset
+            return commands.DONE, "restarting into the update", self._node.restart
         return outcome
 
     def _update_abort(self, _arguments, _now_us: int) -> "tuple":
         return self._updated(self._update.abort)
 
     def _restart(self, _arguments, _now_us: int) -> "tuple":
-        return commands.DONE, "", self._hal.reset
+        return commands.DONE, "", self._node.restart
 
     def _updated(self, step) -> "tuple":
         try:

@@ -12,7 +12,7 @@ from firmware import config, keyfile, measured
 from firmware.actions import Actions
 from firmware.checkpoint import Checkpoints
 from firmware.commands import Commands
-from firmware.counters import RESERVED_BLOCK, Counters
+from firmware.counters import Counters
 from firmware.delivery import Delivery
 from firmware.downlink import Downlink
 from firmware.errors import ConfigError, StateError
@@ -28,7 +28,6 @@ from firmware.update import Update
 from firmware.uplink import Uplink
 from firmware.waveform import Waveform
 from wire.measurement import files_sha256
-from wire.messages import POWER_CUT
 
 CONFIG_FILE = "node.json"
 FIRMWARE_VERSION = "0.2.0"
@@ -84,7 +83,13 @@ def _communicate(hal, settings, identity, counters, parts, problems) -> None:
     link = _link(hal, settings, identity, problems)
     sealing = Sealing(identity, counters, hal.ticks_us, checkpoints)
     uplink = Uplink(sealing, link, counters, hal.ticks_us)
-    spool = Spool(hal, settings.spool["segments"], settings.spool["segment_bytes"], uplink.declare)
+    spool = Spool(
+        hal,
+        settings.spool["segments"],
+        settings.spool["segment_bytes"],
+        uplink.declare,
+        settings.spool["behind_bytes"],
+    )
     delivery = uplink.delivery = Delivery(spool, link, settings.receipts)
     commands = Commands(hal)
     try:
@@ -105,11 +110,8 @@ def _communicate(hal, settings, identity, counters, parts, problems) -> None:
 def _announce(hal, settings, identity, counters, parts, text: bytes) -> None:
     """Declare what the last boot may have left unsaid, then say who has started."""
     uplink, spool = parts["uplink"], parts["spool"]
-    spool.start()
+    spool.start(counters.sequence_start)
     parts["delivery"].start()
-    first = max(spool.newest + 1, counters.sequence_start - RESERVED_BLOCK, 0)
-    if first < counters.sequence_start:
-        uplink.send_loss(first, counters.sequence_start - 1, 0, POWER_CUT)
     entries = measured.measure(hal)
     uplink.send_boot(
         {
@@ -142,7 +144,7 @@ def _link(hal, settings, identity, problems):
             what = str(error)
     else:
         what = "link.kind: %r is none of %s" % (kind, ", ".join(sorted(_LINKS)))
-    problems.append("node.json: %s: the serial line is used instead" % what)
+    problems.append("the serial line is used: node.json: %s" % what)
     return SerialLink(hal, {}, identity)
 
 

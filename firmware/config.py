@@ -9,7 +9,8 @@ A wrong schedule leaves no channel.  The keys are elsewhere (`keyfile.py`).
                    "reading": "temperature_celsius", "argument": null, "unit": "Cel",
                    "filter": "mean", "gain": 1.0, "offset": 0.0, "options": {}}],
      "waveforms": [...], "outputs": [{"name": "relay", "pin": 3, "safe": 0, "hold_ms_max": 5000}],
-     "link": {"kind": "serial"}, "spool": {"segments": 16, "segment_bytes": 16384},
+     "link": {"kind": "serial"},
+     "spool": {"segments": 16, "segment_bytes": 16384, "behind_bytes": 4096},
      "checkpoint": {"every_frames": 256, "every_s": 60}, "status_s": 10, "watchdog_ms": 8000,
      "receipts": true}
 
@@ -87,7 +88,7 @@ _OPTIONAL = {
     "waveforms": [],
     "outputs": [],
     "link": {"kind": "serial"},
-    "spool": {"segments": 16, "segment_bytes": 16384},
+    "spool": {"segments": 16, "segment_bytes": 16384, "behind_bytes": 4096},
     "checkpoint": {"every_frames": 256, "every_s": 60},
     "status_s": 10,
     "watchdog_ms": 8000,
@@ -207,10 +208,14 @@ def _link(table):
 
 
 def _spool(table):
-    check.keys(table, ("segments", "segment_bytes"), "node.json: spool")
-    check.integer(table, "segments", "node.json: spool", 2, 64)
-    check.integer(table, "segment_bytes", "node.json: spool", 2304, 1048576)
-    return table
+    filled = dict(_OPTIONAL["spool"])
+    if isinstance(table, dict):
+        filled.update(table)
+    check.keys(filled, _OPTIONAL["spool"], "node.json: spool")
+    check.integer(filled, "segments", "node.json: spool", 2, 64)
+    check.integer(filled, "segment_bytes", "node.json: spool", 2304, 1048576)
+    check.integer(filled, "behind_bytes", "node.json: spool", 0, 8192)
+    return filled
 
 
 def _checkpoint(table):
@@ -242,7 +247,10 @@ def _waveform(item, where: str):
 
 def _channel(item, where: str) -> Channel:
     check.keys(item, _CHANNEL_KEYS, where)
-    parse_filter(item["filter"])
+    try:
+        parse_filter(item["filter"])
+    except ConfigError as error:
+        raise ConfigError("%s.%s" % (where, error)) from None
     if not isinstance(item["options"], dict):
         raise ConfigError("%s.options: a table is needed" % where)
     return Channel(

@@ -33,6 +33,8 @@ class Delivery:
         self._again = []
         self._timeout_us = RECEIPT_TIMEOUT_US
         self._deadline_us = 0
+        self.is_proven = False
+        """Whether a frame of this start is known to have arrived: a receipt, or the link's word."""
 
     def start(self) -> None:
         """Look at what an earlier start left in the spool."""
@@ -63,6 +65,7 @@ class Delivery:
         """The gateway has stored number `highest` - i for each bit i of `seen`."""
         if not self._wants_receipts:
             return
+        self.is_proven = True
         if not self._is_known:
             self._recall(highest)
         before = len(self._outstanding)
@@ -122,6 +125,7 @@ class Delivery:
             return False
         self._sent = sequence
         if not self._wants_receipts:
+            self.is_proven = True
             self._spool.forget(sequence)
             return True
         if not self._outstanding:

@@ -36,6 +36,10 @@ class SerialLink:
         self._uart.write(frame(message))
         return True
 
+    def is_waiting(self) -> bool:
+        """Whether something has arrived."""
+        return bool(self._uart.any())
+
     def receive(self) -> "list":
         """The messages that have arrived whole."""
         found = []

@@ -9,7 +9,9 @@ secure boot can be made to lie; what this finds is what went wrong by accident o
 import hashlib
 
 _PIECE_BYTES = 256
-_FOLDER = 0x4000
+_FOLDERS = ("a", "b")
+"""What loader.py may have put first on the path."""
+_IS_FOLDER = 0x4000
 _FILES_MAX = 256
 
 
@@ -27,19 +29,19 @@ def _of_folder(hal) -> "list":
     import os
     import sys
 
-    top = next((path for path in sys.path if path in ("/a", "/b")), None)
+    top = next((path for path in sys.path if path in _FOLDERS), None)
     if top is None or not hasattr(os, "ilistdir"):
         return []
     names = ["main.py"]
-    _walk(os, top[1:], names)
+    _walk(os, top, names)
     buffer = bytearray(_PIECE_BYTES)
     return [(name, _hash(hal, name, buffer)) for name in sorted(names)]
 
 
 def _walk(os, folder: str, names: "list") -> None:
-    for entry in os.ilistdir("/" + folder):
+    for entry in os.ilistdir(folder):
         path = folder + "/" + entry[0]
-        if entry[1] == _FOLDER:
+        if entry[1] == _IS_FOLDER:
             _walk(os, path, names)
         elif len(names) < _FILES_MAX:
             names.append(path)

@@ -10,7 +10,7 @@ and MODBUS over Serial Line 1.02 (frame in 2.5.1, silence of 3.5 characters in 2
 
 from struct import pack_into, unpack_from
 
-from drivers.modbus_crc import crc16_modbus
+from drivers.modbus import crc16_modbus
 
 READ_HOLDING, READ_INPUT, WRITE_ONE, WRITE_MANY, READ_FILE, WRITE_FILE = 3, 4, 6, 16, 20, 21
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
@@ -61,7 +61,7 @@ class Server:
         if length is None or self._count < length:
             return None
         frame = memoryview(self._buffer)[:length]
-        if crc16_modbus(frame, length - 2) != frame[length - 2] | frame[length - 1] << 8:
+        if crc16_modbus(frame, 0, length - 2) != frame[length - 2] | frame[length - 1] << 8:
             return None
         self._count = 0
         if frame[0] != self._unit_id:
@@ -93,7 +93,7 @@ class Server:
             response[1] = frame[1] | 0x80
             response[2] = refusal.args[0]
             count = 3
-        check = crc16_modbus(response, count)
+        check = crc16_modbus(response, 0, count)
         response[count] = check & 0xFF
         response[count + 1] = check >> 8
         return memoryview(response)[: count + 2]

@@ -69,6 +69,10 @@ class ModbusLink:
         """Put `message` into the window if the one before was taken."""
         return self._bank.put(message)
 
+    def is_waiting(self) -> bool:
+        """Whether `receive` should be asked: there is no telling without."""
+        return True
+
     def receive(self) -> "list":
         """Answer whoever asks; the messages that were written whole."""
         now_us = self._hal.ticks_us()

@@ -66,6 +66,10 @@ class MqttLink:
             return False
         return True
 
+    def is_waiting(self) -> bool:
+        """Whether `receive` should be asked: there is no telling without."""
+        return True
+
     def receive(self) -> "list":
         """The messages that have arrived."""
         if self._client is None:

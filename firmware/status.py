@@ -31,6 +31,9 @@ class Status:
         for waveform in self._parts["waveforms"]:
             found += waveform.problems()
         link = self._parts["link"]
+        errors = self._parts["spool"].flash_errors
+        if errors:
+            found.append("flash: %d operations of the spool were refused" % errors)
         if link.state != "up":
             found.append("link: " + link.state)
         return found

@@ -45,10 +45,6 @@ class Uplink:
         """(sequence, message) of a loss record, for the spool to store first."""
         return self._sealing.seal(content.LOSS_RECORD, encode_loss(first, last, frames, reason))
 
-    def send_loss(self, first: int, last: int, frames: int, reason: int) -> None:
-        """Numbers that will not be delivered, in the data lane."""
-        self.send(content.LOSS_RECORD, encode_loss(first, last, frames, reason))
-
     def send_boot(self, fields, entries) -> None:
         """Who has started, and what it runs."""
         self.send(content.BOOT_RECORD, encode_boot(fields))

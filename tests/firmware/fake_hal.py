@@ -78,6 +78,8 @@ class FakeHal:
     # --- time ---
 
     def ticks_us(self) -> int:
+        if self.now_us > self.deadline_us:
+            raise SystemExit
         return self.now_us
 
     def sleep_us(self, duration_us: int) -> None:
@@ -102,6 +104,9 @@ class FakeHal:
 
     def write(self, data: bytes) -> None:
         self.sent.append((self.now_us, bytes(data)))
+
+    def any(self) -> bool:
+        return bool(self.inbox) and self.inbox[0][0] <= self.now_us
 
     def read(self, _bytes_max: int = 256) -> bytes:
         data = b""

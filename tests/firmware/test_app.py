@@ -99,9 +99,8 @@ def test_a_block_that_was_missed_is_counted_and_not_made_up() -> None:
     with pytest.raises(SystemExit):
         node.run()
     starts = [sent.at_us // 1_000_000 for sent in readings(sent_frames(hal))]
-    assert starts[0] == 1
-    assert len(starts) * BLOCK + node.schedule.overruns == 7 * BLOCK
-    assert node.schedule.overruns >= 2 * BLOCK
+    assert starts == [1, 5, 6, 7, 8]
+    assert node.schedule.overruns == 3 * BLOCK
 
 
 def slow_chip(hal: FakeHal, cost_us: int, samples: range) -> None:
