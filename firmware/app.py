@@ -124,7 +124,7 @@ def _announce(hal, settings, identity, counters, parts, text: bytes) -> None:
             "block_samples": settings.block_samples,
             "sequence_start": counters.sequence_start,
             "files_sha256": files_sha256(entries),
-            "public_key": b"" if parts["checkpoints"] is None else parts["checkpoints"].public_key,
+            "public_key": b"" if parts["checkpoints"] is None else parts["checkpoints"].public,
             "key_epoch": identity.epoch,
             "config_sha256": hashlib.sha256(text).digest(),
         },
