@@ -12,7 +12,7 @@ import shutil
 import stat
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -136,10 +136,14 @@ def start(
     code: str,
     files: Mapping[str, bytes],
     timeout_s: float = 30.0,
+    arguments: Sequence[str] = (),
 ) -> Emulated:
-    """Start `board` in `folder` with `files` provisioned there, and run the one line `code`."""
+    """Start `board` in `folder` with `files` provisioned there, and run the one line `code`.
+
+    arguments: what else the emulator is told, such as the devices on its buses.
+    """
     _prepare(folder, files)
-    emulated = _spawn(board, image, folder, code)
+    emulated = _spawn(board, image, folder, code, arguments)
     try:
         if board.simulation == "qemu":
             emulated.wait_for(_PROMPT, timeout_s)
@@ -232,9 +236,11 @@ def _prepare(folder: Path, files: Mapping[str, bytes]) -> None:
             file.write(content)
 
 
-def _spawn(board: Board, image: Path, folder: Path, code: str) -> Emulated:
+def _spawn(
+    board: Board, image: Path, folder: Path, code: str, arguments: Sequence[str] = ()
+) -> Emulated:
     process = subprocess.Popen(
-        [*END_WITH_US, *command_line(board, image, code)],
+        [*END_WITH_US, *command_line(board, image, code), *arguments],
         cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

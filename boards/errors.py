@@ -6,6 +6,7 @@ BoardError
   MissingToolError      a compiler, an emulator, a flash tool or the MicroPython source is not there
   BuildError            the build ran and failed; the log's path is in the message
   EmulatorError         the emulated board did not start, or died
+    QmpError            the emulator's control channel refused, or is silent
   PortError             a serial port is not there, is busy, or went away
   LockedError           somebody else works on this very board
   ImageError            an image file that is not there, or is none
@@ -38,6 +39,10 @@ class BuildError(BoardError):
 
 class EmulatorError(BoardError):
     """An emulated board did not come up, or ended before it should."""
+
+
+class QmpError(EmulatorError):
+    """The emulator's control channel refused a command, does not answer, or is gone."""
 
 
 class PortError(BoardError):

@@ -2,7 +2,7 @@
 # Makes a machine ready for Twinrig: Debian packages first, then .venv with the pinned versions.
 #
 #   tools/bootstrap.sh python   what `make check` needs: an interpreter and .venv
-#   tools/bootstrap.sh all      also QEMU, the cross compiler and the MQTT broker (default)
+#   tools/bootstrap.sh all      also QEMU, the cross compilers and the MQTT broker (default)
 #
 # Promises: idempotent; under a second when nothing is missing; installs only what is missing, with
 # apt-get as root or through sudo without a password, else names the command and exits 1; leaves no
@@ -47,6 +47,7 @@ has_python_headers() {
   "$python" -c "import os, sysconfig; open(os.path.join(sysconfig.get_path('include'), 'Python.h'))" 2>/dev/null
 }
 has_newlib() { [ -e "$(arm-none-eabi-gcc -print-file-name=libc_nano.a 2>/dev/null)" ]; }
+has_picolibc() { [ -e "$(riscv64-unknown-elf-gcc -print-file-name=picolibc.specs 2>/dev/null)" ]; }
 has_libffi() { pkg-config --exists libffi 2>/dev/null; }
 has_certificates() { [ -s /etc/ssl/certs/ca-certificates.crt ]; }
 
@@ -78,7 +79,10 @@ need_for_boards() {
   need xz-utils has_command xz
   need gcc-arm-none-eabi has_command arm-none-eabi-gcc
   need libnewlib-arm-none-eabi has_newlib
+  need gcc-riscv64-unknown-elf has_command riscv64-unknown-elf-gcc
+  need picolibc-riscv64-unknown-elf has_picolibc
   need qemu-system-arm has_command qemu-system-arm
+  need qemu-system-misc has_command qemu-system-riscv32
   need mosquitto has_command mosquitto
   need mosquitto-clients has_command mosquitto_sub
 }

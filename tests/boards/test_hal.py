@@ -150,7 +150,7 @@ tried(2**32 + 100, True, 2)
 """
 
 
-@pytest.fixture(params=("host", "qemu_stm32f2", "qemu_rv32"))
+@pytest.fixture(params=("host", "qemu_stm32f2", "qemu_rv32", "qemu_mps2"))
 def board(request: pytest.FixtureRequest) -> Board:
     return load_board(request.param)
 

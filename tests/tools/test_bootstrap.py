@@ -66,7 +66,10 @@ def test_missing_packages_are_named_with_the_command(checkout: Path, bare_path: 
     result = bootstrap(checkout, bare_path, "all", PYTHON="python3")
     assert result.returncode == 1
     assert "apt-get install --no-install-recommends python3-venv" in result.stderr
-    for package in ("qemu-system-arm", "gcc-arm-none-eabi", "libnewlib-arm-none-eabi"):
+    for package in (
+        *("qemu-system-arm", "gcc-arm-none-eabi", "libnewlib-arm-none-eabi"),
+        *("qemu-system-misc", "gcc-riscv64-unknown-elf", "picolibc-riscv64-unknown-elf"),
+    ):
         assert package in result.stderr
     assert not (checkout / ".venv").exists()
 
