@@ -4,8 +4,9 @@ import os
 import re
 import subprocess
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from boards.build import Contents, build
@@ -16,9 +17,17 @@ PROMPT = Contents(name="prompt", globs=())
 """An image with nothing of ours frozen in."""
 
 
+@dataclass(frozen=True, slots=True)
+class Console:
+    """A board's port, and a way to take it away as a pulled cable does."""
+
+    port: str
+    pull_cable: Callable[[], None]
+
+
 @contextmanager
-def host_prompt(folder: Path) -> Iterator[str]:
-    """The port of a board `host` whose file system is `folder`.
+def host_prompt(folder: Path) -> Iterator[Console]:
+    """A board `host` whose file system is `folder`.
 
     The process has the master of the pseudo-terminal for its console, so a program that opens the
     port has the slave, as with a USB serial port.
@@ -33,12 +42,18 @@ def host_prompt(folder: Path) -> Iterator[str]:
         stdout=master,
         stderr=subprocess.PIPE,
     )
-    try:
-        yield os.ttyname(slave)
-    finally:
+    # With the last master the port goes; until then the slave keeps it open between two users.
+    os.close(master)
+
+    def pull_cable() -> None:
         process.kill()
+        process.wait(timeout=10)
+
+    try:
+        yield Console(os.ttyname(slave), pull_cable)
+    finally:
+        pull_cable()
         process.communicate()
-        os.close(master)
         os.close(slave)
 
 
