@@ -81,8 +81,8 @@ def rotate(prompt: Prompt, node: str, store: KeyStore) -> BoardKey:
     before = board_key(prompt)
     if before is None or before.node != node:
         raise ProvisionError(
-            f"{prompt.port}: the board is {'no node' if before is None else before.node!r}, not"
-            f" {node!r}: provision it first, or take the right cable"
+            f"{prompt.port}: the board is {'no node' if before is None else repr(before.node)},"
+            f" not {node!r}: provision it first, or take the right cable"
         )
     current = root_id(store.read())
     pending = store.prepare()

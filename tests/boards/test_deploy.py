@@ -77,13 +77,15 @@ def test_a_whole_node_and_then_only_what_has_changed(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_cable_pulled_half_way_and_then_a_second_try(tmp_path: Path) -> None:
-    with host_prompt(tmp_path) as console:
-        with pytest.raises((PortError, DeployError), match=r"went away|stopped answering"):
-            deploy(
-                console.port,
-                deployment(),
-                lambda step, done, total: console.pull_cable() if done > total // 2 else None,
-            )
+    with (
+        host_prompt(tmp_path) as console,
+        pytest.raises((PortError, DeployError), match=r"went away|stopped answering"),
+    ):
+        deploy(
+            console.port,
+            deployment(),
+            lambda step, done, total: console.pull_cable() if done > total // 2 else None,
+        )
     assert "main.py" not in files_in(tmp_path), "a part of an application would start"
     with host_prompt(tmp_path) as console:
         deploy(console.port, deployment(), ignore)
