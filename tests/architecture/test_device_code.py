@@ -42,6 +42,9 @@ def offences(source: Source) -> Iterator[str]:
             yield f"{source.at(node)} uses match"
         if isinstance(node, ast.TryStar):
             yield f"{source.at(node)} uses except*"
+        if isinstance(node, ast.Tuple | ast.List) and isinstance(node.ctx, ast.Load):
+            starred = [each for each in node.elts if isinstance(each, ast.Starred)]
+            yield from (f"{source.at(each)} unpacks inside a display" for each in starred)
         if isinstance(node, ast.arguments) and node.posonlyargs:
             yield f"{source.at(node.posonlyargs[0])} uses positional-only arguments"
 
@@ -61,6 +64,8 @@ def test_device_code_keeps_to_the_subset(sources: list[Source]) -> None:
         "match 1:\n    case _:\n        pass",
         "def f(a, /, b):\n    return a",
         "try:\n    pass\nexcept* ValueError:\n    pass",
+        "a = (1, *b)",
+        "a = [*b, 1]",
     ],
 )
 def test_each_offence_is_found(text: str) -> None:
@@ -70,6 +75,7 @@ def test_each_offence_is_found(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "f(*a)\nb, *c = a\n",
         "from collections import namedtuple\ndef f(x: int) -> bytes:\n    return b''\n",
         "if IS_MICROPYTHON:\n    import micropython\nelse:\n    import hmac\n",
     ],

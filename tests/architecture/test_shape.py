@@ -80,7 +80,7 @@ def test_a_sensor_is_a_folder_with_these_files(project_files: list[str]) -> None
             sensors.setdefault(match[1], set()).add(match[2])
     wrong = {part: files ^ SENSOR_FILES for part, files in sensors.items() if files != SENSOR_FILES}
     assert wrong == {}
-    assert [part for part in sensors if not re.fullmatch(r"[a-z0-9]+", part)] == []
+    assert [part for part in sensors if not re.fullmatch(r"[a-z][a-z0-9_]+", part)] == []
 
 
 def test_a_board_is_a_folder_with_its_declaration(project_files: list[str]) -> None:
