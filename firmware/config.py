@@ -81,7 +81,14 @@ _CHANNEL_KEYS = (
 )
 _OUTPUT_KEYS = ("name", "pin", "safe", "hold_ms_max")
 _WAVEFORM_KEYS = (
-    *("name", "part", "bus", "address", "rate_hz", "block_samples", "options", "features"),
+    "name",
+    "part",
+    "bus",
+    "address",
+    "rate_hz",
+    "block_samples",
+    "options",
+    "features",
 )
 _NEEDED = ("node", "sample_period_us", "block_samples", "channels")
 _OPTIONAL = {
