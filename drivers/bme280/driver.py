@@ -73,13 +73,10 @@ class Bme280:
         times = CTRL_HUM.field("osrs_h").code(self._oversampling)
         port.write(CTRL_HUM, CTRL_HUM.word(osrs_h=times))
         port.write(CONFIG, CONFIG.word(t_sb=CONFIG.field("t_sb").code(0.5)))
+        self._measure_once(times)
         mode = CTRL_MEAS.field("mode").code("normal")
         port.write(CTRL_MEAS, CTRL_MEAS.word(osrs_t=times, osrs_p=times, mode=mode))
-        times = int(self._oversampling)
-        self._sleep_us(measurement_us(times, times, times, is_slowest=True))
         self._temperature_words = tuple([port.read(word) for word in (DIG_T1, DIG_T2, DIG_T3)])
-        measuring = STATUS.field("measuring").mask()
-        port.await_bits(STATUS, measuring, 0, self._sleep_us, _PAUSE_US, polls_max=10)
         self.temperature_celsius()
 
     def temperature_celsius(self) -> float:
@@ -107,6 +104,16 @@ class Bme280:
         if raw == _NO_RESULT and _raw20(self._burst, 0) == _NO_RESULT:
             self._port.fail(TEMP, "not ready after the first measurement; check the supply")
         return fine_temperature(raw, self._temperature_words)
+
+    def _measure_once(self, times: int) -> None:
+        """Make a first result in forced mode: in normal mode MEASURING is hardly ever 0."""
+        port = self._port
+        mode = CTRL_MEAS.field("mode").code("forced")
+        port.write(CTRL_MEAS, CTRL_MEAS.word(osrs_t=times, osrs_p=times, mode=mode))
+        oversampling = int(self._oversampling)
+        self._sleep_us(measurement_us(oversampling, oversampling, oversampling, is_slowest=True))
+        measuring = STATUS.field("measuring").mask()
+        port.await_bits(STATUS, measuring, 0, self._sleep_us, _PAUSE_US, polls_max=10)
 
     def _read_humidity_words(self) -> "tuple":
         read = self._port.read

@@ -1,8 +1,8 @@
-"""A BME280 in normal mode: measuring times and flag, trimming words, raw results from SI values.
+"""A BME280: forced and normal mode, measuring flag, trimming words, raw results from SI values.
 
 A raw result is the one whose compensated value is next to the driven one, found by bisection of
-the driver's own equations. Forced mode, the filter and skipped measurements are an error when
-asked for. Timing is the typical one of section 9.1.
+the driver's own equations. The filter and skipped measurements are an error when asked for.
+Timing is the typical one of section 9.1.
 """
 
 from drivers.bme280.driver import fine_temperature, humidity_percent_rh, pressure_pascal
@@ -51,6 +51,7 @@ class Bme280Emulator(EmulatedChip):
         self._started_us = 0
         self._ready_us = _IM_UPDATE_US
         self._osrs_h = 0
+        self._is_forced = False
         self._count = 0
 
     def _word(self, register) -> int:
@@ -58,6 +59,8 @@ class Bme280Emulator(EmulatedChip):
 
     def _convert(self, now_us: int) -> None:
         count = self._conversions.count(now_us)
+        if self._is_forced:
+            count = min(count, 1)
         if count == self._count:
             return
         ended_us = self._conversions.ended_us(count)
@@ -92,7 +95,8 @@ class Bme280Emulator(EmulatedChip):
             is_measuring = False
             if self._conversions.is_running():
                 since_us = now_us - self._started_us
-                is_measuring = since_us % self._period_us < self._measurement_us
+                phase_us = since_us if self._is_forced else since_us % self._period_us
+                is_measuring = phase_us < self._measurement_us
             self._words["status"] = STATUS.word(
                 measuring=int(is_measuring), im_update=int(now_us < self._ready_us)
             )
@@ -113,6 +117,8 @@ class Bme280Emulator(EmulatedChip):
             self._start(word, now_us)
 
     def _start(self, word: int, now_us: int) -> None:
+        # What has been measured stays in the result registers.
+        self._convert(now_us)
         self._count = 0
         self._conversions.halt()
         mode = CTRL_MEAS.field("mode").setting(word)
@@ -120,8 +126,11 @@ class Bme280Emulator(EmulatedChip):
             return
         osrs_t = CTRL_MEAS.field("osrs_t").setting(word)
         osrs_p = CTRL_MEAS.field("osrs_p").setting(word)
-        if mode == "forced" or 0 in (osrs_t, osrs_p, self._osrs_h):
-            self._refuse("forced mode and skipped measurements are not modelled; use normal mode")
+        if 0 in (osrs_t, osrs_p, self._osrs_h):
+            self._refuse("skipped measurements are not modelled; set all three oversamplings")
+        self._is_forced = mode == "forced"
+        if self._is_forced:
+            self._words["ctrl_meas"] = CTRL_MEAS.field("mode").put(word, 0)
         standby_ms = CONFIG.field("t_sb").setting(self._words["config"])
         measured_us = measurement_us(osrs_t, osrs_p, self._osrs_h, is_slowest=False)
         self._measurement_us = measured_us
