@@ -1,10 +1,11 @@
-"""The gateway put together, in reading order: links -> stages -> sinks.
+"""The gateway put together, in reading order: links -> stages -> sinks, and the dialogue back.
 
 Promises: one object for both lives of the gateway. In wall time `run` owns one task per link, all
-named, in one task group. In virtual time the rig calls `receive`, `probes`, `poll_modbus`, `tick`
+named, in one task group. In virtual time the rig calls `receive`, `downlink`, `poll_modbus`, `tick`
 and `drain` itself, and nothing happens in between but the work of the sinks. South never waits for
 north: `receive` only queues.
-Left to others: checking and understanding (`stages/`), the connections (`links/`, `sinks/`).
+Left to others: the parts (`assembly.py`), checking and understanding (`stages/`), what is said to
+the nodes (`dialogue.py`), the connections (`links/`, `sinks/`).
 Order: `start`, then any of the others, then `stop`, all in the same task.
 """
 
@@ -16,28 +17,31 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Final, Protocol, final
 
-from gateway.clock import NS_PER_MS, NS_PER_S, Cadence, Clock
-from gateway.commands import Commands
+from gateway.assembly import make_assets, make_pipeline, make_publishers, make_store
+from gateway.clock import NS_PER_S, Cadence, Clock
+from gateway.commands import EXPIRES_S, Arguments, Request
+from gateway.dialogue import Dialogue
+from gateway.downlink import Downlink
 from gateway.errors import InternalError, LinkError, OperatorError
 from gateway.links.modbus import ModbusLink
+from gateway.links.node_mqtt import NodeMqtt
 from gateway.links.node_serial import NodeSerial
 from gateway.links.supervisor import Supervision, default_backoff, supervise
 from gateway.loss import LossLedger
-from gateway.records import Input, Received, Record
-from gateway.sinks.opcua import OpcUaSink
-from gateway.sinks.sparkplug import SparkplugSink
-from gateway.sinks.store import StoreSink
-from gateway.site import ModbusDevice, Node, Site, load_keys
-from gateway.stages.fuse import Fuse
-from gateway.stages.judge import Judge, Persistence
+from gateway.node_log import NodeLog
+from gateway.records import Input, Provenance, Received, Record, Report, Verified
+from gateway.rotation import KeyKeeper
+from gateway.site import ModbusDevice, MqttSettings, Node, Site, load_keys
+from gateway.site_nodes import MqttLink
 from gateway.stages.pipeline import Pipeline
-from gateway.stages.sync import Sync
-from gateway.stages.verify import Verify
+from gateway.stages.replay_window import merged_marks
 from gateway.state import load_marks, next_start, save_marks
+from wire.framing import frame
 
 _CONNECT_S: Final = 5.0
+_MQTT_CONNECT_S: Final = 20.0
 _HOUSEKEEPING_NS: Final = NS_PER_S // 4
-"""How often `run` looks for due probes and rows."""
+"""How often `run` looks for due messages and rows."""
 _MARKS_NS: Final = NS_PER_S
 
 _LOG: Final = logging.getLogger("twinrig.gateway")
@@ -105,10 +109,12 @@ class Gateway:
         self._keys = keys
         self._rng = random.Random(seed)  # noqa: S311 - jitter, no secret
         self._pipeline: Pipeline | None = None
-        self._commands: Commands | None = None
+        self._dialogue: Dialogue | None = None
+        self._node_log = NodeLog()
         self._sinks: list[Sink] = []
         self._polled: list[ModbusLink] = []
         self._serial: dict[str, NodeSerial] = {}
+        self._mqtt: NodeMqtt | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._opened = contextlib.AsyncExitStack()
 
@@ -117,17 +123,29 @@ class Gateway:
 
         Raises `OperatorError` when a person must act first (key file, port, folder).
         """
-        keys = load_keys(self.site) if self._keys is None else self._keys
-        start = next_start(self._state_dir)
-        pipeline = self._make_pipeline(keys)
-        polled = [self._make_modbus(device) for device in self.site.modbus]
-        sinks = self._make_sinks()
+        site, state_dir = self.site, self._state_dir
+        keeper = self._make_keeper()
+        start = next_start(state_dir)
+        keys, marks, assets = keeper.load(), load_marks(state_dir), make_assets(site)
+        polled = [self._make_modbus(device) for device in site.modbus]
+        store = make_store(site, self.ledger, self._clock, state_dir, self._settled)
+        sinks: list[Sink] = [] if store is None else [store]
+        sinks += make_publishers(site, self.ledger, self._clock, state_dir, self._rng)
         async with contextlib.AsyncExitStack() as opened:
             for link in polled:
                 opened.callback(link.close)
             for sink in sinks:
                 opened.push_async_callback(sink.stop)
                 await sink.start()
+            if store is not None:
+                marks = merged_marks(marks, await store.marks())
+            pipeline = make_pipeline(site, assets, keys, marks, self.ledger)
+            downlink = Downlink(
+                {node: kept.root for node, kept in keys.items()}, start, self._clock.now_ns()
+            )
+            stages = (pipeline.verify, pipeline.sync)
+            dialogue = Dialogue(site.nodes, keeper, downlink, stages, state_dir)
+            dialogue.start()
             group = await opened.enter_async_context(asyncio.TaskGroup())
             opened.callback(self._cancel_tasks)
             for sink in sinks:
@@ -136,9 +154,9 @@ class Gateway:
             for sink in sinks:
                 await sink.settle()
             self._opened = opened.pop_all()
-        self._commands = Commands(keys, start, self._clock.now_ns())
+        self._dialogue = dialogue
         self._pipeline, self._polled, self._sinks = pipeline, polled, sinks
-        _LOG.info("gateway_started site=%s start=%d", self.site.name, start)
+        _LOG.info("gateway_started site=%s start=%d", site.name, start)
 
     async def stop(self) -> None:
         """Close everything in reverse order; what is queued is delivered if it can be.
@@ -147,9 +165,11 @@ class Gateway:
         """
         try:
             if self._pipeline is not None:
-                # The marks first: nothing is received while the sinks drain.
-                self._save_marks()
-                await self.drain()
+                try:
+                    await self.drain()
+                finally:
+                    # Nothing is received meanwhile; the marks of what the sinks took go last.
+                    self._save_marks()
         finally:
             self._pipeline = None
             try:
@@ -159,27 +179,33 @@ class Gateway:
 
     def receive(self, item: Input, now_ns: int) -> list[Record]:
         """Take one frame or poll through all stages; queue and return every record it made."""
-        if isinstance(item, Received):
-            self._put(item)
-        return self._publish(self._started().feed(item, now_ns))
+        records = self._started().feed(item, now_ns)
+        self._talk().heard(records)
+        return self._publish(records)
 
     def tick(self, now_ns: int) -> list[Record]:
         """Judge the rows that have waited long enough for values that did not come."""
         return self._publish(self._started().tick(now_ns))
 
-    def probes(self, now_ns: int) -> list[tuple[str, bytes]]:
-        """Return (node, framed and sealed bytes) of every time probe that is due; send them now."""
-        sync = self._started().sync
-        commands = self._commands
-        if commands is None:
-            raise InternalError("a started gateway has commands")
-        frames: list[tuple[str, bytes]] = []
-        for request in sync.due_probes(now_ns):
-            frames.append(
-                (request.source, commands.probe(request.source, request.probe_id, now_ns))
-            )
-            sync.probe_sent(request.source, request.probe_id, now_ns)
-        return frames
+    def downlink(self, now_ns: int) -> list[tuple[str, bytes]]:
+        """Return (node, framed and sealed bytes) of every message that is due; send them now.
+
+        Time probes, receipts and commands, framed for a serial line.
+        """
+        return [(node, frame(sealed)) for node, sealed in self._talk().due(now_ns)]
+
+    def request(
+        self, node: str, verb: int, arguments: Arguments, *, expires_s: float = EXPIRES_S
+    ) -> Request:
+        """Command a node (`wire.commands`); what becomes of it can be awaited or looked up.
+
+        Commands of a node are obeyed in this order, each at most once. Raises `OperatorError`.
+        """
+        return self._talk().request(node, verb, arguments, self._clock.now_ns(), expires_s)
+
+    def rotate_key(self, node: str) -> Request:
+        """Have a node and this gateway change to a new root key. Raises `OperatorError`."""
+        return self._talk().rotate(node, self._clock.now_ns())
 
     async def poll_modbus(self, now_ns: int) -> list[Record]:
         """Poll every Modbus device that is due and take the answers through all stages."""
@@ -204,69 +230,52 @@ class Gateway:
     async def run(self) -> None:
         """Run the links in wall time until cancelled; between `start` and `stop`."""
         self._started()
+        nodes = self.site.nodes
         async with asyncio.TaskGroup() as group:
-            for node in self.site.nodes:
+            for node in nodes:
                 if node.serial_port is not None:
                     group.create_task(self._serve_node(node), name=f"node {node.name}")
-            for link in self._polled:
-                group.create_task(self._keep_polling(link), name=f"modbus {link.device.name}")
-            group.create_task(self._keep_house(), name="probes, rows, replay marks")
+            behind = [node.name for node in nodes if isinstance(node.link, MqttLink)]
+            if behind and self.site.mqtt is not None:
+                link = self._make_mqtt(behind, self.site.mqtt)
+                group.create_task(self._serve_broker(link), name="nodes on mqtt")
+                group.create_task(link.pump(), name="to nodes on mqtt")
+            for polled in self._polled:
+                group.create_task(self._keep_polling(polled), name=f"modbus {polled.device.name}")
+            group.create_task(self._keep_house(), name="downlink, rows, replay marks")
 
     # --- putting it together ---------------------------------------------------------------------
 
-    def _make_pipeline(self, keys: Mapping[str, bytes]) -> Pipeline:
-        """Return the stages of this site."""
-        site, time, judge = self.site, self.site.time, self.site.judge
-        wait_ms = site.fuse.wait_ms
-        fuse = Fuse(
-            site.asset,
-            site.fused_signals(),
-            site.fuse.training_rows,
-            period_ns=site.fuse.period_ms * NS_PER_MS,
-            wait_ns=None if wait_ms is None else wait_ms * NS_PER_MS,
-        )
-        persistence = Persistence(
-            alarm_on=judge.alarm_on,
-            rows_on=judge.rows_on,
-            alarm_off=judge.alarm_off,
-            rows_off=judge.rows_off,
-        )
-        sync = Sync(
-            keys,
-            probe_period_ns=int(time.probe_period_s * NS_PER_S),
-            drift_ppm=time.drift_ppm,
-            bound_max_ns=int(time.bound_max_ms * NS_PER_MS),
-            unsynchronised_bound_ns=int(time.unsynchronised_bound_ms * NS_PER_MS),
-        )
-        marks = load_marks(self._state_dir)
-        verify = Verify(keys, self.ledger, marks, units=site.units())
-        return Pipeline(verify, sync, [(fuse, Judge(site.asset, persistence))], self.ledger)
-
-    def _make_sinks(self) -> list[Sink]:
-        """Return the sinks the site file asks for, most local first."""
-        site, ledger, clock = self.site, self.ledger, self._clock
-        sinks: list[Sink] = []
-        if site.store is not None:
-            path = site.store.path or self._state_dir / "store.sqlite3"
-            sinks.append(StoreSink(site.store, path, ledger, clock))
-        if site.opcua is not None:
-            wanted = {"store": site.store, "opcua": site.opcua, "sparkplug": site.sparkplug}
-            names = tuple(name for name, settings in wanted.items() if settings is not None)
-            folder = self._state_dir / "opcua"
-            sinks.append(OpcUaSink(site, site.opcua, ledger, clock, folder, names))
-        if site.sparkplug is not None:
-            sinks.append(SparkplugSink(site, site.sparkplug, ledger, clock, self._rng))
-        return sinks
+    def _make_keeper(self) -> KeyKeeper:
+        """Return who keeps the root keys: in the site's key files, or in memory if given."""
+        if self._keys is not None:
+            return KeyKeeper(self._keys, {}, self._state_dir)
+        files = {node.name: node.key_file for node in self.site.nodes}
+        return KeyKeeper(load_keys(self.site), files, self._state_dir)
 
     def _make_modbus(self, device: ModbusDevice) -> ModbusLink:
         """Return the link of a polled device."""
         return ModbusLink(device, Supervision(device.name, default_backoff(self._rng)))
+
+    def _make_mqtt(self, nodes: list[str], settings: MqttSettings) -> NodeMqtt:
+        """Return the link of all nodes behind the broker."""
+        self._mqtt = NodeMqtt(
+            self.site.name, nodes, settings, self._clock, self.ledger, self._deliver
+        )
+        return self._mqtt
 
     def _started(self) -> Pipeline:
         """Return the stages, or say what was forgotten."""
         if self._pipeline is None:
             raise InternalError("the gateway is not running; await start() first")
         return self._pipeline
+
+    def _talk(self) -> Dialogue:
+        """Return the dialogue with the nodes, or say what was forgotten."""
+        self._started()
+        if self._dialogue is None:
+            raise InternalError("a started gateway talks to its nodes")
+        return self._dialogue
 
     def _cancel_tasks(self) -> None:
         for task in self._tasks:
@@ -276,14 +285,30 @@ class Gateway:
     # --- flow ------------------------------------------------------------------------------------
 
     def _publish(self, records: list[Record]) -> list[Record]:
-        """Queue records on every sink."""
+        """Queue records on every sink, a frame after all that it has led to."""
+        frames = [record for record in records if isinstance(record, Verified)]
         for record in records:
+            if isinstance(record, Report):
+                self._node_log.tell(record)
+            if not isinstance(record, Verified):
+                self._put(record)
+        for record in frames:
             self._put(record)
+            if self.site.store is None and record.provenance is Provenance.SEALED:
+                self._settled(record)
         return records
 
     def _put(self, record: Record) -> None:
         for sink in self._sinks:
             sink.put(record)
+
+    def _settled(self, record: Verified) -> None:
+        """Have a frame receipted: its records are where they belong."""
+        if self._dialogue is not None:
+            self._dialogue.settled(record)
+
+    def _deliver(self, item: Received) -> None:
+        self.receive(item, item.received_ns)
 
     async def _poll(self, link: ModbusLink, now_ns: int) -> list[Record]:
         """Poll one device; what fails concerns this device or tag alone."""
@@ -305,23 +330,24 @@ class Gateway:
 
     async def _serve_node(self, node: Node) -> None:
         """Keep the serial line of a node open and take its frames."""
-
-        def deliver(frame: Received) -> None:
-            self.receive(frame, frame.received_ns)
-
         link = NodeSerial(
             node.name,
             node.serial_port or "",
             node.serial_baud,
             self._clock,
             self.ledger,
-            deliver,
+            self._deliver,
         )
         self._serial[node.name] = link
         supervision = Supervision(node.name, default_backoff(self._rng))
         await supervise(
             link, supervision, self._clock, connect_s=_CONNECT_S, silence_s=node.silence_s
         )
+
+    async def _serve_broker(self, link: NodeMqtt) -> None:
+        """Keep the session with the broker of the nodes; it may rightly be quiet."""
+        supervision = Supervision("mqtt", default_backoff(self._rng))
+        await supervise(link, supervision, self._clock, connect_s=_MQTT_CONNECT_S, silence_s=None)
 
     async def _keep_polling(self, link: ModbusLink) -> None:
         """Poll a device on its own grid."""
@@ -332,22 +358,29 @@ class Gateway:
             await self._clock.sleep_until(link.cadence.due_ns(self._clock.now_ns()))
 
     async def _keep_house(self) -> None:
-        """Send due probes, judge rows that waited, keep the replay marks."""
+        """Send what is due, judge rows that waited, keep the replay marks."""
         marks = Cadence(_MARKS_NS)
         while True:
             now_ns = self._clock.now_ns()
             self.tick(now_ns)
-            for node, frame in self.probes(now_ns):
-                link = self._serial.get(node)
-                if link is not None:
-                    link.send(frame)
+            for node, sealed in self._talk().due(now_ns):
+                self._send(node, sealed)
             if marks.take(now_ns):
                 self._save_marks()
             await self._clock.sleep_until(now_ns + _HOUSEKEEPING_NS)
 
+    def _send(self, node: str, sealed: bytes) -> None:
+        """Hand a sealed message to the link of its node; what no link takes is repeated later."""
+        line = self._serial.get(node)
+        if line is not None:
+            line.send(frame(sealed))
+        elif self._mqtt is not None:
+            self._mqtt.send(node, sealed)
+
     def _save_marks(self) -> None:
         """Write the replay windows down; a full disk must not stop the plant's gateway."""
         try:
-            save_marks(self._state_dir, self._started().verify.marks())
+            marks = self._talk().settled_marks(self._started().verify.marks())
+            save_marks(self._state_dir, marks)
         except OperatorError as error:
             _LOG.error("replay_marks_not_kept error=%s", error)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import KeyFileError
+from gateway.state import replace_file
 
 KEY_BYTES: Final = 32
 _KEY_HEX_DIGITS: Final = 2 * KEY_BYTES
@@ -101,3 +102,18 @@ def _check_private(path: Path, owner: str, found: os.stat_result) -> None:
             f"secret of {owner} is open to other users (mode {mode:04o}, must be 0600)",
             f"run: chmod 600 {shlex.quote(str(path))}",
         )
+
+
+def replace_key(path: Path, key: bytes, owner: str) -> None:
+    """Put another key in the place of the one in a key file; whole or not at all, mode 0600.
+
+    Raises `KeyFileError` when the file cannot be replaced: the old key is still in it then.
+    """
+    try:
+        replace_file(path, key.hex() + "\n", is_synced=True, is_private=True)
+    except OSError as error:
+        raise KeyFileError(
+            str(path),
+            f"key of {owner} cannot be replaced ({error.strerror})",
+            "make its folder writable for the gateway; until then both keys are kept",
+        ) from error

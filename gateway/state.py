@@ -37,7 +37,7 @@ def next_start(state_dir: Path) -> int:
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
         start = _count(path.read_text() if path.exists() else "0") + 1
-        _replace(path, f"{start}\n", is_synced=True)
+        replace_file(path, f"{start}\n", is_synced=True)
     except (OSError, ValueError) as error:
         raise OperatorError(
             f"{path}: the start counter cannot be kept ({error}); make the folder writable, and if "
@@ -65,7 +65,7 @@ def save_marks(state_dir: Path, marks: Sequence[ReplayMark]) -> None:
     """Replace the replay windows on disk; raise `OperatorError` when that is impossible."""
     path = state_dir / _MARKS
     try:
-        _replace(path, json.dumps([asdict(mark) for mark in marks]) + "\n", is_synced=False)
+        replace_file(path, json.dumps([asdict(mark) for mark in marks]) + "\n", is_synced=False)
     except OSError as error:
         raise OperatorError(
             f"{path}: the replay marks cannot be kept ({error}); make the folder writable and free "
@@ -111,13 +111,18 @@ def _mark(row: object) -> ReplayMark:
     return ReplayMark(**{**row, "lane": Lane(row["lane"])})
 
 
-def _replace(path: Path, text: str, *, is_synced: bool) -> None:
-    """Put a whole new file in the place of the old one.
+def replace_file(path: Path, text: str, *, is_synced: bool, is_private: bool = False) -> None:
+    """Put a whole new file in the place of the old one; raise OSError when that is impossible.
 
-    `is_synced` waits until content and name are on the disk.
+    `is_synced` waits until content and name are on the disk; `is_private` keeps others out.
     """
     fresh = path.with_name(path.name + ".new")
-    with fresh.open("w") as file:
+    mode = 0o600 if is_private else 0o666
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "w") as file:
+        if is_private:
+            # A file that was there already keeps the mode it was made with.
+            os.fchmod(descriptor, mode)
         file.write(text)
         file.flush()
         if is_synced:

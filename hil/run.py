@@ -181,7 +181,7 @@ class Run:
         now_ns = self._advance(event.time_ns)
         gateway = self._gateway()
         self.rig.lockstep.set_timer(event.time_ns + _TICK_NS, _TICK)
-        for node, data in gateway.probes(now_ns):
+        for node, data in gateway.downlink(now_ns):
             self.rig.lockstep.send(node, data)
         if self.plc is not None:
             self.plc.advance(event.time_ns)

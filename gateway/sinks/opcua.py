@@ -4,38 +4,37 @@ Promises: clients read and nobody writes; the default is SignAndEncrypt with Bas
 clients the operator has trusted (`opcua_identity.py`); an endpoint without encryption exists only
 on a loopback host and only when the site file asks for it. A value older than the one shown is
 never shown as new (dropped as "late"), unless the gateway's own clock was set back meanwhile. The
-ledger is part of the address space. A stop ends the sessions of clients that stay connected.
-Left to others: the nodes themselves (`opcua_space.py`); history, alarms and users come later.
+ledger and the health of the nodes are part of the address space. A stop ends the sessions of
+clients that stay connected.
+Left to others: the nodes themselves (`opcua_space.py`, `opcua_health.py`); history, alarms and
+users come later.
 """
 
 import asyncio
-import contextlib
 import errno
-import socket
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Final, final
 
 from asyncua import Server, ua
-from asyncua.common.utils import ServiceError
-from asyncua.server.internal_server import InternalServer
 
 from gateway import status
 from gateway.clock import Clock, SystemClock, give_way
 from gateway.errors import PortInUseError
 from gateway.loss import LossLedger, SinkBalance, SourceBalance
-from gateway.records import Aligned, Estimate, Record, SignalEstimate, Verdict
+from gateway.records import Aligned, Estimate, Record, Report, SignalEstimate, Verdict
+from gateway.sinks.opcua_health import show_report
 from gateway.sinks.opcua_identity import ReadOnly, TrustedReaders, TrustList, own_identity
+from gateway.sinks.opcua_server import QuietServer, free_port, in_url
 from gateway.sinks.opcua_space import Space, standard, utc
 from gateway.sinks.outbox import Outbox
 from gateway.site import OpcUaSettings, Site
 
 LATE: Final = "late"
+_Published = Aligned | Estimate | Verdict | Report
 _QUEUE_MAX: Final = 50_000
 _BATCH_MAX: Final = 500
 """Records written before other tasks get their turn."""
-_CLOSE_S: Final = 1.0
-"""Longest wait for clients to take what was sent to them, at a stop."""
 
 
 @final
@@ -68,7 +67,7 @@ class OpcUaSink:
         self._clock = clock
         self._folder = folder
         self._sinks = sinks
-        self._outbox: Outbox[Aligned | Estimate | Verdict] = Outbox(self.name, _QUEUE_MAX, ledger)
+        self._outbox: Outbox[_Published] = Outbox(self.name, _QUEUE_MAX, ledger)
         self._shown: dict[str, tuple[int, int]] = {}
         """By path: time of the record shown, and the gateway's time when that was done."""
         self._shown_rows: dict[str, SourceBalance | SinkBalance] = {}
@@ -79,8 +78,8 @@ class OpcUaSink:
 
     async def start(self) -> None:
         """Make the address space and listen; raise `PortInUseError` when the port is taken."""
-        port = _free_port(self._settings.host, self._settings.port)
-        self.url = f"opc.tcp://{_in_url(self._settings.host)}:{port}/twinrig/{self._site.name}"
+        port = free_port(self._settings.host, self._settings.port)
+        self.url = f"opc.tcp://{in_url(self._settings.host)}:{port}/twinrig/{self._site.name}"
         server = await self._make_server()
         space = Space(server, await server.register_namespace(self._namespace), self._site)
         await space.build(self._sinks)
@@ -101,8 +100,8 @@ class OpcUaSink:
         """Return at once: a started server works."""
 
     def put(self, record: Record) -> None:
-        """Queue values, estimates and verdicts; other kinds are not published here."""
-        if isinstance(record, Aligned | Estimate | Verdict):
+        """Queue values, estimates, verdicts and reports; other kinds are not published here."""
+        if isinstance(record, _Published):
             self._outbox.put(record)
 
     async def drain(self) -> None:
@@ -121,7 +120,7 @@ class OpcUaSink:
         server, self._server, self._space = self._server, None, None
         self._outbox.drop_all("stopped")
         if server is not None:
-            if isinstance(server.iserver, _Internal):
+            if isinstance(server.iserver, QuietServer):
                 await server.iserver.end_sessions()
             await server.stop()
             # A turn for the tasks that were cancelled last.
@@ -148,7 +147,7 @@ class OpcUaSink:
         identity = await asyncio.to_thread(own_identity, self._folder, uri, settings.host)
         trust = TrustList(self._folder, SystemClock())
         readers = TrustedReaders(trust, allow_unencrypted=settings.allow_unencrypted_loopback)
-        internal = _Internal(user_manager=readers)
+        internal = QuietServer(user_manager=readers)
         internal.allow_remote_admin = False
         # The clock task of asyncua delays every stop by up to a second; see `_tell_time`.
         internal.disabled_clock = True
@@ -178,12 +177,15 @@ class OpcUaSink:
             standard(ua.ObjectIds.Server_ServerStatus_CurrentTime), current
         )
 
-    async def _show(self, space: Space, record: Aligned | Estimate | Verdict) -> None:
+    async def _show(self, space: Space, record: _Published) -> None:
         """Write one record to its nodes."""
-        if isinstance(record, Aligned):
-            path = f"{self._site.asset}/{record.signal}"
-        else:
-            path = f"{record.asset}/{type(record).__name__}"
+        match record:
+            case Aligned():
+                path = f"{self._site.asset}/{record.signal}"
+            case Report():
+                path = f"Nodes/{record.source}/{record.kind.value}"
+            case _:
+                path = f"{record.asset}/{type(record).__name__}"
         if isinstance(record, Aligned) and not space.knows(path):
             self._outbox.drop("not_configured")
             return
@@ -197,6 +199,8 @@ class OpcUaSink:
                 await self._show_estimate(space, path, record)
             case Verdict():
                 await self._show_verdict(space, path, record)
+            case Report():
+                await show_report(space, record, self._clock.now_ns())
         self._outbox.delivered(1)
 
     def _is_late(self, path: str, time_ns: int) -> bool:
@@ -279,6 +283,8 @@ class OpcUaSink:
                 "Verified": source.verified,
                 "Rejected": source.rejected_total,
                 "Lost": source.lost,
+                "Awaited": source.awaited,
+                "Declared": source.declared,
                 "Recovered": source.recovered,
                 "Delivered": source.delivered,
                 "LineErrors": sum(source.line_errors.values()),
@@ -312,71 +318,6 @@ class OpcUaSink:
         await space.write(f"{path}/AddsUp", row.adds_up(), source_ns=now_ns, server_ns=now_ns)
 
 
-@final
-class _Internal(InternalServer):
-    """asyncua's internal server without two doors nobody asked for: discovery and take-over."""
-
-    def lookup_external_session(self, auth_token: ua.NodeId) -> None:  # noqa: ARG002
-        """Find no session for a fresh channel to take over; its client makes a new one.
-
-        asyncua attaches the channel before it checks who asks, and keeps it attached when the check
-        fails; its tokens are consecutive numbers, so anybody could read as the session's owner.
-        """
-        return
-
-    def register_server(self, server: object, conf: object = None) -> None:  # noqa: ARG002
-        """Refuse: strangers could register any number of servers without a session."""
-        raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
-
-    def register_server2(self, params: object) -> None:  # noqa: ARG002
-        """Refuse, as `register_server`."""
-        raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
-
-    async def end_sessions(self) -> None:
-        """Close every session and connection, within `_CLOSE_S`; before `Server.stop`.
-
-        asyncua's own `stop` keeps the sessions of clients that have subscriptions, for these to
-        come back, and waits for tasks of those connections only that were lost before it began.
-        """
-        transports = tuple(self.asyncio_transports)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_S):
-                for session in tuple(self._external_sessions.values()):
-                    await session.close_session()
-                for transport in transports:
-                    transport.close()
-                while self.asyncio_transports:
-                    await give_way()
-        for transport in transports:
-            transport.abort()
-        await give_way()
-
-
 def _reasons(counts: Mapping[str, int]) -> str:
     """Return counts by reason as one line: "bad_mac=2 replayed=1"."""
     return " ".join(f"{reason}={count}" for reason, count in sorted(counts.items()))
-
-
-def _in_url(host: str) -> str:
-    """Return a host as it stands in a URL."""
-    return f"[{host}]" if ":" in host else host
-
-
-def _free_port(host: str, port: int) -> int:
-    """Return the port itself if it can be bound, or any free one for 0.
-
-    asyncua writes the port into its endpoint descriptions, so it must be known before it listens.
-    Raises `PortInUseError`.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # As asyncio does when it listens: a port that only waits for old packets counts as free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise PortInUseError(host, port, "OPC UA server") from error
-            raise
-        found: int = probe.getsockname()[1]
-        return found

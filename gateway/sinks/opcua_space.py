@@ -5,6 +5,7 @@
     Objects/<asset>/Estimate/<signal>/...     Expected, StandardDeviation, Contribution
     Objects/<asset>/Verdict/...               State, Probability, Time, Since, Blamed, Evidence, ...
     Objects/Ledger/<source or sink>/...       counters, Reasons, AddsUp
+    Objects/Nodes/<node>/...                  what a node says about itself (opcua_health.py)
 
 Promises: node ids are strings made of the names of the site file (`ns=2;s=pump/pump-a:flow`), so a
 client keeps its configuration over restarts; every variable starts as BadWaitingForInitialData and
@@ -45,9 +46,31 @@ VERDICT: Final = {
     "Evidence": _STRING,
     "Sequence": _UINT32,
 }
-_ARRAYS: Final = frozenset(("Blamed", "BlamedShare"))
+HEALTH: Final = {
+    "Status": _STRING,
+    "StatusTime": _TIME,
+    "Problems": _STRING,
+    "LastReport": _STRING,
+    "BootTime": _TIME,
+    "BootId": _INT64,
+    "BootReason": _STRING,
+    "Firmware": _STRING,
+    "FilesSha256": _STRING,
+    "UpdateState": _STRING,
+    **dict.fromkeys(
+        (
+            "UptimeUs", "Samples", "Overruns", "JitterMaxUs", "FreeBytes", "SpoolFrames",
+            "SpoolDropped", "SpoolBytes", "Rejected", "LinkRestarts", "CommandId", "KeyEpoch",
+            "WatchdogResets",
+        ),
+        _INT64,
+    ),
+}  # fmt: skip
+"""What a node says about itself."""
+_ARRAYS: Final = frozenset(("Blamed", "BlamedShare", "Problems"))
 SOURCE_COUNTERS: Final = (
-    "Received", "Verified", "Rejected", "Lost", "Recovered", "Delivered", "LineErrors",
+    "Received", "Verified", "Rejected", "Lost", "Awaited", "Declared", "Recovered", "Delivered",
+    "LineErrors",
 )  # fmt: skip
 SINK_COUNTERS: Final = ("Offered", "Delivered", "Dropped", "Queued")
 
@@ -99,6 +122,11 @@ class Space:
         for name, kind in VERDICT.items():
             await self._variable(f"{asset}/Verdict", name, kind, is_array=name in _ARRAYS)
         await self._ledger(sinks)
+        await self._object(standard(ua.ObjectIds.ObjectsFolder), "Nodes")
+        for each in self._site.nodes:
+            await self._object(self.node("Nodes"), each.name, f"Nodes/{each.name}")
+            for name, kind in HEALTH.items():
+                await self._variable(f"Nodes/{each.name}", name, kind, is_array=name in _ARRAYS)
 
     def node(self, path: str) -> ua.NodeId:
         """Return the node id of a path such as "pump/Verdict/State"."""

@@ -11,11 +11,12 @@ Left to others: delivering; a sink takes a batch, delivers it and says so with `
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final, Generic, TypeVar, final
 
 from gateway.clock import NS_PER_S
 from gateway.loss import LossLedger
-from gateway.records import Aligned, Estimate, Received, Verdict
+from gateway.records import Aligned, Estimate, Report, Verdict, Verified
 
 T = TypeVar("T")
 QUEUE_FULL: Final = "queue_full"
@@ -28,9 +29,9 @@ def has_plausible_time(record: object) -> bool:
     """Tell whether all times of a record, and the bound of its time, lie within 1970 to 2200."""
     times: tuple[int, ...]
     match record:
-        case Received():
+        case Verified():
             times = (record.received_ns,)
-        case Aligned():
+        case Aligned() | Report():
             times = (record.time_ns, record.bound_ns)
         case Estimate():
             times = (record.time_ns,)
@@ -43,14 +44,25 @@ def has_plausible_time(record: object) -> bool:
 
 @final
 class Outbox(Generic[T]):
-    """A first-in first-out queue of at most `capacity` records for one sink."""
+    """A first-in first-out queue of at most `capacity` records for one sink.
 
-    def __init__(self, sink: str, capacity: int, ledger: LossLedger) -> None:
+    `dropped` is told of every record that finds no room or may not get in; it must not wait.
+    """
+
+    def __init__(
+        self,
+        sink: str,
+        capacity: int,
+        ledger: LossLedger,
+        *,
+        dropped: Callable[[T], None] = lambda record: None,
+    ) -> None:
         self.sink = sink
         self._records: deque[T] = deque()
         self._capacity = capacity
         self._ledger = ledger
         self._filled = asyncio.Event()
+        self._dropped = dropped
         self._open_count = 0
         """Records of the batch under delivery: taken last, and not accounted for yet."""
         self._tell_held()
@@ -66,10 +78,12 @@ class Outbox(Generic[T]):
         self._ledger.offered(self.sink)
         if not has_plausible_time(record):
             self._ledger.dropped(self.sink, IMPLAUSIBLE)
+            self._dropped(record)
             return
         if len(self._records) >= self._capacity:
-            self._records.popleft()
+            oldest = self._records.popleft()
             self._ledger.dropped(self.sink, QUEUE_FULL)
+            self._dropped(oldest)
         self._records.append(record)
         self._filled.set()
         self._tell_held()
@@ -93,6 +107,8 @@ class Outbox(Generic[T]):
         room = self._capacity - len(self._records)
         if len(batch) > room:
             self._ledger.dropped(self.sink, QUEUE_FULL, len(batch) - room)
+            for record in batch[: len(batch) - room]:
+                self._dropped(record)
             batch = batch[len(batch) - room :]
         self._records.extendleft(reversed(batch))
         if self._records:

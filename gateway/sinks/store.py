@@ -1,11 +1,13 @@
-"""The embedded store: raw frames, values, verdicts and the ledger in one SQLite file.
+"""The embedded store: values, reports, verdicts, the ledger and sealed frames in one SQLite file.
 
 Promises: records are committed in batches, each batch wholly or not at all, whatever kills the
 process (WAL); with `survives = "power_cut"` also what cuts the power. A damaged file, found by the
 check of every start or by a commit, is set aside (`<name>.damaged-<ns>`), never repaired by
 guessing and never a reason not to start. Only the gateway's own user can read the file. Tables are
 bounded, the oldest rows go first. Writing happens in a thread: the disk never holds up the plant.
-Left to others: queries beyond the few here, copies to a plant's database.
+`settled` is told of every sealed frame all records of which are in the file, or counted as dropped;
+`marks` are the replay windows of what the file holds, from the same transaction.
+Left to others: the tables (`store_schema.py`), exports (`frame_export.py`), a plant's database.
 """
 
 import asyncio
@@ -13,60 +15,35 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Final, final
 
-from gateway.canonical import canonical
 from gateway.clock import NS_PER_S, Clock
 from gateway.errors import OperatorError
 from gateway.loss import LossLedger, SinkBalance, SourceBalance
-from gateway.records import Aligned, Received, Record, Verdict
+from gateway.records import Aligned, Provenance, Record, Report, Verdict, Verified
 from gateway.sinks.outbox import Outbox
+from gateway.sinks.store_schema import (
+    Stored,
+    TableRow,
+    is_storable,
+    prepare,
+    rows_of,
+    stored_marks,
+    write,
+)
 from gateway.site import StoreSettings
+from gateway.stages.replay_window import ReplayMark
+from wire import content
 
 _LOG: Final = logging.getLogger("twinrig.gateway.sinks.store")
-SCHEMA_VERSION: Final = 1
 _QUEUE_MAX: Final = 100_000
 _BATCH_MAX: Final = 5_000
 _RETRY_NS: Final = NS_PER_S
 _BUSY_TIMEOUT_S: Final = 5.0
-_INTEGERS: Final = range(-(1 << 63), 1 << 63)
-"""What an SQLite integer can be."""
-
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS frames (
-    id INTEGER PRIMARY KEY, source TEXT NOT NULL, link TEXT NOT NULL,
-    received_ns INTEGER NOT NULL, data BLOB NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS aligned (
-    id INTEGER PRIMARY KEY, signal TEXT NOT NULL, unit TEXT NOT NULL, value REAL,
-    time_ns INTEGER NOT NULL, bound_ns INTEGER NOT NULL, status INTEGER NOT NULL,
-    provenance TEXT NOT NULL, source TEXT NOT NULL, sequence INTEGER NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS verdicts (
-    id INTEGER PRIMARY KEY, asset TEXT NOT NULL, time_ns INTEGER NOT NULL, state TEXT NOT NULL,
-    probability REAL, since_ns INTEGER NOT NULL, sequence INTEGER NOT NULL,
-    canonical BLOB NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS ledger (
-    id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, account TEXT NOT NULL,
-    canonical BLOB NOT NULL) STRICT;
-CREATE INDEX IF NOT EXISTS aligned_by_signal ON aligned (signal, time_ns);
-"""
-TABLES: Final = ("frames", "aligned", "verdicts", "ledger")
-_INSERTS: Final = {
-    "frames": "INSERT INTO frames (source, link, received_ns, data) VALUES (?,?,?,?)",
-    "aligned": "INSERT INTO aligned (signal, unit, value, time_ns, bound_ns, status, provenance, "
-    "source, sequence) VALUES (?,?,?,?,?,?,?,?,?)",
-    "verdicts": "INSERT INTO verdicts (asset, time_ns, state, probability, since_ns, sequence, "
-    "canonical) VALUES (?,?,?,?,?,?,?)",
-    "ledger": "INSERT INTO ledger (at_ns, account, canonical) VALUES (?,?,?)",
-}
-_TRIMS: Final = {
-    table: f"DELETE FROM {table} WHERE id <= (SELECT max(id) FROM {table}) - ?"  # noqa: S608
-    for table in TABLES
-}
 _FILES: Final = ("", "-wal", "-shm")
 """Ends of the names of the files that make a database."""
-Row = tuple[object, ...]
 Accounts = dict[str, SourceBalance | SinkBalance]
 
 
@@ -79,18 +56,28 @@ class StoreSink:
         path: the database file; its folder is made if missing.
         ledger: counts this sink, and is written down with every batch.
         clock: time of ledger rows and of retries.
+        settled: told of each sealed frame that the store is done with; must not wait.
     """
 
     name = "store"
 
     def __init__(
-        self, settings: StoreSettings, path: Path, ledger: LossLedger, clock: Clock
+        self,
+        settings: StoreSettings,
+        path: Path,
+        ledger: LossLedger,
+        clock: Clock,
+        *,
+        settled: Callable[[Verified], None] = lambda record: None,
     ) -> None:
         self._settings = settings
         self._path = path
         self._ledger = ledger
         self._clock = clock
-        self._outbox: Outbox[Received | Aligned | Verdict] = Outbox(self.name, _QUEUE_MAX, ledger)
+        self._settled = settled
+        self._outbox: Outbox[Stored] = Outbox(
+            self.name, _QUEUE_MAX, ledger, dropped=self._is_settled
+        )
         self._written_rows: Accounts = {}
         self._database: sqlite3.Connection | None = None
         self._is_running = False
@@ -109,10 +96,31 @@ class StoreSink:
     async def settle(self) -> None:
         """Return at once: an open database works."""
 
+    async def marks(self) -> list[ReplayMark]:
+        """Return the replay windows of what the file holds; between `start` and the first record.
+
+        Raises `OperatorError` when they cannot be read.
+        """
+        if self._database is None:
+            return []
+        try:
+            return await asyncio.to_thread(stored_marks, self._database)
+        except sqlite3.Error as error:
+            raise OperatorError(f"{self._path}: {error}; move the file away") from error
+
     def put(self, record: Record) -> None:
-        """Queue raw frames, values and verdicts; other kinds can be computed from these."""
-        if isinstance(record, Received | Aligned | Verdict):
-            self._outbox.put(record)
+        """Queue sealed frames, values, reports and verdicts; others can be computed from these.
+
+        The frame goes last of all records it has led to, so that it settles them.
+        """
+        match record:
+            case Verified(provenance=Provenance.SEALED):
+                if self._settings.frames or not content.is_live(record.content_type):
+                    self._outbox.put(record)
+            case Aligned() | Report() | Verdict():
+                self._outbox.put(record)
+            case _:
+                pass
 
     async def drain(self) -> None:
         """Commit everything queued; on a failure (disk full) keep it queued and say so."""
@@ -149,21 +157,22 @@ class StoreSink:
 
     async def _commit(self) -> bool:
         """Write one batch and the accounts in one transaction; tell whether it is in the file."""
-        batch: list[Received | Aligned | Verdict] = []
-        rows: list[tuple[str, Row]] = []
+        batch: list[Stored] = []
+        rows: list[TableRow] = []
         for record in self._outbox.take(_BATCH_MAX):
-            table, row = _row(record)
-            if _is_storable(row):
+            its_rows = rows_of(record, keeps_frames=self._settings.frames)
+            if is_storable(its_rows):
                 batch.append(record)
-                rows.append((table, row))
+                rows += its_rows
             else:
                 self._outbox.drop("not_storable")
+                self._is_settled(record)
         accounts = self._changed_accounts()
         now_ns = self._clock.now_ns()
         rows += [
             ("ledger", (now_ns, name, _balance_json(balance))) for name, balance in accounts.items()
         ]
-        writing = asyncio.get_running_loop().run_in_executor(None, self._write, rows)
+        writing = asyncio.get_running_loop().run_in_executor(None, self._write, rows, now_ns)
         try:
             await asyncio.wait((writing,))
         except asyncio.CancelledError:
@@ -176,7 +185,7 @@ class StoreSink:
 
     def _account_for(
         self,
-        batch: list[Received | Aligned | Verdict],
+        batch: list[Stored],
         accounts: Accounts,
         writing: asyncio.Future[None],
     ) -> bool:
@@ -192,7 +201,14 @@ class StoreSink:
         self.last_failure = ""
         self._written_rows |= accounts
         self._outbox.delivered(len(batch))
+        for record in batch:
+            self._is_settled(record)
         return True
+
+    def _is_settled(self, record: Stored) -> None:
+        """Say that a frame is done with."""
+        if isinstance(record, Verified):
+            self._settled(record)
 
     def _changed_accounts(self) -> Accounts:
         """Return the accounts that changed since they were last written."""
@@ -206,12 +222,12 @@ class StoreSink:
             if self._written_rows.get(name) != balance
         }
 
-    def _write(self, rows: list[tuple[str, Row]]) -> None:
+    def _write(self, rows: list[TableRow], now_ns: int) -> None:
         """Write rows; give a file that turns out to be damaged up, for the next call to renew."""
         if self._database is None:
             self._database = self._open()
         try:
-            _write(self._database, rows, self._settings.rows_max)
+            write(self._database, rows, self._settings, now_ns)
         except sqlite3.DatabaseError as error:
             if _is_damage(error):
                 # Closed first: SQLite removes the journal by name, which is the new file's later.
@@ -246,26 +262,11 @@ class StoreSink:
             self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
         try:
-            self._prepare(database)
+            prepare(database, self._settings.survives)
         except sqlite3.Error:
             database.close()
             raise
         return database
-
-    def _prepare(self, database: sqlite3.Connection) -> None:
-        """Set up journal and tables; refuse a schema we do not know and a file with damage."""
-        version = database.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, SCHEMA_VERSION):
-            raise sqlite3.OperationalError(
-                f"schema version {version}, this gateway writes {SCHEMA_VERSION}"
-            )
-        (finding,) = database.execute("PRAGMA quick_check(1)").fetchone()
-        if finding != "ok":
-            raise sqlite3.DatabaseError(f"quick_check: {finding}")
-        synchronous = "FULL" if self._settings.survives == "power_cut" else "NORMAL"
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute(f"PRAGMA synchronous = {synchronous}")
-        database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 
     def _set_aside(self, error: sqlite3.DatabaseError) -> None:
         """Rename a damaged database and its journal."""
@@ -302,28 +303,6 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
     return type(error) is sqlite3.DatabaseError
 
 
-def _is_storable(row: Row) -> bool:
-    """Tell whether SQLite can hold every number of a row."""
-    return all(value in _INTEGERS for value in row if isinstance(value, int))
-
-
-def _row(record: Received | Aligned | Verdict) -> tuple[str, Row]:
-    """Return the table and the row of a record."""
-    match record:
-        case Received():
-            return "frames", (record.source, record.link, record.received_ns, record.data)
-        case Aligned():
-            return "aligned", (
-                record.signal, record.unit, record.value, record.time_ns, record.bound_ns,
-                record.status, record.provenance.value, record.source, record.sequence,
-            )  # fmt: skip
-        case Verdict():
-            return "verdicts", (
-                record.asset, record.time_ns, record.state.value, record.probability,
-                record.since_ns, record.sequence, canonical(record),
-            )  # fmt: skip
-
-
 def _balance_json(balance: SourceBalance | SinkBalance) -> bytes:
     """Return an account as JSON with sorted keys."""
     facts = {
@@ -331,19 +310,3 @@ def _balance_json(balance: SourceBalance | SinkBalance) -> bytes:
         for name in balance.__dataclass_fields__
     }
     return json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _write(database: sqlite3.Connection, rows: list[tuple[str, Row]], rows_max: int) -> None:
-    """Insert rows and trim the tables they went to, all in one transaction."""
-    by_table: dict[str, list[Row]] = {}
-    for table, row in rows:
-        by_table.setdefault(table, []).append(row)
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        for table, group in by_table.items():
-            database.executemany(_INSERTS[table], group)
-            database.execute(_TRIMS[table], (rows_max,))
-        database.execute("COMMIT")
-    finally:
-        if database.in_transaction:
-            database.execute("ROLLBACK")

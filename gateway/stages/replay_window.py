@@ -17,7 +17,7 @@ found right, since an unauthenticated number must not move anything; counting wh
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, final
 
@@ -97,3 +97,16 @@ class ReplayWindow:
     def _oldest_allowed(self) -> int:
         """Return the lowest boot id of which nothing can have been forgotten."""
         return max(self._boots) if self._boots_max == 1 else min(self._boots)
+
+
+def merged_marks(first: Iterable[ReplayMark], second: Iterable[ReplayMark]) -> list[ReplayMark]:
+    """Return marks in which every number counts as seen that one of both has seen."""
+    merged: dict[tuple[str, Lane, int], ReplayMark] = {}
+    for mark in (*first, *second):
+        key = (mark.source, mark.lane, mark.boot_id)
+        other = merged.get(key, mark)
+        high, low = (mark, other) if mark.highest >= other.highest else (other, mark)
+        behind = high.highest - low.highest
+        seen = high.seen | (low.seen << behind & _MASK if behind < WINDOW else 0)
+        merged[key] = replace(high, seen=seen)
+    return list(merged.values())

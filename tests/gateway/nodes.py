@@ -45,6 +45,16 @@ class FakeNode:
         kid = self.name.encode()
         return open_sealed(message, HmacSha256(downlink_key(self.key, kid)), kid)
 
+    def commands_in(self, frames: list[tuple[str, bytes]], content_type: int) -> list[bytes]:
+        """Return the frames for this node that carry messages of a type."""
+        mine = [frame for node, frame in frames if node == self.name]
+        return [f for f in mine if self.open_command(f)[0].content_type == content_type]
+
+    def received(self, content_type: int, payload: bytes, now_ns: int) -> Received:
+        """Return a frame with any message, as a link hands it over."""
+        data = self.seal(content_type, payload, now_ns)
+        return Received(source=self.name, link="test", data=data, received_ns=now_ns)
+
     def answer(self, frame: bytes, now_ns: int) -> Received:
         """Return the answer to a probe that came and went within the same microsecond."""
         header, payload = self.open_command(frame)

@@ -6,18 +6,21 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from gateway import status
+from gateway import records, status
 from gateway.records import (
     Aligned,
     Blame,
     Estimate,
     Provenance,
-    Received,
+    Report,
+    ReportKind,
     SignalEstimate,
     State,
     Verdict,
+    Verified,
 )
 from gateway.site import Site, load_site
+from wire import content
 
 START_NS = 1_700_000_000_000_000_000
 SECOND_NS = 1_000_000_000
@@ -148,8 +151,37 @@ def estimate(second: int = 0) -> Estimate:
     )
 
 
-def received(number: int = 0) -> Received:
-    """Return a frame with recognisable bytes."""
-    return Received(
-        source="a", link="test", data=number.to_bytes(4, "big"), received_ns=START_NS + number
-    )
+def verified(number: int = 0, **changes) -> Verified:
+    """Return a sealed frame of the data lane with recognisable bytes."""
+    facts = {
+        "source": "a",
+        "link": "test",
+        "boot_id": 1,
+        "sequence": number,
+        "tick_us": number,
+        "content_type": content.SENML_CBOR,
+        "frame": number.to_bytes(4, "big"),
+        "payload": b"",
+        "readings": (),
+        "requested_ns": None,
+        "received_ns": START_NS + number,
+        "provenance": Provenance.SEALED,
+    }
+    return Verified(**(facts | changes), token=records._VERIFY_TOKEN)
+
+
+def report(kind: ReportKind = ReportKind.STATUS, second: int = 0, **changes) -> Report:
+    """Return what a node says about itself: all is well, unless told otherwise."""
+    facts = {
+        "source": "a",
+        "kind": kind,
+        "time_ns": START_NS + second * SECOND_NS,
+        "bound_ns": 1_000_000,
+        "is_time_known": True,
+        "boot_id": 3,
+        "sequence": second,
+        "text": "ok",
+        "problems": (),
+        "facts": (("overruns", 2), ("spool_frames", 7)),
+    }
+    return Report(**(facts | changes))

@@ -15,8 +15,9 @@ from tests.gateway.plant import (
     aligned,
     background,
     estimate,
-    received,
+    report,
     verdict,
+    verified,
 )
 from tests.gateway.sinks.opcua_server import serving, value
 from tests.gateway.sinks.test_sparkplug import host_on, make_edge, running
@@ -31,18 +32,20 @@ def test_the_queue_takes_no_time_outside_1970_to_2200(time_ns: int) -> None:
     ledger = LossLedger()
     outbox: Outbox = Outbox("s", 10, ledger)
     absurd = [
-        replace(received(), received_ns=time_ns),
+        verified(received_ns=time_ns),
         replace(aligned(), time_ns=time_ns),
         replace(estimate(), time_ns=time_ns),
         replace(verdict(), time_ns=time_ns),
         replace(verdict(), since_ns=time_ns),
         replace(aligned(), bound_ns=time_ns),
+        replace(report(), time_ns=time_ns),
+        replace(report(), bound_ns=time_ns),
     ]
     for record in absurd:
         outbox.put(record)
     balance = ledger.sink_balance("s")
-    assert (len(outbox), balance.offered) == (0, 6)
-    assert balance.dropped == {IMPLAUSIBLE: 6}
+    assert (len(outbox), balance.offered) == (0, 8)
+    assert balance.dropped == {IMPLAUSIBLE: 8}
     assert balance.adds_up()
 
 

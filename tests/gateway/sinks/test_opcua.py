@@ -23,8 +23,8 @@ from tests.gateway.plant import (
     background,
     estimate,
     free_port,
-    received,
     verdict,
+    verified,
 )
 from tests.gateway.sinks.opcua_server import node, read, serving, value
 
@@ -79,7 +79,7 @@ async def test_a_bad_value_is_null_and_a_late_one_is_not_shown(tmp_path: Path) -
         assert (flow.Value.Value, flow.SourceTimestamp) == (0.001, utc(START_NS + 5 * SECOND_NS))
         served.sink.put(aligned(value=0.003, second=6, status=status.BAD_SENSOR_FAILURE))
         served.sink.put(aligned("a:unknown"))
-        served.sink.put(received())
+        served.sink.put(verified())
         await served.sink.drain()
         flow = await read(client, "pump/a:flow")
         assert flow.Value.Value is None

@@ -33,8 +33,8 @@ from tests.gateway.plant import (
     estimate,
     free_port,
     make_site,
-    received,
     verdict,
+    verified,
 )
 
 START_MS = START_NS // NS_PER_MS
@@ -160,7 +160,7 @@ async def test_data_carry_acquisition_time_quality_and_the_next_sequence_number(
         edge.clock.advance_to(START_NS + 99 * 10**9)
         edge.sink.put(aligned(second=7))
         edge.sink.put(aligned("a:temperature", 21.5, second=8, status=status.BAD_SENSOR_FAILURE))
-        edge.sink.put(received())
+        edge.sink.put(verified())
         await edge.sink.drain()
         (data,) = await host.take("DDATA")
         assert data.topic == "spBv1.0/g/DDATA/e/pump"

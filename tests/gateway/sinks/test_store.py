@@ -23,7 +23,7 @@ from gateway.records import State
 from gateway.sinks import store
 from gateway.sinks.store import StoreSink
 from gateway.site import StoreSettings
-from tests.gateway.plant import START_NS, aligned, background, estimate, received, verdict
+from tests.gateway.plant import START_NS, aligned, background, estimate, verdict, verified
 
 
 @dataclass
@@ -48,7 +48,8 @@ def rows(path: Path, query: str) -> list[tuple]:
 @asynccontextmanager
 async def opened(folder: Path, **changes) -> AsyncIterator[Open]:
     path, ledger, clock = folder / "state" / "store.sqlite3", LossLedger(), ManualClock(START_NS)
-    sink = StoreSink(StoreSettings(**changes), path, ledger, clock)
+    settings = StoreSettings(**({"frames": True} | changes))
+    sink = StoreSink(settings, path, ledger, clock)
     await sink.start()
     try:
         yield Open(sink, ledger, clock, path)
@@ -58,11 +59,11 @@ async def opened(folder: Path, **changes) -> AsyncIterator[Open]:
 
 async def test_records_are_in_the_file_as_they_were(tmp_path: Path) -> None:
     async with opened(tmp_path) as base:
-        for record in (received(7), aligned(second=3), verdict(State.ALARM), estimate()):
+        for record in (verified(7), aligned(second=3), verdict(State.ALARM), estimate()):
             base.sink.put(record)
         await base.sink.drain()
-        assert base.rows("SELECT source, link, received_ns, data FROM frames") == [
-            ("a", "test", START_NS + 7, b"\0\0\0\x07")
+        assert base.rows("SELECT node, boot_id, sequence, received_ns, frame FROM frames") == [
+            ("a", 1, 7, START_NS + 7, b"\0\0\0\x07")
         ]
         value = aligned(second=3)
         assert base.rows(
@@ -90,10 +91,10 @@ async def test_a_value_that_is_no_number_is_null(tmp_path: Path) -> None:
 async def test_the_worker_writes_by_itself_and_stop_writes_the_rest(tmp_path: Path) -> None:
     async with opened(tmp_path) as base:
         async with background(*base.sink.workers()):
-            base.sink.put(received(1))
+            base.sink.put(verified(1))
             while base.ledger.sink_balance("store").delivered < 1:
                 await give_way()
-        base.sink.put(received(2))
+        base.sink.put(verified(2))
     assert rows(base.path, "SELECT count(*) FROM frames") == [(2,)]
     assert not base.path.with_name(base.path.name + "-wal").exists()
 
@@ -102,9 +103,9 @@ async def test_the_accounts_are_written_when_they_change(tmp_path: Path) -> None
     async with opened(tmp_path) as base:
         base.ledger.account("a").received = 3
         base.ledger.account("a").rejected["bad_mac"] = 3
-        base.sink.put(received(1))
+        base.sink.put(verified(1))
         await base.sink.drain()
-        base.sink.put(received(2))
+        base.sink.put(verified(2))
         await base.sink.drain()
     written = rows(base.path, "SELECT at_ns, canonical FROM ledger WHERE account = 'a'")
     assert [at_ns for at_ns, _ in written] == [START_NS], "written once, it did not change"
@@ -117,7 +118,7 @@ async def test_tables_are_bounded_and_the_oldest_rows_go_first(tmp_path: Path) -
     async with opened(tmp_path, rows_max=1000) as base:
         for batch in range(3):
             for number in range(600):
-                base.sink.put(received(batch * 600 + number))
+                base.sink.put(verified(batch * 600 + number))
             await base.sink.drain()
         kept = base.rows("SELECT min(received_ns), max(received_ns), count(*) FROM frames")
         assert kept == [(START_NS + 800, START_NS + 1799, 1000)]
@@ -138,13 +139,12 @@ async def test_what_a_batch_survives_is_a_setting(
 
 async def test_a_full_disk_keeps_records_queued_until_there_is_room(tmp_path: Path) -> None:
     async with opened(tmp_path) as base:
-        base.sink.put(received(0))
+        base.sink.put(verified(0))
         await base.sink.drain()
         pages = base.sink._database.execute("PRAGMA page_count").fetchone()[0]
         base.sink._database.execute(f"PRAGMA max_page_count = {pages}")
-        big = replace(received(1), data=bytes(100_000))
         for number in range(3):
-            base.sink.put(replace(big, received_ns=START_NS + number))
+            base.sink.put(verified(number + 1, frame=bytes(100_000)))
         await base.sink.drain()
         assert "full" in base.sink.last_failure
         assert base.rows("SELECT count(*) FROM frames") == [(1,)], "no half-written batch"
@@ -161,7 +161,7 @@ async def test_a_locked_file_is_waited_for_and_tried_again(tmp_path: Path, monke
     async with opened(tmp_path) as base:
         with closing(sqlite3.connect(base.path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            base.sink.put(received(1))
+            base.sink.put(verified(1))
             await base.sink.drain()
             assert "locked" in base.sink.last_failure
         await base.sink.drain()
@@ -173,7 +173,7 @@ async def test_a_damaged_file_is_set_aside_and_does_not_stop_the_start(tmp_path:
     path = tmp_path / "state" / "store.sqlite3"
     path.write_bytes(b"this is no database, but long enough to look like one" * 100)
     async with opened(tmp_path) as base:
-        base.sink.put(received(1))
+        base.sink.put(verified(1))
         await base.sink.drain()
     kept = [file.name for file in path.parent.iterdir() if "damaged" in file.name]
     assert kept == [f"store.sqlite3.damaged-{START_NS}"]
@@ -188,7 +188,7 @@ async def test_accounts_of_a_batch_that_failed_are_written_later(
         base.ledger.account("a").received = 3
         with closing(sqlite3.connect(base.path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            base.sink.put(received(1))
+            base.sink.put(verified(1))
             await base.sink.drain()
         await base.sink.drain()
         accounts = base.rows("SELECT account FROM ledger")
@@ -206,12 +206,12 @@ def damage(path: Path) -> None:
 
 async def test_damage_beyond_the_first_page_is_found_at_the_start(tmp_path: Path) -> None:
     async with opened(tmp_path) as base:
-        base.sink.put(received(1))
+        base.sink.put(verified(1))
     damage(base.path)
     async with opened(tmp_path) as base:
-        base.sink.put(received(2))
+        base.sink.put(verified(2))
         await base.sink.drain()
-        assert base.rows("SELECT data FROM frames") == [(received(2).data,)]
+        assert base.rows("SELECT frame FROM frames") == [(verified(2).frame,)]
     assert len(list(base.path.parent.glob("*.damaged-*"))) == 1
 
 
@@ -220,15 +220,15 @@ async def test_damage_while_running_starts_a_new_file_and_loses_nothing_queued(
 ) -> None:
     async with opened(tmp_path) as base:
         base.ledger.account("a").received = 3
-        base.sink.put(received(1))
+        base.sink.put(verified(1))
         await base.sink.drain()
         base.sink._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         base.sink._database.execute("PRAGMA cache_size = 0")
         damage(base.path)
         base.sink._database.execute("PRAGMA shrink_memory")
-        base.sink.put(received(2))
+        base.sink.put(verified(2))
         await base.sink.drain()
-        assert base.rows("SELECT data FROM frames") == [(received(2).data,)]
+        assert base.rows("SELECT frame FROM frames") == [(verified(2).frame,)]
         assert base.rows("SELECT account FROM ledger") == [("a",), ("store",)], "all of them anew"
         assert base.ledger.sink_balance("store").queued == 0
         assert base.sink.last_failure == ""
@@ -241,7 +241,7 @@ async def test_nobody_else_may_read_the_file(tmp_path: Path) -> None:
     path.touch()
     path.chmod(0o664)
     async with opened(tmp_path) as base:
-        base.sink.put(received(1))
+        base.sink.put(verified(1))
         await base.sink.drain()
         modes = {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
         assert modes == {0o600}
@@ -249,7 +249,7 @@ async def test_nobody_else_may_read_the_file(tmp_path: Path) -> None:
 
 async def test_a_worker_that_is_cancelled_accounts_for_its_batch(tmp_path: Path) -> None:
     async with opened(tmp_path) as base:
-        base.sink.put(received(1))
+        base.sink.put(verified(1))
         async with asyncio.TaskGroup() as group:
             draining = group.create_task(base.sink.drain())
             while len(base.sink._outbox):
@@ -265,7 +265,7 @@ async def test_a_store_of_a_newer_gateway_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "state" / "store.sqlite3"
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA user_version = 99")
-    with pytest.raises(OperatorError, match="schema version 99, this gateway writes 1"):
+    with pytest.raises(OperatorError, match="schema version 99, this gateway writes 2"):
         async with opened(tmp_path):
             pass
     assert rows(path, "PRAGMA user_version") == [(99,)]
@@ -287,15 +287,15 @@ from gateway.clock import ManualClock, give_way
 from gateway.loss import LossLedger
 from gateway.sinks.store import StoreSink
 from gateway.site import StoreSettings
-from tests.gateway.plant import aligned, received
+from tests.gateway.plant import aligned, verified
 
 async def main():
-    sink = StoreSink(StoreSettings(), Path(sys.argv[1]), LossLedger(), ManualClock())
+    sink = StoreSink(StoreSettings(frames=True), Path(sys.argv[1]), LossLedger(), ManualClock())
     await sink.start()
     number = 0
     while True:
         for _ in range(50):
-            sink.put(received(number))
+            sink.put(verified(number))
             sink.put(aligned(second=number))
             number += 1
         await sink.drain()
@@ -322,11 +322,11 @@ def test_kill_9_loses_nothing_committed_and_leaves_nothing_half_written(
     assert writer.wait(10) == -signal.SIGKILL
     committed = max([committed, *map(int, rest)])
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]
-    frames = rows(path, "SELECT received_ns, data FROM frames ORDER BY id")
+    frames = rows(path, "SELECT received_ns, frame FROM frames ORDER BY id")
     values = rows(path, "SELECT sequence FROM aligned ORDER BY id")
     assert len(frames) >= committed
     assert len(frames) % 50 == 0, "a batch is there wholly or not at all"
     assert len(values) == len(frames)
-    expected = [received(number) for number in range(len(frames))]
-    assert frames == [(frame.received_ns, frame.data) for frame in expected]
+    expected = [verified(number) for number in range(len(frames))]
+    assert frames == [(frame.received_ns, frame.frame) for frame in expected]
     assert [number for (number,) in values] == list(range(len(frames)))

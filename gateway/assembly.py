@@ -1,0 +1,92 @@
+"""The parts of a gateway for one site: stages and sinks.
+
+Promises: what the site file says is handed over here and nowhere else; nothing is opened yet.
+Left to others: in which order the parts are started and what flows between them (`app.py`).
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from gateway.clock import NS_PER_MS, NS_PER_S, Clock
+from gateway.loss import LossLedger
+from gateway.records import Verified
+from gateway.sinks.opcua import OpcUaSink
+from gateway.sinks.sparkplug import SparkplugSink
+from gateway.sinks.store import StoreSink
+from gateway.site import Site
+from gateway.stages.fuse import Fuse
+from gateway.stages.judge import Judge, Persistence
+from gateway.stages.keyring import NodeKeys
+from gateway.stages.pipeline import Pipeline
+from gateway.stages.replay_window import ReplayMark
+from gateway.stages.sync import Sync
+from gateway.stages.verify import Verify
+
+
+def make_assets(site: Site) -> list[tuple[Fuse, Judge]]:
+    """Return the model of the site's asset and its judge; raise `TrainingError` if it cannot be."""
+    wait_ms, judge = site.fuse.wait_ms, site.judge
+    fuse = Fuse(
+        site.asset,
+        site.fused_signals(),
+        site.fuse.training_rows,
+        period_ns=site.fuse.period_ms * NS_PER_MS,
+        wait_ns=None if wait_ms is None else wait_ms * NS_PER_MS,
+    )
+    persistence = Persistence(
+        alarm_on=judge.alarm_on,
+        rows_on=judge.rows_on,
+        alarm_off=judge.alarm_off,
+        rows_off=judge.rows_off,
+    )
+    return [(fuse, Judge(site.asset, persistence))]
+
+
+def make_pipeline(
+    site: Site,
+    assets: list[tuple[Fuse, Judge]],
+    keys: Mapping[str, NodeKeys],
+    marks: list[ReplayMark],
+    ledger: LossLedger,
+) -> Pipeline:
+    """Return the stages of a site."""
+    time = site.time
+    sync = Sync(
+        keys,
+        probe_period_ns=int(time.probe_period_s * NS_PER_S),
+        drift_ppm=time.drift_ppm,
+        bound_max_ns=int(time.bound_max_ms * NS_PER_MS),
+        unsynchronised_bound_ns=int(time.unsynchronised_bound_ms * NS_PER_MS),
+        storing=[node.name for node in site.nodes if node.receipts],
+    )
+    verify = Verify(keys, ledger, marks, units=site.units())
+    return Pipeline(verify, sync, assets, ledger)
+
+
+def make_store(
+    site: Site,
+    ledger: LossLedger,
+    clock: Clock,
+    state_dir: Path,
+    settled: Callable[[Verified], None],
+) -> StoreSink | None:
+    """Return the store the site asks for, None if it asks for none."""
+    if site.store is None:
+        return None
+    path = site.store.path or state_dir / "store.sqlite3"
+    return StoreSink(site.store, path, ledger, clock, settled=settled)
+
+
+def make_publishers(
+    site: Site, ledger: LossLedger, clock: Clock, state_dir: Path, rng: random.Random
+) -> list[OpcUaSink | SparkplugSink]:
+    """Return the other sinks the site asks for, most local first."""
+    found: list[OpcUaSink | SparkplugSink] = []
+    if site.opcua is not None:
+        wanted = {"store": site.store, "opcua": site.opcua, "sparkplug": site.sparkplug}
+        names = tuple(name for name, settings in wanted.items() if settings is not None)
+        found.append(OpcUaSink(site, site.opcua, ledger, clock, state_dir / "opcua", names))
+    if site.sparkplug is not None:
+        found.append(SparkplugSink(site, site.sparkplug, ledger, clock, rng))
+    return found

@@ -1,0 +1,170 @@
+"""What the gateway says to its nodes, and what their answers mean to it.
+
+    down   time probes, receipts, commands            due(now_ns)
+    up     answers, frames to be receipted, new keys  heard(records, now_ns)
+
+Promises: at one moment a node is sent its probe first, then the receipt, then the command. Keys
+that a frame has changed go to the disk at once; when the disk does not take them, the keys before
+stay there with what leads to the new ones, and it is tried again. An old node that knows neither
+receipts nor commands is asked the time and nothing else (`receipts = false` in the site).
+Left to others: connections and framing (`app.py`), when a frame is stored (`sinks/store.py`).
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final, final
+
+from gateway.clock import NS_PER_S
+from gateway.commands import EXPIRES_S, JOURNAL, Arguments, CommandJournal, Request
+from gateway.downlink import Downlink
+from gateway.errors import OperatorError
+from gateway.receipts import Receipts
+from gateway.records import Provenance, Record, Rejected, Report, ReportKind, Verified
+from gateway.rotation import KeyKeeper
+from gateway.site import Node
+from gateway.stages.keyring import NodeKeys
+from gateway.stages.replay_window import ReplayMark
+from gateway.stages.sync import Sync
+from gateway.stages.verify import Verify
+from wire import commands, content
+from wire.messages import encode_probe, encode_receipt
+
+_LOG: Final = logging.getLogger("twinrig.gateway.nodes")
+_ROTATE_S: Final = 600.0
+_KEEP_AGAIN_NS: Final = 10 * NS_PER_S
+_SEEN: Final = ("replayed", "too_old", "stale_boot")
+
+
+@final
+class Dialogue:
+    """The conversation with the nodes of a site, between `start` and `stop` of the gateway."""
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        keeper: KeyKeeper,
+        downlink: Downlink,
+        stages: tuple[Verify, Sync],
+        state_dir: Path,
+    ) -> None:
+        self._keeper = keeper
+        self._downlink = downlink
+        self._verify, self._sync = stages
+        self._journal = CommandJournal(state_dir / JOURNAL, [node.name for node in nodes])
+        self._receipts = Receipts(
+            [node.name for node in nodes if node.receipts], self._verify.data_marks
+        )
+        self._epochs: dict[str, int] = {}
+        self._unkept: dict[str, NodeKeys] = {}
+        self._keep_again_ns = 0
+
+    def start(self) -> None:
+        """Read the commands that an earlier run left; raise `OperatorError` if they are damaged."""
+        self._journal.load()
+
+    def heard(self, records: Iterable[Record]) -> None:
+        """Take what one frame has led to; call it before the records are published."""
+        for record in records:
+            match record:
+                case Verified(provenance=Provenance.SEALED):
+                    self._verified(record)
+                case Rejected(sequence=int(), content_type=int() as content_type):
+                    if not content.is_live(content_type):
+                        self._receipts.refused(record.source, was_seen=record.reason in _SEEN)
+                case Report():
+                    self._reported(record)
+                case _:
+                    pass
+        changed = self._verify.take_changed_keys()
+        for node, keys in changed.items():
+            self._downlink.use_root(node, keys.root)
+            self._unkept[node] = keys
+        if changed:
+            self._keep_keys()
+
+    def settled(self, record: Verified) -> None:
+        """Take note that all records of a frame are where they belong."""
+        self._receipts.settled(record.source, record.sequence)
+
+    def due(self, now_ns: int) -> list[tuple[str, bytes]]:
+        """Return (node, sealed bytes) of everything to send now, in this order."""
+        if self._unkept and now_ns >= self._keep_again_ns:
+            self._keep_again_ns = now_ns + _KEEP_AGAIN_NS
+            self._keep_keys()
+        found = []
+        for request in self._sync.due_probes(now_ns):
+            payload = encode_probe(request.probe_id)
+            sealed = self._downlink.seal(request.source, content.TIME_PROBE, payload, now_ns)
+            found.append((request.source, sealed))
+            self._sync.probe_sent(request.source, request.probe_id, now_ns)
+        for receipt in self._receipts.due(now_ns, self._sync.is_known):
+            payload = encode_receipt(receipt.highest, receipt.seen)
+            sealed = self._downlink.seal(receipt.node, content.RECEIPT, payload, now_ns)
+            found.append((receipt.node, sealed))
+        for command in self._journal.due(now_ns):
+            sealed = self._downlink.seal(command.node, content.COMMAND, command.payload, now_ns)
+            found.append((command.node, sealed))
+        return found
+
+    def request(
+        self, node: str, verb: int, arguments: Arguments, now_ns: int, expires_s: float = EXPIRES_S
+    ) -> Request:
+        """Queue a command; see `CommandJournal.request`. Keys rotate by `rotate` only."""
+        if verb == commands.ROTATE_KEY:
+            raise OperatorError(f"node {node}: ask for a new key by rotating it, not by a command")
+        return self._journal.request(node, verb, arguments, now_ns, expires_s)
+
+    def rotate(self, node: str, now_ns: int) -> Request:
+        """Ask a node for a new root key; both are believed until its first frame under it."""
+        epoch, salt, keys = self._keeper.begin(node, self._epochs.get(node, 0))
+        self._verify.use_keys(node, keys)
+        return self._journal.request(
+            node, commands.ROTATE_KEY, {0: epoch, 1: salt}, now_ns, _ROTATE_S
+        )
+
+    def settled_marks(self, marks: Sequence[ReplayMark]) -> list[ReplayMark]:
+        """Return the replay windows that may outlive this run."""
+        return self._receipts.settled_marks(marks)
+
+    def _keep_keys(self) -> None:
+        """Put changed keys on the disk; what fails is tried again later."""
+        for node, keys in list(self._unkept.items()):
+            try:
+                self._keeper.keep(node, keys)
+            except OperatorError as error:
+                _LOG.error("node_key_not_kept node=%s error=%s", node, error)
+                continue
+            del self._unkept[node]
+            _LOG.info("node_key_kept node=%s epoch=%d", node, self._keeper.epoch(node))
+
+    def _verified(self, record: Verified) -> None:
+        if record.content_type == content.COMMAND_ANSWER:
+            answer = commands.decode_command_answer(record.payload)
+            request = self._journal.answered(record.source, answer)
+            if request is not None:
+                self._answered(request)
+        elif not content.is_live(record.content_type):
+            is_boot = record.content_type == content.BOOT_RECORD
+            self._receipts.taken(record.source, record.sequence, is_boot=is_boot)
+
+    def _answered(self, request: Request) -> None:
+        """Say what became of a command; a rotation that was refused is over."""
+        verb = commands.VERBS.get(request.verb, str(request.verb))
+        _LOG.info(
+            "command_ended node=%s id=%d verb=%s outcome=%s",
+            request.node, request.command_id, verb, request.outcome,
+        )  # fmt: skip
+        if request.verb != commands.ROTATE_KEY or request.answer is None:
+            return
+        if request.answer.result not in (commands.DONE, commands.OUTCOME_UNKNOWN):
+            self._verify.use_keys(request.node, self._keeper.give_up(request.node))
+
+    def _reported(self, report: Report) -> None:
+        """Learn from a node's own words where its counters stand."""
+        if report.kind in (ReportKind.BOOT, ReportKind.STATUS):
+            epoch, command_id = report.fact("key_epoch"), report.fact("command_id")
+            if isinstance(epoch, int):
+                self._epochs[report.source] = epoch
+            if isinstance(command_id, int):
+                self._journal.obeyed_last(report.source, command_id)

@@ -1,0 +1,46 @@
+"""What goes down to a node: sealed with its downlink key and numbered.
+
+Promises: a pair of (boot id, sequence) is never used twice with a key. The boot id is the gateway's
+own start counter (`state.py`), on disk before the first message leaves: a crash only skips numbers.
+Left to others: what to say and when (`dialogue.py`), framing and which link carries it (`app.py`).
+"""
+
+from collections.abc import Mapping
+from typing import final
+
+from gateway.clock import NS_PER_US
+from wire.cose_sealer import JoiningSealer
+from wire.keys import downlink_key
+from wire.mac import HmacSha256
+
+
+@final
+class Downlink:
+    """Seals messages for the nodes of a site.
+
+    Args:
+        roots: root key (32 bytes) by node name; the name is also the key id on the wire.
+        boot_id: number of this start, from `state.next_start`.
+        started_ns: UTC of the start; ticks count from here.
+    """
+
+    def __init__(self, roots: Mapping[str, bytes], boot_id: int, started_ns: int) -> None:
+        self._boot_id = boot_id
+        self._started_ns = started_ns
+        self._sequences = dict.fromkeys(roots, 0)
+        self._sealers: dict[str, JoiningSealer] = {}
+        for node, root in roots.items():
+            self.use_root(node, root)
+
+    def use_root(self, node: str, root: bytes) -> None:
+        """Seal for a node under another root key from now on; numbers go on."""
+        kid = node.encode()
+        self._sealers[node] = JoiningSealer(kid, HmacSha256(downlink_key(root, kid)))
+
+    def seal(self, node: str, content_type: int, payload: bytes, now_ns: int) -> bytes:
+        """Return the COSE_Mac0 of one message and use up its sequence number."""
+        sequence = self._sequences[node]
+        self._sequences[node] = sequence + 1
+        tick_us = max(0, now_ns - self._started_ns) // NS_PER_US
+        sealed = self._sealers[node].seal(content_type, sequence, self._boot_id, tick_us, payload)
+        return bytes(sealed)

@@ -1,0 +1,233 @@
+"""The tables of the store: their columns, what goes into them, what goes out again.
+
+    frames     sealed frames as they came, if the site asks for them
+    numbers    the last numbers of each node's data lane: what is in the store is never taken twice
+    aligned    values; reports: what nodes said about themselves; verdicts; ledger: the accounts
+    dropped    rows that a bound has removed, by table and reason; kept: bytes of all frames
+
+Promises: `write` is one transaction, wholly or not at all; every table is bounded, the oldest rows
+go first and are counted; a file of an earlier schema is brought to this one, and keeps its frames.
+Left to others: the file, threads and failures (`store.py`).
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from gateway.canonical import canonical
+from gateway.clock import NS_PER_S
+from gateway.records import Aligned, Report, Verdict, Verified
+from gateway.site import StoreSettings
+from gateway.stages.replay_window import BOOTS_MAX, WINDOW, Lane, ReplayMark
+from wire import content
+
+SCHEMA_VERSION: Final = 2
+Row = tuple[object, ...]
+TableRow = tuple[str, Row]
+Stored = Verified | Aligned | Report | Verdict
+_NS_PER_DAY: Final = 86_400 * NS_PER_S
+_INTEGERS: Final = range(-(1 << 63), 1 << 63)
+"""What an SQLite integer can be."""
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS frames (
+    id INTEGER PRIMARY KEY, node TEXT NOT NULL, boot_id INTEGER NOT NULL,
+    sequence INTEGER NOT NULL, received_ns INTEGER NOT NULL, frame BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS numbers (
+    node TEXT NOT NULL, boot_id INTEGER NOT NULL, sequence INTEGER NOT NULL,
+    PRIMARY KEY (node, boot_id, sequence)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS aligned (
+    id INTEGER PRIMARY KEY, signal TEXT NOT NULL, unit TEXT NOT NULL, value REAL,
+    time_ns INTEGER NOT NULL, bound_ns INTEGER NOT NULL, status INTEGER NOT NULL,
+    provenance TEXT NOT NULL, source TEXT NOT NULL, sequence INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS reports (
+    id INTEGER PRIMARY KEY, node TEXT NOT NULL, kind TEXT NOT NULL, time_ns INTEGER NOT NULL,
+    boot_id INTEGER NOT NULL, sequence INTEGER NOT NULL, text TEXT NOT NULL,
+    canonical BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS verdicts (
+    id INTEGER PRIMARY KEY, asset TEXT NOT NULL, time_ns INTEGER NOT NULL, state TEXT NOT NULL,
+    probability REAL, since_ns INTEGER NOT NULL, sequence INTEGER NOT NULL,
+    canonical BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS ledger (
+    id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, account TEXT NOT NULL,
+    canonical BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS dropped (
+    name TEXT NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (name, reason)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS kept (
+    name TEXT PRIMARY KEY, bytes INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS aligned_by_signal ON aligned (signal, time_ns);
+CREATE INDEX IF NOT EXISTS frames_by_number ON frames (node, sequence);
+"""
+_FROM_1: Final = "ALTER TABLE frames RENAME TO frames_1;"
+"""Version 1 kept whatever came in, unchecked, in columns of another meaning."""
+TABLES: Final = ("aligned", "reports", "verdicts", "ledger")
+"""Bounded by `rows_max`."""
+_INSERTS: Final = {
+    "frames": "INSERT INTO frames (node, boot_id, sequence, received_ns, frame) VALUES (?,?,?,?,?)",
+    "numbers": "INSERT OR IGNORE INTO numbers (node, boot_id, sequence) VALUES (?,?,?)",
+    "aligned": "INSERT INTO aligned (signal, unit, value, time_ns, bound_ns, status, provenance, "
+    "source, sequence) VALUES (?,?,?,?,?,?,?,?,?)",
+    "reports": "INSERT INTO reports (node, kind, time_ns, boot_id, sequence, text, canonical) "
+    "VALUES (?,?,?,?,?,?,?)",
+    "verdicts": "INSERT INTO verdicts (asset, time_ns, state, probability, since_ns, sequence, "
+    "canonical) VALUES (?,?,?,?,?,?,?)",
+    "ledger": "INSERT INTO ledger (at_ns, account, canonical) VALUES (?,?,?)",
+}
+_TRIMS: Final = {
+    table: f"DELETE FROM {table} WHERE id <= (SELECT max(id) FROM {table}) - ?"  # noqa: S608
+    for table in TABLES
+}
+_TRIM_BOOTS: Final = """DELETE FROM numbers WHERE node = ?1 AND boot_id NOT IN (
+    SELECT DISTINCT boot_id FROM numbers WHERE node = ?1 ORDER BY boot_id DESC LIMIT ?2)"""
+_TRIM_NUMBERS: Final = """DELETE FROM numbers WHERE node = ?1 AND boot_id = ?2 AND sequence <= (
+    SELECT max(sequence) FROM numbers WHERE node = ?1 AND boot_id = ?2) - ?3"""
+_ADD_BYTES: Final = """INSERT INTO kept (name, bytes) VALUES ('frames', ?)
+    ON CONFLICT (name) DO UPDATE SET bytes = bytes + excluded.bytes"""
+_COUNT_DROPPED: Final = """INSERT INTO dropped (name, reason, count) VALUES (?,?,?)
+    ON CONFLICT (name, reason) DO UPDATE SET count = count + excluded.count"""
+
+
+def prepare(database: sqlite3.Connection, survives: str) -> None:
+    """Set up journal and tables; raise `sqlite3.Error` for an unknown schema or for damage."""
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if version not in (0, 1, SCHEMA_VERSION):
+        raise sqlite3.OperationalError(
+            f"schema version {version}, this gateway writes {SCHEMA_VERSION}"
+        )
+    (finding,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    if finding != "ok":
+        raise sqlite3.DatabaseError(f"quick_check: {finding}")
+    synchronous = "FULL" if survives == "power_cut" else "NORMAL"
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute(f"PRAGMA synchronous = {synchronous}")
+    change = _FROM_1 if version == 1 else ""
+    database.executescript(
+        f"BEGIN; {change} {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+    )
+
+
+def rows_of(record: Stored, *, keeps_frames: bool) -> list[TableRow]:
+    """Return the rows of a record: none if nothing of it is kept."""
+    match record:
+        case Verified():
+            return _frame_rows(record, keeps_frames=keeps_frames)
+        case Aligned():
+            return [("aligned", (
+                record.signal, record.unit, record.value, record.time_ns, record.bound_ns,
+                record.status, record.provenance.value, record.source, record.sequence,
+            ))]  # fmt: skip
+        case Report():
+            return [("reports", (
+                record.source, record.kind.value, record.time_ns, record.boot_id, record.sequence,
+                record.text, canonical(record),
+            ))]  # fmt: skip
+        case Verdict():
+            return [("verdicts", (
+                record.asset, record.time_ns, record.state.value, record.probability,
+                record.since_ns, record.sequence, canonical(record),
+            ))]  # fmt: skip
+
+
+def _frame_rows(record: Verified, *, keeps_frames: bool) -> list[TableRow]:
+    """Return the rows of a sealed frame."""
+    rows: list[TableRow] = []
+    if not content.is_live(record.content_type):
+        rows.append(("numbers", (record.source, record.boot_id, record.sequence)))
+    if keeps_frames:
+        facts = (record.boot_id, record.sequence, record.received_ns, record.frame)
+        rows.append(("frames", (record.source, *facts)))
+    return rows
+
+
+def is_storable(rows: Sequence[TableRow]) -> bool:
+    """Tell whether SQLite can hold every number of some rows."""
+    return all(value in _INTEGERS for _, row in rows for value in row if isinstance(value, int))
+
+
+def write(
+    database: sqlite3.Connection, rows: Sequence[TableRow], settings: StoreSettings, now_ns: int
+) -> None:
+    """Insert rows and trim the tables they went to, all in one transaction."""
+    by_table: dict[str, list[Row]] = {}
+    for table, row in rows:
+        by_table.setdefault(table, []).append(row)
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        for table, group in by_table.items():
+            database.executemany(_INSERTS[table], group)
+            if table in _TRIMS:
+                gone = database.execute(_TRIMS[table], (settings.rows_max,)).rowcount
+                _count(database, table, "rows_max", gone)
+        for node, boot_id in {row[:2] for row in by_table.get("numbers", [])}:
+            database.execute(_TRIM_BOOTS, (node, BOOTS_MAX))
+            database.execute(_TRIM_NUMBERS, (node, boot_id, WINDOW))
+        if "frames" in by_table:
+            added = sum(len(frame) for *_, frame in by_table["frames"] if isinstance(frame, bytes))
+            database.execute(_ADD_BYTES, (added,))
+            _trim_frames(database, settings, now_ns)
+        database.execute("COMMIT")
+    finally:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+
+
+def _trim_frames(database: sqlite3.Connection, settings: StoreSettings, now_ns: int) -> None:
+    """Remove the oldest frames while they are too old, too many or too large together."""
+    before_ns = now_ns - settings.frames_age_days * _NS_PER_DAY
+    (count,) = database.execute("SELECT coalesce(max(id) - min(id) + 1, 0) FROM frames").fetchone()
+    (total,) = database.execute("SELECT bytes FROM kept WHERE name = 'frames'").fetchone()
+    gone: Counter[str] = Counter()
+    removed, last_id = 0, None
+    for frame_id, received_ns, size in database.execute(
+        "SELECT id, received_ns, length(frame) FROM frames ORDER BY id"
+    ):
+        if received_ns < before_ns:
+            reason = "frames_age_days"
+        elif total - removed > settings.frames_bytes_max:
+            reason = "frames_bytes_max"
+        elif count - gone.total() > settings.rows_max:
+            reason = "rows_max"
+        else:
+            break
+        gone[reason] += 1
+        removed, last_id = removed + size, frame_id
+    if last_id is None:
+        return
+    database.execute("DELETE FROM frames WHERE id <= ?", (last_id,))
+    database.execute(_ADD_BYTES, (-removed,))
+    for reason, number in gone.items():
+        _count(database, "frames", reason, number)
+
+
+def _count(database: sqlite3.Connection, table: str, reason: str, gone: int) -> None:
+    if gone > 0:
+        database.execute(_COUNT_DROPPED, (table, reason, gone))
+
+
+def stored_marks(database: sqlite3.Connection) -> list[ReplayMark]:
+    """Return the replay windows of what is in the store, oldest boot of each node first."""
+    windows: dict[tuple[str, int], list[int]] = {}
+    for node, boot_id, sequence in database.execute(
+        "SELECT node, boot_id, sequence FROM numbers ORDER BY node, boot_id, sequence"
+    ):
+        windows.setdefault((node, boot_id), []).append(sequence)
+    return [
+        ReplayMark(
+            source=node,
+            lane=Lane.DATA,
+            boot_id=boot_id,
+            highest=numbers[-1],
+            seen=sum(1 << numbers[-1] - n for n in numbers if numbers[-1] - n < WINDOW),
+        )
+        for (node, boot_id), numbers in windows.items()
+    ]
+
+
+def dropped_rows(database: sqlite3.Connection) -> Mapping[tuple[str, str], int]:
+    """Return how many rows bounds have removed, by table and reason."""
+    return {
+        (name, reason): count
+        for name, reason, count in database.execute("SELECT name, reason, count FROM dropped")
+    }
