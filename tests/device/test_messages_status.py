@@ -169,4 +169,6 @@ def test_broken_raw_blocks_are_refused():
         assert _refuses(decode_raw_block, encode(wrong)), key
     assert _refuses(encode_raw_block, "", "a", "", 0.5, BLOCK)
     assert _refuses(encode_raw_block, "", "a", "", float("nan"), BLOCK)
-    assert _refuses(encode_raw_block, "", "a", "", 0.0, RawBlock(0, 0, 1, 1, 1e39, 1, INT16, b"ab"))
+    assert _refuses(
+        encode_raw_block, "", "a", "", 0.0, RawBlock(0, 0, 1, 1, float("1e39"), 1, INT16, b"ab")
+    )
