@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from boards.catalog import BOARDS_DIR, Board
+from boards.catalog import BOARDS_DIR, Board, board_names, load_board
 from boards.errors import BuildError, MissingToolError
 from boards.recipe import cross_hash, firmware_of, recipe_hash
 from boards.source import micropython_source
@@ -133,7 +133,10 @@ def build(
     While another build holds the cache, `stop` ends the wait: a thread hears no Ctrl-C.
     Raises MissingToolError (names the Debian package) or BuildError (names the log).
     """
-    _check_tools(board.name, firmware_of(board).compiler or "pkg-config")
+    firmware = firmware_of(board)
+    if firmware.image_variable:
+        return _image_brought_along(board, firmware.image_variable)
+    _check_tools(board.name, firmware.compiler or "pkg-config")
     cache = cache_dir()
     (cache / "micropython").mkdir(parents=True, exist_ok=True)
     with _lock(cache / "micropython" / "lock", progress, stop or threading.Event()):
@@ -157,6 +160,28 @@ def build(
         f"building {board.name} ({contents.name}): its files changed during each of {_ATTEMPTS}"
         " builds; build again when nothing edits wire/, drivers/, firmware/, boards/ or MicroPython"
     )
+
+
+def boards_built_here() -> list[str]:
+    """The names of all boards whose MicroPython `build` makes."""
+    boards = [load_board(name) for name in board_names()]
+    return [
+        board.name
+        for board in boards
+        if board.firmware is not None and not board.firmware.image_variable
+    ]
+
+
+def _image_brought_along(board: Board, variable: str) -> Path:
+    named = os.environ.get(variable)
+    if not named:
+        raise MissingToolError(
+            f"board {board.name} runs a stock image that is not built here: name it in {variable}"
+        )
+    image = Path(named).expanduser().resolve()
+    if not image.is_file():
+        raise MissingToolError(f"{variable}={named}: no such file")
+    return image
 
 
 def input_hash(board: Board, contents: Contents, source: Path) -> str:

@@ -23,13 +23,18 @@ class _Frozen(BaseModel):
 
 
 class Firmware(_Frozen):
-    """How MicroPython is built for a board: its port, make options, and the file that results."""
+    """How MicroPython is built for a board: its port, make options, and the file that results.
 
-    port: Literal["qemu", "unix"]
+    `prebuilt`: it is not built here, and `image_variable` names the image.
+    """
+
+    port: Literal["qemu", "unix", "prebuilt"]
     compiler: Literal["arm-none-eabi-gcc", "riscv64-unknown-elf-gcc"] | None = None
     """The cross compiler; None: the machine's own."""
-    options: dict[str, str]
-    product: str
+    options: dict[str, str] = {}
+    product: str = ""
+    image_variable: str | None = None
+    """The environment variable with the path of an image that is brought along."""
 
 
 class Emulator(_Frozen):

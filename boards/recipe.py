@@ -21,7 +21,7 @@ _LIBRARIES = {
     "arm-none-eabi-gcc": ("-mthumb", "-mcpu=cortex-m3"),
     "riscv64-unknown-elf-gcc": ("-march=rv32imac", "-mabi=ilp32", "--specs=picolibc.specs"),
 }
-_LIBRARY_FILES = ("libm.a", "libc.a", "libgcc.a")
+_LIBRARY_FILES = ("libm.a", "libc.a", "libgcc.a", "picolibc.specs")
 _BUILDER = ("build.py", "recipe.py")
 
 

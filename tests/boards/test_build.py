@@ -1,6 +1,7 @@
 """Building: the cache key covers the inputs, a miss is built, a failure names its log."""
 
 import fcntl
+import hashlib
 import subprocess
 import threading
 from pathlib import Path
@@ -9,7 +10,15 @@ import pytest
 
 from boards import build as building
 from boards import source
-from boards.build import APPLICATION, DEVICE_TESTS, build, frozen_files, input_hash
+from boards.build import (
+    APPLICATION,
+    DEVICE_TESTS,
+    boards_built_here,
+    build,
+    frozen_files,
+    frozen_list,
+    input_hash,
+)
 from boards.catalog import Board, load_board
 from boards.errors import BuildError, MissingToolError
 from boards.recipe import tree_identity
@@ -107,6 +116,21 @@ def test_the_hash_follows_every_frozen_file(
     changed = input_hash(board, APPLICATION, fake_source)
     (project / "firmware" / "link.py").write_text("")
     assert len({before, changed, input_hash(board, APPLICATION, fake_source)}) == 3
+
+
+def test_a_real_board_is_not_built() -> None:
+    with pytest.raises(BuildError, match="stock image, see `twinrig board flash pybv11`"):
+        build(load_board("pybv11"))
+    assert {"host", "qemu_stm32f2", "qemu_rv32", "qemu_mps2"} == set(boards_built_here())
+
+
+def test_the_list_of_frozen_files_is_a_module_with_their_hashes(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "one.py").write_bytes(b"x = 1\n")
+    namespace: dict[str, object] = {}
+    exec(frozen_list([(tmp_path, "one.py")]), namespace)  # noqa: S102  what the board imports
+    assert namespace["FILES"] == (("one.py", hashlib.sha256(b"x = 1\n").digest()),)
 
 
 def test_an_image_that_is_there_is_not_built_again(
