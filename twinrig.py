@@ -88,15 +88,15 @@ def board_list() -> None:
 @board_app.command("build")
 def board_build(
     name: Annotated[str | None, typer.Argument(help="A board; or give --all.")] = None,
-    all_boards: Annotated[bool, typer.Option("--all", help="Every board.")] = False,
+    all_boards: Annotated[bool, typer.Option("--all", help="Every board that is built here.")] = False,
 ) -> None:
     """Build the firmware image of a board with the application frozen in."""
-    from boards.build import APPLICATION, DEVICE_TESTS, build
-    from boards.catalog import board_names, load_board
+    from boards.build import APPLICATION, DEVICE_TESTS, boards_built_here, build
+    from boards.catalog import load_board
 
     if (name is None) == (not all_boards):
         raise typer.BadParameter("name one board, or give --all")
-    chosen = board_names() if all_boards else [str(name)]
+    chosen = boards_built_here() if all_boards else [str(name)]
     contents = (APPLICATION, DEVICE_TESTS) if all_boards else (APPLICATION,)
     for each in chosen:
         for content in contents:

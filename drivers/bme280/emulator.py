@@ -86,7 +86,7 @@ class Bme280Emulator(EmulatedChip):
         h4 = (self._word(DIG_H4) << 4) | DIG_H4_H5.field("h4").get(rests)
         h5 = (self._word(DIG_H5) << 4) | DIG_H4_H5.field("h5").get(rests)
         first = [self._word(register) for register in (DIG_H1, DIG_H2, DIG_H3)]
-        return [*first, h4, h5, self._word(DIG_H6)]
+        return first + [h4, h5, self._word(DIG_H6)]
 
     def _before_read(self, register, now_us: int) -> None:
         if register.name in _RESULTS:
