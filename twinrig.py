@@ -88,7 +88,7 @@ def board_list() -> None:
 @board_app.command("build")
 def board_build(
     name: Annotated[str | None, typer.Argument(help="A board; or give --all.")] = None,
-    all_boards: Annotated[bool, typer.Option("--all", help="Every board that is built here.")] = False,
+    all_boards: Annotated[bool, typer.Option("--all", help="All that are built here.")] = False,
 ) -> None:
     """Build the firmware image of a board with the application frozen in."""
     from boards.build import APPLICATION, DEVICE_TESTS, boards_built_here, build
