@@ -24,24 +24,24 @@ SIGNATURE_BYTES = const(64)
 
 
 class Signer:
-    """Signs with the 32-byte seed `seed`, whose public key is `public`.
+    """Signs with the 32-byte seed `seed`, whose public key is `public_key`.
 
-    Making one costs a hash. Without `public` it also makes that, which takes as long as a signature
+    Making one costs a hash. Without that it also makes that, which takes as long as a signature
     and is not cut into slices. Raises WireError for a seed or public key of another length.
     """
 
-    def __init__(self, seed: Buffer, public: Buffer = b"") -> None:
-        if len(seed) != SEED_BYTES or len(public) not in (0, PUBLIC_KEY_BYTES):
+    def __init__(self, seed: Buffer, public_key: Buffer = b"") -> None:
+        if len(seed) != SEED_BYTES or len(public_key) not in (0, PUBLIC_KEY_BYTES):
             raise WireError(
                 "an Ed25519 seed and public key have 32 bytes each, not %d and %d"
-                % (len(seed), len(public))
+                % (len(seed), len(public_key))
             )
         self._secret, self._prefix = _expand(seed)
         self._base_point = BasePoint()
         self._scalars = Scalars()
         self._hash = Sha512()
         self._work: "Slices | None" = None
-        self.public = bytes(public) or _run(self._base_point.multiply(self._secret))
+        self.public_key = bytes(public_key) or _run(self._base_point.multiply(self._secret))
 
     @property
     def is_busy(self) -> bool:
@@ -71,7 +71,7 @@ class Signer:
         yield
         point = yield from self._base_point.multiply(nonce)
         yield
-        digest = yield from self._digest(point, self.public, message)
+        digest = yield from self._digest(point, self.public_key, message)
         yield
         challenge = self._scalars.reduce(digest)
         yield
@@ -89,7 +89,7 @@ class Signer:
 
 def public_key(seed: Buffer) -> bytes:
     """Return the 32 bytes of the public key of `seed`."""
-    return Signer(seed).public
+    return Signer(seed).public_key
 
 
 def sign(seed: Buffer, message: Buffer) -> bytes:
