@@ -32,6 +32,7 @@ _POLL_US = 1000
 _SILENCE_US = 4011
 _DRAIN_BYTES = 256
 _DRAINS_MAX = 8
+_READS_PER_POLL = 4
 
 
 @micropython.viper
@@ -119,7 +120,7 @@ class ModbusPort:
         self._count = heard = 0
         wanted = _OVERHEAD_BYTES + 2 * count
         for _ in range(self._deadline_us // _POLL_US + 1):
-            while True:
+            for _ in range(_READS_PER_POLL):
                 data = self._bus.read(wanted - self._count)
                 if not data:
                     break

@@ -69,7 +69,11 @@ def _error_of(error_class, function, *arguments):
 def test_twenty_bits_left_justified():
     bench = Bench()
     bench.driver.start()
-    for counts, raw in ((256000, b"\x3e\x80\x00"), (-256000, b"\xc1\x80\x00"), (-1, b"\xff\xff\xf0")):
+    for counts, raw in (
+        (256000, b"\x3e\x80\x00"),
+        (-256000, b"\xc1\x80\x00"),
+        (-1, b"\xff\xff\xf0"),
+    ):
         bench.chip.drive("acceleration_m_s2_x", counts * LSB_M_S2)
         bench.sleep_us(8000)
         assert abs(bench.driver.acceleration_m_s2().x - counts * LSB_M_S2) < 0.6 * LSB_M_S2

@@ -150,7 +150,9 @@ def test_a_restart_switches_the_fifo_off():
     bench.driver.start()
     bench.sleep_us(100000)
     assert bench.raw(0x3A, 2) == b"\x00\x00"
-    assert "fifo_start" in _error_of(DriverError, bench.driver.fifo_read_into, array("i", bytes(12)))
+    assert "fifo_start" in _error_of(
+        DriverError, bench.driver.fifo_read_into, array("i", bytes(12))
+    )
 
 
 def test_what_is_not_modelled_is_refused():

@@ -1,10 +1,11 @@
 """Register declarations, the port over a bus and the emulated bus, on any interpreter."""
 
-from drivers.bus import EmulatedI2C
-from drivers.emulation import Conversions, EmulatedChip
+from drivers.bus import EmulatedI2C, EmulatedSPI
+from drivers.emulation import Conversions, EmulatedChip, EmulatedSpiChip, Fifo
 from drivers.errors import DriverError, EmulatorError, RegisterError
 from drivers.port import RegisterPort
 from drivers.registers import READ_ONLY, READ_WRITE, Field, Register, RegisterMap
+from drivers.spi_port import SpiDialect, SpiPort
 
 RATE = Field("rate", 4, 4, settings={12.5: 1, 26: 2})
 CONTROL = Register(
@@ -26,6 +27,9 @@ class Silent:
         self._number = number
 
     def readfrom_mem_into(self, _address, _register, _buffer):
+        raise OSError(self._number)
+
+    def write_readinto(self, _out, _into):
         raise OSError(self._number)
 
 
@@ -82,6 +86,15 @@ def test_bytes_follow_order_and_sign():
     assert RESULT.unpack(b"\xfe\xff") == -2
     assert CONTROL.unpack(b"\xff\xfe") == 0xFFFE
     assert Register("byte", 0, "B").pack(0x6C) == b"\x6c"
+
+
+def test_three_bytes_have_an_order_and_a_sign():
+    wide = Register("wide", 0, ">t")
+    assert wide.width_bytes == 3
+    assert wide.mask() == 0xFFFFFF
+    assert wide.pack(-16) == b"\xff\xff\xf0"
+    assert wide.unpack(b"\x80\x00\x01") == -0x7FFFFF
+    assert Register("wide", 0, ">T").unpack(b"\x80\x00\x01") == 0x800001
 
 
 def test_map_finds_registers_by_address():
@@ -154,6 +167,47 @@ def test_port_waits_a_bounded_time():
     assert sleeps == [100, 100, 100]
 
 
+def test_spi_port_puts_address_and_direction_into_one_byte():
+    for dialect in (SpiDialect(1, 1, 0), SpiDialect(0, 0, 0x80), SpiDialect(0, 0x80, 0)):
+        chip = EmulatedSpiChip(MAP, dialect)
+        spi = EmulatedSPI(chip, lambda: 0, "SPI(1)")
+        port = SpiPort("chip", spi, None, dialect)
+        assert port.read(CONTROL) == 0x8001
+        port.write(CONTROL, 0x0021)
+        assert port.read(CONTROL) == 0x0021
+        assert bytes(port.receive(CONTROL, 2)[1:]) == b"\x00\x21"
+        assert spi.transfers == 4
+
+
+def test_spi_port_says_where_a_bus_failed():
+    port = SpiPort("chip", Silent(5), None, SpiDialect(1, 1, 0))
+    assert "bus error 5" in _message(DriverError, port.read, CONTROL)
+    assert "bus error 5" in _message(DriverError, port.write, CONTROL, 1)
+    empty = SpiPort("chip", EmulatedSPI(None, lambda: 0, "SPI(1)"), None, SpiDialect(1, 1, 0))
+    message = _message(DriverError, empty.expect_identity, CONTROL, 0xFFFF, 0x8001)
+    assert message.startswith(
+        "chip: register control (0x10) on SPI(1): expected 0x8001, got 0xFFFF"
+    )
+
+
+def test_spi_takes_as_many_bytes_as_it_gives():
+    spi = EmulatedSPI(None, lambda: 0, "SPI(1)")
+    assert "2 bytes out, 3 in" in _message(ValueError, spi.write_readinto, b"ab", bytearray(3))
+
+
+def test_fifo_loses_the_oldest():
+    fifo = Fifo(4)
+    assert fifo.held(0) == 0
+    assert fifo.held(3) == 3
+    assert fifo.take() == 1
+    assert fifo.held(5) == 4
+    assert fifo.lost == 0
+    assert fifo.held(10) == 4
+    assert fifo.lost == 5
+    assert [fifo.take() for _ in range(4)] == [7, 8, 9, 10]
+    assert fifo.held(10) == 0
+
+
 def test_bus_offers_the_calls_of_machine_i2c():
     i2c = EmulatedI2C({0x20: EmulatedChip(MAP)}, lambda: 0)
     assert i2c.scan() == [0x20]
@@ -190,3 +244,13 @@ def test_conversions_end_at_their_times():
     conversions.halt()
     assert not conversions.is_running()
     assert conversions.count(10**6) == 0
+
+
+def test_conversions_may_have_a_rate_that_divides_no_second():
+    conversions = Conversions()
+    conversions.run(0, 300, 1000000, 3332)
+    for number in (1, 2, 3, 3332, 3333, 99999):
+        ended_us = conversions.ended_us(number)
+        assert conversions.count(ended_us) == number
+        assert conversions.count(ended_us - 1) == number - 1
+    assert conversions.ended_us(3333) == 1000300
