@@ -3,11 +3,12 @@
 Promises: rows [b0, b1, b2, a1, a2] with a0 = 1, by the bilinear transform with the corner put where
 it was asked for (prewarped), in plain Python and the same on every machine.  `loudness` says how
 much a cascade can amplify any input, which the node's fixed point must survive.
-Leaves fixed point to `firmware/sections.py`.  Gateway and provisioning use this file; a node never
-designs a filter.
+`fixed_words` are the integers that `firmware/sections.py` runs on.  Gateway and provisioning use
+this file; a node never designs a filter.
 
-    python -m boards.design_sections lowpass 50 4 1000      rows for site.toml
-    python -m boards.design_sections velocity 4000          the table of firmware/features_velocity.py
+    python -m boards.design_sections lowpass 50 4 1000          rows for site.toml
+    python -m boards.design_sections highpass 0.5 2 10
+    python -m boards.design_sections velocity 3332 4000 6664    firmware/features_velocity.py
 """
 
 import argparse
@@ -26,6 +27,10 @@ ORDER_MAX: Final = 16
 LOUDNESS_MAX: Final = 4.0
 """What firmware/sections.py has room for above full scale."""
 _RESPONSE_SAMPLES: Final = 1 << 16
+_FRACTION_BITS: Final = 12
+_COEFFICIENT_MAX: Final = 16383
+_SHIFT_MAX: Final = 30
+_EXTRA_BITS_MAX: Final = 12
 
 
 def butterworth_lowpass(corner_hz: float, order: int, rate_hz: float) -> list[Row]:
@@ -161,25 +166,70 @@ def _blend(rate_hz: float) -> float:
     return (low + high) / 2
 
 
+def fixed_words(row: Row) -> tuple[int, ...]:
+    """The first nine words of a section of `firmware/sections.py`; its docstring names them.
+
+    Raises ValueError for a section that is not stable, has a zero outside the unit circle or a
+    negative b0 (both make a word negative), or a coefficient that does not fit.
+    """
+    b0, b1, b2, a1, a2 = row
+    if not (abs(a2) < 1 and abs(a1) < 1 + a2):
+        raise ValueError(f"the section with a1 = {a1!r}, a2 = {a2!r} is not stable")
+    # w2 is about as large as the output times the natural frequency: its scale has room for more
+    # bits below, which a slow section needs most.
+    extra = 0
+    while extra < _EXTRA_BITS_MAX and (1 + a1 + a2) * 4.0 ** (extra + 1) < 0.25:
+        extra += 1
+    direct, shift_0 = _scaled((b0,), _FRACTION_BITS)
+    first, shift_1 = _scaled((2 * b0 + b1, 2 + a1), _FRACTION_BITS)
+    second, shift_2 = _scaled((b0 + b1 + b2, 1 + a1 + a2), _FRACTION_BITS + extra)
+    return (*direct, *first, *second, shift_0, shift_1, shift_2, extra)
+
+
+def _scaled(numbers: Sequence[float], fraction_bits: int) -> tuple[list[int], int]:
+    """([integers below 2**14], shift): number = integer * 2**(-fraction_bits - shift)."""
+    largest = max(numbers)
+    if min(numbers) < -1e-9:
+        raise ValueError("a zero outside the unit circle, or a gain below 0, is not possible")
+    shift = _SHIFT_MAX - fraction_bits
+    while shift and largest * 2.0 ** (fraction_bits + shift) > _COEFFICIENT_MAX:
+        shift -= 1
+    scale = 2.0 ** (fraction_bits + shift)
+    if round(largest * scale) > _COEFFICIENT_MAX + 1:
+        raise ValueError(f"a coefficient of {largest!r} is too large for 16-bit samples")
+    return [max(round(number * scale), 0) for number in numbers], shift
+
+
+def velocity_table(rates_hz: Sequence[int]) -> str:
+    """The table VELOCITY of `firmware/features_velocity.py`, as source text."""
+    lines = ["VELOCITY = {"]
+    for rate_hz in rates_hz:
+        designed = velocity_filter(rate_hz)
+        lines += [f"    {rate_hz}: (", f"        {designed.unit_s!r},", "        ("]
+        lines += [f"            {row!r}," for row in designed.rows]
+        lines += ["        ),", "        ("]
+        lines += [f"            {fixed_words(row)!r}," for row in designed.rows]
+        lines += ["        ),", "    ),"]
+    return "\n".join([*lines, "}"])
+
+
 def main() -> None:
-    """Print rows for a configuration file."""
+    """Print rows for a configuration file, or the table of the firmware."""
     parser = argparse.ArgumentParser(description="Design second-order sections for a node.")
     parser.add_argument("kind", choices=("lowpass", "highpass", "velocity"))
-    parser.add_argument("numbers", nargs="+", type=float, help="[corner_hz order] rate_hz")
+    parser.add_argument("numbers", nargs="+", type=float, help="corner_hz order rate_hz, or rates")
     arguments = parser.parse_args()
     if arguments.kind == "velocity":
-        designed = velocity_filter(arguments.numbers[0])
-        rows: Sequence[Row] = designed.rows
-        print(f"unit_s = {designed.unit_s!r}")
-    else:
-        corner_hz, order, rate_hz = arguments.numbers
-        design = butterworth_lowpass if arguments.kind == "lowpass" else butterworth_highpass
-        rows = design(corner_hz, int(order), rate_hz)
+        print(velocity_table([int(rate_hz) for rate_hz in arguments.numbers]))
+        return
+    corner_hz, order, rate_hz = arguments.numbers
+    design = butterworth_lowpass if arguments.kind == "lowpass" else butterworth_highpass
+    rows = design(corner_hz, int(order), rate_hz)
     print("sos = [")
     for row in rows:
         print("    [" + ", ".join(repr(number) for number in row) + "],")
     print("]")
-    print(f"# loudness {max(loudness(rows)):.3f}, at most {LOUDNESS_MAX:g}")
+    print(f"# loudness {max(loudness(rows)):.3f}, at most {LOUDNESS_MAX:g} on a fast channel")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from math import sqrt
 from firmware.kernels import (
     CHUNK,
     DIGITS,
+    SIGN,
     SUMS,
     clear,
     gather_kernel,
@@ -34,9 +35,9 @@ from firmware.kernels import (
 from wire.kernel import const
 
 try:
-    from firmware.filter_ulab import VELOCITY_BITS, VelocityFilter
+    from firmware import filter_ulab as engine
 except ImportError:
-    from firmware.features_transform import VELOCITY_BITS, VelocityFilter
+    from firmware import features_transform as engine  # type: ignore[no-redef]
 
 _SUM, _SQUARES, _VELOCITY = const(0), const(8), const(16)
 _MOMENT = const(24)
@@ -45,10 +46,8 @@ _ROWS_SUM = array("i", (2, 0, 0, 0))
 _ROWS_SQUARES = array("i", (0, 8, 0, 0, 1, 8, 13, 0, 2, 8, 24, 0))
 _ROWS_MOMENTS = array(
     "i",
-    (
-        *(0, 24, 0, 1, 1, 32, 0, 2, 2, 40, 0, 3, 3, 40, 12, 3),
-        *(4, 48, 0, 4, 5, 48, 13, 4, 6, 48, 24, 4),
-    ),
+    (0, 24, 0, 1, 1, 32, 0, 2, 2, 40, 0, 3, 3, 40, 12, 3)
+    + (4, 48, 0, 4, 5, 48, 13, 4, 6, 48, 24, 4),
 )
 
 
@@ -65,7 +64,7 @@ class Axis:
         self._narrow_bits = narrow_bits
         self._keep = keep
         self._unit_s = velocity[0] if velocity else 0.0
-        self._velocity = VelocityFilter(velocity[1], _VELOCITY) if velocity else None
+        self._velocity = engine.VelocityFilter(velocity, _VELOCITY) if velocity else None
         self._has_kurtosis = has_kurtosis
         self._samples = array("i", bytes(4 * CHUNK))
         self._sums = array("i", bytes(4 * SUMS))
@@ -99,26 +98,26 @@ class Axis:
         """Take `count` (1 to CHUNK) triples of `samples`, an array('i'), from triple `first` on."""
         x, sums, digits = self._samples, self._sums, self._digits
         at = 3 * first + self._index
-        split_kernel(x, at, 0, at + 3 * count, samples, self._reference, sums)
+        split_kernel(x, at, 0, at + 3 * count, samples, self._reference, sums, SIGN)
         least, greatest = sums[0], sums[1]
         if self._count == 0 or least < self._least:
             self._least = least
         if self._count == 0 or greatest > self._greatest:
             self._greatest = greatest
         self._count += count
-        gather_kernel(digits, 0, 0, sums, _ROWS_SUM, 4, 0)
-        squares_kernel(x, 0, 0, count, sums)
-        gather_kernel(digits, 0, 0, sums, _ROWS_SQUARES, 12, 0)
+        gather_kernel(digits, 0, 0, sums, _ROWS_SUM, 4, 0, SIGN)
+        squares_kernel(x, 0, 0, count, sums, SIGN)
+        gather_kernel(digits, 0, 0, sums, _ROWS_SQUARES, 12, 0, SIGN)
         if self._has_kurtosis:
             mean = self._mean
             shift = 0
             while max(greatest - mean, mean - least) >> shift >= (1 << _MOMENT_BITS) - 1:
                 shift += 1
-            moments_kernel(x, 0, 0, count, mean - (1 << shift >> 1), shift, sums)
-            gather_kernel(digits, 0, 0, sums, _ROWS_MOMENTS, 28, shift)
+            moments_kernel(x, 0, 0, count, mean - (1 << shift >> 1), shift, sums, SIGN)
+            gather_kernel(digits, 0, 0, sums, _ROWS_MOMENTS, 28, shift, SIGN)
         if self._keep is not None or self._velocity is not None:
             bits = self._narrow_bits
-            self._error = narrow_kernel(x, 0, 0, count, bits, (1 << bits) - 1, self._error)
+            self._error = narrow_kernel(x, 0, 0, count, bits, (1 << bits) - 1, self._error, SIGN)
             if self._keep is not None:
                 self._keep(x, count)
             if self._velocity is not None:
@@ -160,5 +159,5 @@ class Axis:
         if not settled:
             return None
         mean_square = wide(self._digits, _VELOCITY) / count
-        scale = self._unit_s * (1 << self._narrow_bits) / (1 << VELOCITY_BITS)
+        scale = self._unit_s * (1 << self._narrow_bits) / (1 << engine.VELOCITY_BITS)
         return sqrt(mean_square) * scale * lsb

@@ -23,9 +23,9 @@ from firmware.kernels_fft import POINTS_MAX, POINTS_MIN
 from wire.kernel import const
 
 try:
-    from firmware.filter_ulab import ENERGY_BITS, Transform
+    from firmware import filter_ulab as engine
 except ImportError:
-    from firmware.features_transform import ENERGY_BITS, Transform
+    from firmware import features_transform as engine  # type: ignore[no-redef]
 
 _BINS_PER_BAND = const(4)
 _PACE_PERCENT = const(125)
@@ -33,6 +33,8 @@ _PACE_PERCENT = const(125)
 
 def points_for(bands, rate_hz: int, block_samples: int) -> int:
     """How many samples a transform must have for all `bands`, (low_hz, high_hz); or ConfigError."""
+    if block_samples < 2 * POINTS_MIN:
+        raise ConfigError("bands need a block of at least %d samples" % (2 * POINTS_MIN))
     points = POINTS_MIN
     narrowest_hz = min([high_hz - low_hz for low_hz, high_hz in bands])
     lowest_hz = min([low_hz for low_hz, _ in bands])
@@ -49,10 +51,10 @@ def points_for(bands, rate_hz: int, block_samples: int) -> int:
 class Bands:
     """`axes` lists the bands (low_hz, high_hz) of each axis; an empty list leaves an axis out."""
 
-    def __init__(self, axes, rate_hz: int, block_samples: int) -> None:
+    def __init__(self, axes, rate_hz, block_samples):
         every = [band for bands in axes for band in bands]
         self._points = points = points_for(every, rate_hz, block_samples)
-        self._transform = Transform(points)
+        self._transform = engine.Transform(points)
         self._lanes = [_Lane(bands, rate_hz, points) if bands else None for bands in axes]
         self._order = [lane for lane in self._lanes if lane is not None]
         slices = sum([self._transform.slices() + len(lane.bins) for lane in self._order])
@@ -113,7 +115,7 @@ class Bands:
         lane = self._lanes[axis]
         if not lane.pieces:
             return None
-        energy = wide(lane.energies, DIGITS * band) / (1 << ENERGY_BITS)
+        energy = wide(lane.energies, DIGITS * band) / (1 << engine.ENERGY_BITS)
         # The squares of a Hann window sum up to 3/8 of its points.
         window = self._points * self._points * 0.375
         return sqrt(2 * energy / window / lane.pieces) * count_m_s2

@@ -19,7 +19,7 @@ _PIECE_SAMPLES = const(128)
 class Capture:
     """Captures of one waveform, numbered from 1 since the start."""
 
-    def __init__(self, name: str, unit: str, period_ns: int) -> None:
+    def __init__(self, name, unit, period_ns):
         self._name = name
         self._unit = unit
         self._period_ns = period_ns

@@ -26,7 +26,7 @@ def channels_of(table) -> "list":
     """[(name, unit)] of the features, in their order; at least one."""
     listed = table.get("features")
     found = [
-        (item["name"], UNITS.get(item.get("feature"), "/"))
+        (item["name"], UNITS.get(str(item.get("feature")), "/"))
         for item in (listed if isinstance(listed, list) else [])
         if isinstance(item, dict) and isinstance(item.get("name"), str)
     ]

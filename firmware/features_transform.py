@@ -8,7 +8,7 @@ Rule of order: `Transform.begin`, then `advance` until it returns True, then `ad
 
 from array import array
 
-from firmware.kernels import SUMS, gather_kernel, squares_kernel
+from firmware.kernels import SIGN, SUMS, gather_kernel, squares_kernel
 from firmware.kernels_fft import (
     BINS_BITS,
     WORK_BITS,
@@ -50,7 +50,7 @@ class Transform:
     def slices(self) -> int:
         """How many calls of `begin` and `advance` a transform takes."""
         count = 1
-        while self._quarter * 4 >> count:
+        while self._quarter * 2 >> count:
             count += 1
         return count
 
@@ -66,7 +66,7 @@ class Transform:
             shift = shift_for(self._size, WORK_BITS)
             self._scale += shift
             self._size = stage_kernel(
-                self._work, 0, 0, self._half, self._table, self._quarter, shift
+                self._work, 0, 0, self._half, self._table, self._quarter, shift, SIGN
             )
             self._half *= 2
         return self._half > self._quarter
@@ -78,17 +78,17 @@ class Transform:
         plan[1] = plan[5] = plan[9] = at
         while low < high:
             end = min(low + _PIECE_BINS, high)
-            bins_kernel(self._work, low, 0, end, self._piece, self._table, self._quarter, shift)
-            squares_kernel(self._piece, 0, 0, 2 * (end - low), self._sums)
-            gather_kernel(digits, 0, 0, self._sums, plan, len(plan), self._scale + shift)
+            bins_kernel(self._work, low, end, self._piece, self._table, self._quarter, shift, SIGN)
+            squares_kernel(self._piece, 0, 0, 2 * (end - low), self._sums, SIGN)
+            gather_kernel(digits, 0, 0, self._sums, plan, len(plan), self._scale + shift, SIGN)
             low = end
 
 
 class VelocityFilter:
     """Sections of features_velocity.py, and the squares of what they leave."""
 
-    def __init__(self, rows, at: int) -> None:
-        self._cascade = Cascade(rows)
+    def __init__(self, velocity, at: int) -> None:
+        self._cascade = Cascade(velocity[2])
         self._plan = _plan(at)
         self._sums = array("i", bytes(4 * SUMS))
         self.reset = self._cascade.reset
@@ -96,5 +96,5 @@ class VelocityFilter:
     def add_squares(self, samples, count: int, digits) -> None:
         """Filter `samples` in place and add their squares, times 4**VELOCITY_BITS, to `digits`."""
         self._cascade.run(samples, count)
-        squares_kernel(samples, 0, 0, count, self._sums)
-        gather_kernel(digits, 0, 0, self._sums, self._plan, len(self._plan), 0)
+        squares_kernel(samples, 0, 0, count, self._sums, SIGN)
+        gather_kernel(digits, 0, 0, self._sums, self._plan, len(self._plan), 0, SIGN)

@@ -1,9 +1,9 @@
 """Velocity from acceleration: RMS between 10 Hz and 1 kHz, the band of ISO 20816-1.
 
-The sections are `python -m boards.design_sections velocity RATE`, a test compares them: Butterworth
-of fourth order on both sides, -3 dB at 10 Hz and 1 kHz, and an integrator whose gain is within
-0.3 % (4 kHz and above) or 0.6 % (3332 Hz) of 1 / (2 pi f) up to 1 kHz.  What the chip's own filter
-takes away near 1 kHz comes on top; no conformity with the tolerances of ISO 2954 is claimed.
+`python -m boards.design_sections velocity 3332 4000 6664` prints the table, a test compares it:
+Butterworth of fourth order on both sides, -3 dB at 10 Hz and 1 kHz, and an integrator whose gain is
+within 0.3 % (4 kHz and above) or 0.6 % (3332 Hz) of 1 / (2 pi f) up to 1 kHz.  What the chip's own
+filter takes away near 1 kHz comes on top; no conformity with the tolerances of ISO 2954 is claimed.
 
 Accuracy of the kernels: sections.py.  A filter that has just started needs about 0.3 s to settle;
 the block in which it starts has no value.
@@ -42,6 +42,12 @@ VELOCITY = {
                 0.9856716483226287,
             ),
         ),
+        (
+            (11424, 5712, 9543, 11424, 11424, 3, 0, 1, 0),
+            (15734, 7867, 10052, 15734, 15734, 3, 0, 1, 0),
+            (16102, 0, 9069, 0, 11727, 2, 6, 9, 4),
+            (14439, 16212, 7697, 0, 11846, 7, 7, 9, 4),
+        ),
     ),
     4000: (
         0.009635524364939226,
@@ -74,6 +80,12 @@ VELOCITY = {
                 -1.9878047097960425,
                 0.9880499705872484,
             ),
+        ),
+        (
+            (8516, 4258, 8192, 8516, 8516, 3, 0, 1, 0),
+            (11849, 5925, 8192, 11849, 11849, 3, 0, 1, 0),
+            (16149, 0, 15126, 0, 16321, 2, 7, 9, 5),
+            (12123, 13521, 6394, 0, 8230, 7, 7, 9, 4),
         ),
     ),
     6664: (
@@ -108,6 +120,15 @@ VELOCITY = {
                 0.9928097507505986,
             ),
         ),
+        (
+            (15469, 3867, 10876, 15469, 15469, 5, 1, 3, 0),
+            (10321, 5161, 9035, 10321, 10321, 4, 1, 2, 0),
+            (16242, 0, 9101, 0, 11829, 2, 7, 10, 5),
+            (14715, 16271, 7632, 0, 11889, 8, 8, 10, 5),
+        ),
     ),
 }
-"""By rate in Hz: (seconds that a count of output stands for per count of input, sections)."""
+"""By rate in Hz: (s, rows [b0, b1, b2, a1, a2], words of sections.py).
+
+A count of output stands for as many seconds times a count of input.
+"""

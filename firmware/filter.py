@@ -87,7 +87,7 @@ class Median:
 class Chosen:
     """One of the samples of a block: `choose(kept, sample)` is the one of two to keep."""
 
-    def __init__(self, choose) -> None:
+    def __init__(self, choose):
         self._choose = choose
         self._kept = None
 
@@ -190,9 +190,10 @@ class Chain:
     def add(self, sample: float) -> None:
         """Take one sample."""
         for stage in self._stages:
-            sample = stage.push(sample)
-            if sample is None:
+            passed = stage.push(sample)
+            if passed is None:
                 return
+            sample = passed
         self._reducer.add(sample)
 
 

@@ -21,7 +21,7 @@ MEDIAN_MAX = 63
 class Sos:
     """Sections [b0, b1, b2, a1, a2], a0 = 1."""
 
-    def __init__(self, rows) -> None:
+    def __init__(self, rows):
         self._rows = rows
         self._state = None
 

@@ -20,7 +20,7 @@ VELOCITY_BITS = 7
 class Transform:
     """A real FFT of `points` samples with a Hann window."""
 
-    def __init__(self, points: int) -> None:
+    def __init__(self, points):
         self._points = points
         turns = numpy.array(range(points)) * (2 * pi / points)
         self._window = (1 - numpy.cos(turns)) * 0.5
@@ -50,8 +50,8 @@ class Transform:
 class VelocityFilter:
     """Sections of features_velocity.py, and the squares of what they leave."""
 
-    def __init__(self, rows, at: int) -> None:
-        self._rows = [[row[0], row[1], row[2], 1.0, row[3], row[4]] for row in rows]
+    def __init__(self, velocity, at: int) -> None:
+        self._rows = [[b0, b1, b2, 1.0, a1, a2] for b0, b1, b2, a1, a2 in velocity[1]]
         self._at = at
         self._state = None
         self.reset()

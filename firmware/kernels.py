@@ -6,31 +6,39 @@ MicroPython's machine code.  A fast chip's samples go through here in chunks of 
 A sum wider than 32 bits stands in an array('i') as DIGITS digits of 14 bits, the lowest first,
 the highest signed: -2**111 to 2**111 - 1.  `wide` makes an integer of it.
 
+On a 64-bit MicroPython, which no board is, machine code reads 32 bits without their sign.  So what
+may be negative is shifted left and right again by `sign`, an argument that is SIGN: 0 elsewhere.
+
 Rule of order: `split_kernel` first, whose differences the others take.
 """
 
-from wire.kernel import const, micropython, ptr16, ptr32
+import sys
+
+from wire.kernel import IS_MICROPYTHON, const, micropython, ptr16, ptr32
 
 CHUNK = const(64)
 """Samples of an axis that one call takes at most: partial sums stay within 31 bits."""
 DIGITS = const(8)
+SIGN = 32 if IS_MICROPYTHON and sys.maxsize >> 31 else 0
 SUMS = const(7)
 """Words that hold what a kernel leaves of a chunk: its statistics or partial sums."""
 
 
 @micropython.viper
-def split_kernel(out: ptr32, at: int, x: int, end: int, samples: ptr32, reference: int, s: ptr32):
+def split_kernel(
+    out: ptr32, at: int, x: int, end: int, samples: ptr32, reference: int, s: ptr32, sign: int
+):
     """Put `samples[at:end:3]` minus `reference` into `out`; least, greatest and sum into `s`.
 
     At least one sample; differences are below 2**24.
     """
-    x = samples[at] - reference
+    x = (samples[at] << sign >> sign) - reference
     least = x
     greatest = x
     total = 0
     index = 0
     while at < end:
-        x = samples[at] - reference
+        x = (samples[at] << sign >> sign) - reference
         out[index] = x
         total += x
         if x < least:  # noqa: PLR1730 - viper has no min() of machine integers
@@ -45,14 +53,16 @@ def split_kernel(out: ptr32, at: int, x: int, end: int, samples: ptr32, referenc
 
 
 @micropython.viper
-def narrow_kernel(x: ptr32, i: int, v: int, count: int, shift: int, mask: int, error: int) -> int:
+def narrow_kernel(
+    x: ptr32, i: int, v: int, count: int, shift: int, mask: int, error: int, sign: int
+) -> int:
     """Shift `x` right by `shift` in place; what is cut off is added to the next sample.
 
     So rounding is noise of the kind (1 - 1/z) and has no mean.  `mask` is 2**shift - 1; returns the
     error to go on with.
     """
     while i < count:
-        v = x[i] + error
+        v = (x[i] << sign >> sign) + error
         error = v & mask
         x[i] = v >> shift
         i += 1
@@ -60,7 +70,7 @@ def narrow_kernel(x: ptr32, i: int, v: int, count: int, shift: int, mask: int, e
 
 
 @micropython.viper
-def squares_kernel(x: ptr32, i: int, v: int, count: int, sums: ptr32):
+def squares_kernel(x: ptr32, i: int, v: int, count: int, sums: ptr32, sign: int):
     """Put the parts of the sum of the squares of `x` into `sums`, exactly.
 
     sum = sums[2] * 2**24 + sums[1] * 2**13 + sums[0], for at most 64 values of at most 2**24.
@@ -68,10 +78,11 @@ def squares_kernel(x: ptr32, i: int, v: int, count: int, sums: ptr32):
     low = 0
     cross = 0
     high = 0
+    upper = sign + 12
     while i < count:
         v = x[i] & 0xFFF
         low += v * v
-        h = x[i] >> 12
+        h = x[i] << sign >> upper
         cross += h * v
         high += h * h
         i += 1
@@ -81,7 +92,9 @@ def squares_kernel(x: ptr32, i: int, v: int, count: int, sums: ptr32):
 
 
 @micropython.viper
-def moments_kernel(x: ptr32, i: int, v: int, count: int, mean: int, shift: int, sums: ptr32):
+def moments_kernel(
+    x: ptr32, i: int, v: int, count: int, mean: int, shift: int, sums: ptr32, sign: int
+):
     """Sum u, u**2, u**3 and u**4 of u = (x - mean) >> shift, which is below 2**12, exactly.
 
     sum of u = sums[0], of u**2 = sums[1], of u**3 = sums[3] * 2**12 + sums[2],
@@ -95,7 +108,7 @@ def moments_kernel(x: ptr32, i: int, v: int, count: int, mean: int, shift: int, 
     cross = 0
     high = 0
     while i < count:
-        v = (x[i] - mean) >> shift
+        v = ((x[i] << sign >> sign) - mean) >> shift
         sums[0] = sums[0] + v
         square = v * v
         sums[1] = sums[1] + square
@@ -114,7 +127,7 @@ def moments_kernel(x: ptr32, i: int, v: int, count: int, mean: int, shift: int, 
 
 @micropython.viper
 def gather_kernel(
-    digits: ptr32, at: int, carry: int, sums: ptr32, plan: ptr32, words: int, scale: int
+    digits: ptr32, at: int, carry: int, sums: ptr32, plan: ptr32, words: int, scale: int, sign: int
 ):
     """Add partial sums to wide ones, by rows (word, at, shift, times) of `plan`, `words` in all.
 
@@ -123,7 +136,7 @@ def gather_kernel(
     """
     row = 0
     while row < words:
-        value = sums[plan[row]]
+        value = sums[plan[row]] << sign >> sign
         at = plan[row + 1]
         end = at + 7
         shift = plan[row + 2] + plan[row + 3] * scale

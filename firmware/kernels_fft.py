@@ -11,7 +11,7 @@ products stay within 32 bits and 16 bits are always in use.
 Accuracy, held by tests against double precision: the error of a bin is below 2**-11 of the largest
 bin, root mean square below 2**-13.
 
-The table holds sin(2 pi k / points) * 2**14 for a quarter of a turn.
+`sign` is kernels.SIGN.  The table holds sin(2 pi k / points) * 2**14 for a quarter of a turn.
 """
 
 from array import array
@@ -72,7 +72,7 @@ def load_kernel(
 
 @micropython.viper
 def stage_kernel(
-    work: ptr32, i: int, j: int, half: int, table: ptr16, quarter: int, shift: int
+    work: ptr32, i: int, j: int, half: int, table: ptr16, quarter: int, shift: int, sign: int
 ) -> int:
     """Do the stage of distance `half` (1, 2, 4 .. points / 4), shifting its input; return the size.
 
@@ -83,7 +83,8 @@ def stage_kernel(
     turn = words // span
     offset = 0
     angle = 0
-    rounding = (1 << shift) >> 1
+    rounding = (1 << shift) >> 1 << sign
+    shift += sign
     size = 0
     while offset < span:
         if angle > quarter:
@@ -95,11 +96,11 @@ def stage_kernel(
         i = offset
         while i < words:
             j = i + span
-            a = (work[j] + rounding) >> shift
-            b = (work[j + 1] + rounding) >> shift
+            a = ((work[j] << sign) + rounding) >> shift
+            b = ((work[j + 1] << sign) + rounding) >> shift
             real = (a * cosine + b * sine + 8192) >> 14
             imaginary = (b * cosine - a * sine + 8192) >> 14
-            a = (work[i] + rounding) >> shift
+            a = ((work[i] << sign) + rounding) >> shift
             b = a - real
             a += real
             work[i] = a
@@ -107,7 +108,7 @@ def stage_kernel(
             size |= (a ^ (a >> 31)) | (b ^ (b >> 31))
             i += 1
             j += 1
-            a = (work[i] + rounding) >> shift
+            a = ((work[i] << sign) + rounding) >> shift
             b = a - imaginary
             a += imaginary
             work[i] = a
@@ -121,14 +122,22 @@ def stage_kernel(
 
 @micropython.viper
 def bins_kernel(
-    work: ptr32, k: int, j: int, end: int, out: ptr32, table: ptr16, quarter: int, shift: int
+    work: ptr32,
+    k: int,
+    end: int,
+    out: ptr32,
+    table: ptr16,
+    quarter: int,
+    shift: int,
+    sign: int,
 ):
     """Put real and imaginary part of twice the bins `k` to `end` - 1 into `out`.
 
     Bins 1 to points / 2 - 1 are possible; X[k] comes from Z[k] and Z[points / 2 - k].
     """
     half = quarter << 1
-    rounding = (1 << shift) >> 1
+    rounding = (1 << shift) >> 1 << sign
+    shift += sign
     index = 0
     while k < end:
         if k > quarter:
@@ -138,11 +147,11 @@ def bins_kernel(
             cosine = int(table[quarter - k])
             sine = int(table[k])
         j = k << 1
-        a = (work[j] + rounding) >> shift
-        b = (work[j + 1] + rounding) >> shift
+        a = ((work[j] << sign) + rounding) >> shift
+        b = ((work[j + 1] << sign) + rounding) >> shift
         j = (half - k) << 1
-        c = (work[j] + rounding) >> shift
-        d = (work[j + 1] + rounding) >> shift
+        c = ((work[j] << sign) + rounding) >> shift
+        d = ((work[j + 1] << sign) + rounding) >> shift
         odd = a - c
         a += c
         c = b + d

@@ -108,7 +108,7 @@ class Sampler:
 class _Chip:
     """One chip, running or waiting to be tried again."""
 
-    def __init__(self, hal, channel) -> None:
+    def __init__(self, hal, channel):
         driver = find_driver(channel.part)
         bus = find_bus(hal, driver, channel.bus)
         try:
@@ -143,7 +143,7 @@ class _Chip:
 class _Reading:
     """One method of one chip with one argument, and the channels that use its answer."""
 
-    def __init__(self, chip, reading: str, argument) -> None:
+    def __init__(self, chip, reading, argument):
         if reading.startswith("_") or not hasattr(chip.driver, reading):
             raise ConfigError("part %s has no reading %s" % (chip.driver.PART, reading))
         self.lanes = []
@@ -181,7 +181,7 @@ class _Reading:
 class _Lane:
     """One channel: value = gain * reading + offset, filtered."""
 
-    def __init__(self, channel) -> None:
+    def __init__(self, channel):
         self.name = channel.name
         self.filter = None
         self.problem = None

@@ -18,43 +18,39 @@ counts.  A count is 1 / 2**14 of full scale.
 
 Promises: no object is made by `run`; input of at most FULL_SCALE cannot overflow while the gain of
 a section to any input (the sum of the magnitudes of its impulse response) stays below 4:
-`boards/design_sections.py` sees to that.  Leaves the design to the same file.
+`boards/design_sections.py` sees to that.  Leaves the design, and the rounding of coefficients, to
+the same file: the floats of a board have too few digits for 1 + a1 + a2.
 """
 
 from array import array
 
-from firmware.errors import ConfigError
+from firmware.kernels import SIGN
 from wire.kernel import const, micropython, ptr32
 
 FULL_SCALE = const(16384)
 FINE_BITS = const(7)
-_FRACTION_BITS = const(12)
-_COEFFICIENT_MAX = const(16383)
-_SHIFT_MAX = const(30)
-_EXTRA_BITS_MAX = const(12)
-_WORDS = const(12)
-_STATE = const(9)
+_STATE_WORDS = const(3)
 
 
 @micropython.viper
-def section_kernel(s: ptr32, v: int, y: int, i: int, count: int, x: ptr32):
+def section_kernel(s: ptr32, v: int, y: int, i: int, count: int, x: ptr32, sign: int):
     """Filter `count` samples `x` in place through the section `s`.
 
-    Words of `s`: B0, B1, -A1, B2, -A2, four right shifts (of B0 x, of the second sum, of the third,
-    of w2), w1, w2, remainder.  `v` and `y` are arguments because the first of those lie in
-    registers.
+    Words of `s`: B0, B1, A1, B2, A2 (none is negative), four right shifts (of B0 x, of the second
+    sum, of the third, of w2), w1, w2, remainder.  `v` and `y` are arguments because the first of
+    those lie in registers; `sign` is kernels.SIGN.
     """
-    w1 = s[9]
-    w2 = s[10]
+    w1 = s[9] << sign >> sign
+    w2 = s[10] << sign >> sign
     remainder = s[11]
     while i < count:
-        v = x[i]
+        v = x[i] << sign >> sign
         y = (s[0] * v >> s[5]) + w1 + remainder
         remainder = y & 0xFFF
         y >>= 12
         x[i] = y
-        w1 += (w2 >> s[8]) + ((s[1] * v + s[2] * y) >> s[6])
-        w2 += (s[3] * v + s[4] * y) >> s[7]
+        w1 += (w2 >> s[8]) + ((s[1] * v - s[2] * y) >> s[6])
+        w2 += (s[3] * v - s[4] * y) >> s[7]
         i += 1
     s[9] = w1
     s[10] = w2
@@ -62,59 +58,34 @@ def section_kernel(s: ptr32, v: int, y: int, i: int, count: int, x: ptr32):
 
 
 @micropython.viper
-def fine_kernel(s: ptr32, v: int, y: int, i: int, count: int, x: ptr32):
+def fine_kernel(s: ptr32, v: int, y: int, i: int, count: int, x: ptr32, sign: int):
     """As `section_kernel`, with FINE_BITS fractional bits in what is put into `x`."""
-    w1 = s[9]
-    w2 = s[10]
+    w1 = s[9] << sign >> sign
+    w2 = s[10] << sign >> sign
     remainder = s[11]
     while i < count:
-        v = x[i]
+        v = x[i] << sign >> sign
         y = (s[0] * v >> s[5]) + w1
         x[i] = y >> 5
         y += remainder
         remainder = y & 0xFFF
         y >>= 12
-        w1 += (w2 >> s[8]) + ((s[1] * v + s[2] * y) >> s[6])
-        w2 += (s[3] * v + s[4] * y) >> s[7]
+        w1 += (w2 >> s[8]) + ((s[1] * v - s[2] * y) >> s[6])
+        w2 += (s[3] * v - s[4] * y) >> s[7]
         i += 1
     s[9] = w1
     s[10] = w2
     s[11] = remainder
 
 
-def fixed_section(row) -> array:
-    """The words of one section [b0, b1, b2, a1, a2]; ConfigError when it cannot be one."""
-    b0, b1, b2, a1, a2 = row
-    if not (abs(a2) < 1 and abs(a1) < 1 + a2):
-        raise ConfigError("sos: [.., a1 = %r, a2 = %r] is not stable" % (a1, a2))
-    direct, shift_0 = _scaled((b0,), _FRACTION_BITS)
-    first, shift_1 = _scaled((2 * b0 + b1, -2 - a1), _FRACTION_BITS)
-    # w2 is about as large as the output times the natural frequency: its scale has room for more
-    # bits below, which a slow section needs most.
-    extra = 0
-    while extra < _EXTRA_BITS_MAX and (1 + a1 + a2) * 4.0 ** (extra + 1) < 0.25:
-        extra += 1
-    second, shift_2 = _scaled((b0 + b1 + b2, -1 - a1 - a2), _FRACTION_BITS + extra)
-    return array("i", direct + first + second + [shift_0, shift_1, shift_2, extra, 0, 0, 0])
-
-
-def _scaled(numbers, fraction_bits: int) -> "tuple":
-    """([integers below 2**14], shift): number = integer * 2**(-fraction_bits - shift)."""
-    shift = _SHIFT_MAX - fraction_bits
-    largest = max([abs(number) for number in numbers])
-    while shift and largest * 2.0 ** (fraction_bits + shift) > _COEFFICIENT_MAX:
-        shift -= 1
-    scale = 2.0 ** (fraction_bits + shift)
-    if largest * scale > _COEFFICIENT_MAX + 1:
-        raise ConfigError("sos: a coefficient of %r is too large for 16-bit samples" % largest)
-    return [int(number * scale + (0.5 if number >= 0 else -0.5)) for number in numbers], shift
-
-
 class Cascade:
-    """Second-order sections one after the other, for chunks of 16-bit samples in an array('i')."""
+    """Second-order sections one after the other, for chunks of 16-bit samples in an array('i').
 
-    def __init__(self, rows) -> None:
-        sections = [fixed_section(row) for row in rows]
+    `sections` lists the first nine words of each, as `fixed_words` of the designer gives them.
+    """
+
+    def __init__(self, sections) -> None:
+        sections = [array("i", tuple(words) + (0,) * _STATE_WORDS) for words in sections]
         self._sections = sections[:-1]
         self._last = sections[-1]
 
@@ -124,11 +95,11 @@ class Cascade:
         What comes out has FINE_BITS fractional bits: the last section need not round.
         """
         for section in self._sections:
-            section_kernel(section, 0, 0, 0, count, samples)
-        fine_kernel(self._last, 0, 0, 0, count, samples)
+            section_kernel(section, 0, 0, 0, count, samples, SIGN)
+        fine_kernel(self._last, 0, 0, 0, count, samples, SIGN)
 
     def reset(self) -> None:
         """Forget what was filtered; the next sample is taken as the first after zeros."""
         for section in self._sections + [self._last]:
-            for index in range(_STATE, _WORDS):
+            for index in range(len(section) - _STATE_WORDS, len(section)):
                 section[index] = 0

@@ -39,7 +39,7 @@ _FIFO_BITS, _FIFO_TRIPLES = 20, 32
 class Waveform:
     """One fast chip of the configuration `table` on the board `hal`."""
 
-    def __init__(self, table, hal) -> None:
+    def __init__(self, table, hal):
         self._table = table
         self._hal = hal
         self.name = table["name"]
@@ -84,7 +84,7 @@ class Waveform:
         """What is wrong now, in words."""
         found = [] if self._problem is None else [self._problem]
         if self.blocks_dropped:
-            found.append("waveform %s: %d blocks dropped" % (self.name, self.blocks_dropped))
+            found.append("waveform %s: blocks dropped: %d" % (self.name, self.blocks_dropped))
         return found
 
     def poll(self) -> None:
