@@ -49,7 +49,7 @@ class Bench:
 class Canned:
     """A chip select that answers with a full FIFO and makes no object."""
 
-    def write_readinto(self, out, into):
+    def write_readinto(self, _out, into):
         into[1] = 0xED
         if len(into) == 5:
             into[3] = 0
