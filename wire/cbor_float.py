@@ -62,11 +62,11 @@ def _shorten(encoded: bytes) -> bytes:
     """Return 32-bit CBOR float `encoded`, its low 13 bits being 0, in 16 bits if they hold it."""
     high = encoded[1] << 8 | encoded[2]
     fraction = (high & 0x7F) << 3 | encoded[3] >> 5
-    half = _half(high & 0x8000, high >> 7 & 0xFF, fraction)
-    return encoded if half < 0 else pack(">BH", 0xF9, half)
+    short = half(high & 0x8000, high >> 7 & 0xFF, fraction)
+    return encoded if short < 0 else pack(">BH", 0xF9, short)
 
 
-def _half(sign: int, exponent: int, fraction: int) -> int:
+def half(sign: int, exponent: int, fraction: int) -> int:
     """Return the half float, or -1: `exponent` is that of 32 bits, `fraction` its upper 10 bits."""
     if 113 <= exponent <= 142:
         return sign | exponent - 112 << 10 | fraction

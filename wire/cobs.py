@@ -15,21 +15,19 @@ def stuff_kernel(frame: ptr8, at: int, after: int) -> int:
     """Put the codes into `frame`, whose bytes 1 to `at` are the data and whose byte 0 is free.
 
     Goes backwards, `after` being the index behind the last byte at first and that of the code found
-    last from there on: a zero is where a code belongs. Returns 0 when a code would have to be
-    inserted, at a run of 254 bytes or more. All is an argument, for those lie in registers.
+    last from there on: a zero is where a code belongs, and byte 0 is made one. Returns 0 when a
+    code would have to be inserted, at a run of 254 bytes or more. All is an argument, for those lie
+    in registers.
     """
-    while at:
-        if frame[at]:
+    frame[0] = 0
+    while after:
+        while frame[at]:
             at -= 1
-        else:
-            if after - at > 254:
-                return 0
-            frame[at] = after - at
-            after = at
-            at -= 1
-    if after > 254:
-        return 0
-    frame[0] = after
+        if after - at > 254:
+            return 0
+        frame[at] = after - at
+        after = at
+        at -= 1
     return 1
 
 

@@ -11,7 +11,7 @@ from wire.errors import WireError
 from wire.kernel import IS_MICROPYTHON, Buffer, const, micropython, ptr8
 
 DIGEST_BYTES = const(32)
-_BLOCK_BYTES = const(64)
+BLOCK_BYTES = const(64)
 _HKDF_BYTES_MAX = const(8160)
 
 
@@ -20,23 +20,30 @@ class HmacSha256:
 
     def __init__(self, key: Buffer) -> None:
         block = bytes(key)
-        if len(block) > _BLOCK_BYTES:
+        if len(block) > BLOCK_BYTES:
             block = sha256(block).digest()
-        block = block + bytes(_BLOCK_BYTES - len(block))
-        self._inner_pad = bytes([byte ^ 0x36 for byte in block])
+        block = block + bytes(BLOCK_BYTES - len(block))
+        self.inner_pad = bytes([byte ^ 0x36 for byte in block])
         self._outer_pad = bytes([byte ^ 0x5C for byte in block])
-        self._inner = sha256(self._inner_pad)
+        self._inner = sha256(self.inner_pad)
         self._outer = sha256(self._outer_pad)
 
     if IS_MICROPYTHON:
 
         def digest(self, *parts: Buffer) -> bytes:
             """Return the 32 bytes of the code over all `parts`, joined."""
-            inner = sha256(self._inner_pad)
+            inner = sha256(self.inner_pad)
             for part in parts:
                 inner.update(part)
             outer = sha256(self._outer_pad)
             outer.update(inner.digest())
+            return outer.digest()
+
+        @micropython.native
+        def digest_padded(self, padded: Buffer) -> bytes:
+            """Return the code over what follows `inner_pad`, with which `padded` begins."""
+            outer = sha256(self._outer_pad)
+            outer.update(sha256(padded).digest())
             return outer.digest()
 
     else:
@@ -47,6 +54,12 @@ class HmacSha256:
             inner.update(b"".join(parts))
             outer = self._outer.copy()
             outer.update(inner.digest())
+            return outer.digest()
+
+        def digest_padded(self, padded: Buffer) -> bytes:
+            """Return the code over what follows `inner_pad`, with which `padded` begins."""
+            outer = self._outer.copy()
+            outer.update(sha256(padded).digest())
             return outer.digest()
 
 

@@ -12,10 +12,12 @@ order.
 
 from collections import namedtuple
 
-from wire.cbor import LIST, MAP, Tagged, decode, head, text
-from wire.cbor_float import encode_finite
+from wire.cbor import Tagged, decode
 from wire.errors import CborError, SenmlError
 from wire.kernel import Buffer, const
+from wire.senml_packer import Packer, pack
+
+__all__ = ("VERSION", "Packer", "Record", "pack", "resolve", "unpack")
 
 # The value is a float, str, bool or bytes, or None when there is only a sum. A time_s below 2^28 is
 # relative to now, from there on it counts from 1970.
@@ -31,80 +33,6 @@ _EXPONENT_MAX = const(400)
 
 _NAME_STARTS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _NAME_CHARACTERS = _NAME_STARTS + "-:./_"
-
-
-class Packer:
-    """Packs readings of fixed `channels`, (name, unit) each; all but values and times is made once.
-
-    `base_name` goes in front of every name. A pack is a list of parts that is joined: between the
-    constant ones lie the slots of each record's value and time.
-    """
-
-    def __init__(self, base_name: str, channels: "list[tuple[str, str]]") -> None:
-        if not channels:
-            raise SenmlError("a pack has at least one record")
-        self._base_name = base_name
-        self._channels = list(channels)
-        self._names = [name for name, _ in channels]
-        self._parts: "list[bytes]" = []
-        opening = head(LIST, len(channels))
-        closing = b"\x21" + text(base_name) if base_name else b""
-        for name, unit in channels:
-            # Labels stand in the bytewise order of their encodings: n, u, v, t, bn (-2 is 21).
-            size = 3 + bool(unit) + bool(closing)
-            fields = b"\x01" + text(unit) + b"\x02" if unit else b"\x02"
-            opening += head(MAP, size) + b"\x00" + text(name) + fields
-            self._parts += [opening, b"", b"\x06", b""]
-            opening, closing = closing, b""
-        self._parts.append(opening)
-
-    def pack(self, values: "list[float | None]", times_s: "list[float]") -> "bytes | None":
-        """Return the pack of one value and one time for each channel, in their order.
-
-        A value None leaves its record out; the base name goes with the first that is there. Without
-        any the pack is None.
-
-        Times are 0 or negative, in seconds relative to the tick in the seal. Raises SenmlError for
-        a time in the future, or a number that is not finite in 32 bits.
-        """
-        parts = self._parts
-        count = len(self._names)
-        if len(values) != count or len(times_s) != count:
-            raise SenmlError("the pack has %d channels, not %d" % (count, len(values)))
-        if None in values:
-            return self._pack_some(values, times_s)
-        previous_s = None
-        encoded_time = b""
-        index = 0
-        try:
-            while index < count:
-                time_s = times_s[index]
-                if time_s != previous_s:
-                    encoded_time = _past(time_s)
-                    previous_s = time_s
-                slot = 4 * index + 1
-                parts[slot] = encode_finite(values[index])  # type: ignore[arg-type]
-                parts[slot + 2] = encoded_time
-                index += 1
-        except (CborError, OverflowError) as error:
-            raise SenmlError(
-                "record %s cannot be packed: %s" % (self._names[index], error)
-            ) from None
-        return b"".join(parts)
-
-    def _pack_some(self, values: "list[float | None]", times_s: "list[float]") -> "bytes | None":
-        present = [index for index, value in enumerate(values) if value is not None]
-        if not present:
-            return None
-        some = Packer(self._base_name, [self._channels[index] for index in present])
-        return some.pack([values[i] for i in present], [times_s[i] for i in present])
-
-
-def pack(base_name: str, records: "list[tuple[str, str, float, float]]") -> bytes:
-    """Return the pack of `records`, (name, unit, value, time_s) each; Packer is faster."""
-    records = list(records)
-    packer = Packer(base_name, [(name, unit) for name, unit, _, _ in records])
-    return packer.pack([record[2] for record in records], [record[3] for record in records]) or b""
 
 
 def unpack(data: Buffer, items_max: int = 1024) -> "list[Record]":
@@ -130,13 +58,6 @@ def resolve(entries: object) -> "list[Record]":
         if _take_base(base, entry):
             records.append(_resolve(base, entry))
     return _chronological(records)
-
-
-def _past(time_s: float) -> bytes:
-    """Return the CBOR float of a relative time that is not in the future."""
-    if time_s > 0:
-        raise CborError("%r s is ahead of the seal" % time_s)
-    return encode_finite(time_s)
 
 
 def _take_base(base: "dict[object, object]", entry: "dict[object, object]") -> bool:
