@@ -100,7 +100,8 @@ class Receipts:
             if not self._is_due(node, state, now_ns, is_ready):
                 continue
             highest, seen = self._receipt(node, state)
-            if highest < state.highest:
+            if highest < state.highest or (not seen and state.unsettled):
+                # It would go back, or name a number that is not done with as not stored.
                 continue
             found.append(DueReceipt(node, highest, seen))
             state.highest, state.sent_ns = highest, now_ns
