@@ -27,8 +27,11 @@ from boards.provision import KEY_FILE, ROTATED_KEY_FILE, used_parts
 
 LOADER_FILE: Final = "main.py"
 FOLDERS: Final = ("a", "b")
-UPDATE_STATE_FILES: Final = ("update.state.a", "update.state.b")
-"""Where the loader remembers the folder that runs (firmware/update.py)."""
+UPDATE_FILES: Final = (
+    *("update.state.a", "update.state.b", "a.manifest", "b.manifest", "a.partial", "b.partial"),
+    "crash.log",
+)
+"""What updates leave beside the folders (firmware/update.py, firmware/loader.py)."""
 _SPARE_BYTES: Final = 16_384
 
 
@@ -100,7 +103,7 @@ def remove_leftovers(prompt: Prompt, contents: Mapping[str, bytes]) -> None:
     for name in kept:
         if name not in contents:
             prompt.remove(name)
-    for name in UPDATE_STATE_FILES:
+    for name in UPDATE_FILES:
         prompt.remove(name)
     if KEY_FILE in contents:
         prompt.remove(ROTATED_KEY_FILE)

@@ -7,6 +7,8 @@ import node_esp32
 import node_files
 from node_board import NodeBoard
 
+BOARD = "esp32_devkit"
+
 # controller, SCL, SDA, Hz
 _I2C = {0: (0, 22, 21, 400000), 1: (1, 33, 32, 400000)}
 # each controller with SCK, MOSI, MISO

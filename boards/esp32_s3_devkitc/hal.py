@@ -7,6 +7,8 @@ import node_esp32
 import node_files
 from node_board import NodeBoard
 
+BOARD = "esp32_s3_devkitc"
+
 # controller, SCL, SDA, Hz
 _I2C = {0: (0, 9, 8, 400000), 1: (1, 7, 6, 400000)}
 # each controller with SCK, MOSI, MISO

@@ -7,6 +7,8 @@ import node_files
 import node_stm32
 from node_board import NodeBoard
 
+BOARD = "nucleo_f446re"
+
 # controller, Hz
 _I2C = {0: (1, 400000), 1: (3, 400000)}
 # each controller

@@ -7,6 +7,8 @@ import node_files
 import node_stm32
 from node_board import NodeBoard
 
+BOARD = "pybv11"
+
 # controller, Hz
 _I2C = {0: (1, 400000), 1: (2, 400000)}
 # each controller

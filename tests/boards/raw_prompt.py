@@ -24,6 +24,8 @@ class Machine:
 
 
 sys.modules["machine"] = Machine()
+# A board looks for modules where it starts, not where this script is.
+sys.path[0] = ""
 
 
 def read_until(stream, ends: bytes) -> "tuple[bytes, int]":
