@@ -27,6 +27,7 @@ from gateway.clock import Clock
 from gateway.errors import LinkError
 from gateway.keyfile import load_password
 from gateway.links.supervisor import honour_cancellation
+from gateway.links.tls import client_context
 from gateway.loss import LossLedger
 from gateway.records import Received
 from gateway.site import MqttSettings
@@ -78,6 +79,7 @@ class NodeMqtt:
         self._ledger = ledger
         self._deliver = deliver
         self._client: aiomqtt.Client | None = None
+        self._is_connected = False
         self._outgoing: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(_OUTGOING_MAX)
 
     async def connect(self) -> None:
@@ -100,6 +102,7 @@ class NodeMqtt:
         self._client = client
         try:
             await client.__aenter__()
+            self._is_connected = True
             for topic in self._sources:
                 await client.subscribe(topic, qos=1)
         except (aiomqtt.MqttError, ValueError) as error:
@@ -123,11 +126,13 @@ class NodeMqtt:
     async def close(self) -> None:
         """Disconnect; the broker keeps the session."""
         client, self._client = self._client, None
+        was_connected, self._is_connected = self._is_connected, False
         if client is None:
             return
         try:
-            async with asyncio.timeout(_WAIT_S):
-                await client.__aexit__(None, None, None)
+            if was_connected:
+                async with asyncio.timeout(_WAIT_S):
+                    await client.__aexit__(None, None, None)
         except (aiomqtt.MqttError, OSError) as error:
             _LOG.info("mqtt_gone broker=%s error=%s", self._settings.host, error)
         finally:
@@ -182,7 +187,7 @@ class NodeMqtt:
         if self._settings.ca_file is None:
             return None
         try:
-            return ssl.create_default_context(cafile=self._settings.ca_file)
+            return client_context(self._settings.ca_file)
         except OSError as error:
             raise self._error(f"{self._settings.ca_file}: {error}") from error
 

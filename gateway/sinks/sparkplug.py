@@ -32,6 +32,7 @@ from gateway.links.supervisor import (
     honour_cancellation,
     supervise,
 )
+from gateway.links.tls import client_context
 from gateway.loss import LossLedger
 from gateway.records import Aligned, Estimate, Record, Verdict
 from gateway.sinks.outbox import Outbox
@@ -332,6 +333,6 @@ class SparkplugSink:
         if self._settings.ca_file is None:
             return None
         try:
-            return ssl.create_default_context(cafile=self._settings.ca_file)
+            return client_context(self._settings.ca_file)
         except OSError as error:
             raise SinkError(self.name, f"{self._settings.ca_file}: {error}") from error

@@ -53,7 +53,7 @@ class Broker:
     def start(self) -> None:
         """Start, and return when it accepts connections."""
         self.process = subprocess.Popen(
-            [_mosquitto(), "-c", str(self.config)],
+            [broker_program(), "-c", str(self.config)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -73,7 +73,7 @@ class Broker:
             self.process = None
 
 
-def _mosquitto() -> str | None:
+def broker_program() -> str | None:
     """Return the broker's program; Debian puts it where only root looks."""
     return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 
@@ -81,7 +81,7 @@ def _mosquitto() -> str | None:
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
     """Yield a running broker."""
-    if _mosquitto() is None:
+    if broker_program() is None:
         pytest.skip("mosquitto is not installed (apt-get install mosquitto)")
     port = free_port()
     config = tmp_path / "mosquitto.conf"

@@ -46,10 +46,10 @@ def rows(path: Path, query: str) -> list[tuple]:
 
 
 @asynccontextmanager
-async def opened(folder: Path, **changes) -> AsyncIterator[Open]:
+async def opened(folder: Path, *, settled=lambda record: None, **changes) -> AsyncIterator[Open]:
     path, ledger, clock = folder / "state" / "store.sqlite3", LossLedger(), ManualClock(START_NS)
     settings = StoreSettings(**({"frames": True} | changes))
-    sink = StoreSink(settings, path, ledger, clock)
+    sink = StoreSink(settings, path, ledger, clock, settled=settled)
     await sink.start()
     try:
         yield Open(sink, ledger, clock, path)
