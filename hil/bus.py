@@ -1,9 +1,11 @@
 """The rig's end of the rig bus: one emulated board, its virtual clock and what hangs on its buses.
 
 Promises: `BoardPort.take()` reads one request and advances the board's clock by what its CPU has
-computed; `answer()` sends the reply.  Local requests (I2C, SPI, pins, log, UART output) touch
-nothing but this board, so they are answered at once; the others wait for `lockstep.py`, which
+computed; `answer()` sends the reply.  Local requests (I2C, SPI, RS-485, pins, log, UART output)
+touch nothing but this board, so they are answered at once; the others wait for `lockstep.py`, which
 alone decides the order among boards.  `boards/rig_client.py` is the other end and states the bytes.
+
+UART 0 leads to the gateway; every other number is an RS-485 line with what hangs on it.
 """
 
 import hashlib
@@ -15,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from boards.emulate import Emulated
+from drivers.bus import EmulatedRS485
 from drivers.errors import EmulatorError
 from hil.errors import RigError
 
@@ -38,8 +41,11 @@ UART_BACKLOG_BYTES_MAX = 65536
 class I2CDevice(Protocol):
     """A chip emulator: one I2C transfer in, the bytes read back out."""
 
-    def transfer(self, write: bytes, read_count: int, now_us: int) -> bytes:
-        """Write, then read after a repeated start; `now_us` is the board's own time."""
+    def transfer(self, write: bytes, read_count: int, now_us: int) -> bytes | None:
+        """Write, then read after a repeated start; None is no acknowledge.
+
+        `now_us` is the board's own time.
+        """
 
 
 class SPIDevice(Protocol):
@@ -47,6 +53,15 @@ class SPIDevice(Protocol):
 
     def exchange(self, data: bytes, now_us: int) -> bytes:
         """One transfer under one chip select; `now_us` is the board's own time."""
+
+
+class RS485Device(Protocol):
+    """A transmitter emulator: one frame in, its reply out after `turnaround_us`."""
+
+    turnaround_us: int
+
+    def respond(self, frame: bytes, now_us: int) -> bytes:
+        """Answer a frame that has been heard whole at `now_us`, or b""."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +75,18 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """What hangs on a board: I2C devices by (bus, address), SPI devices by chip select; speeds."""
+    """What hangs on a board, and how fast each kind of bus is.
+
+    i2c: by (bus, address); spi: by chip select; rs485: by UART number, then by unit id.
+    """
 
     i2c: Mapping[tuple[int, int], I2CDevice]
     spi: Mapping[int, SPIDevice] = field(default_factory=dict)
+    rs485: Mapping[int, Mapping[int, RS485Device]] = field(default_factory=dict)
     i2c_hz: int = 400_000
     spi_hz: int = 1_000_000
     uart_baud: int = 115_200
+    rs485_baud: int = 9_600
 
 
 class BoardPort:
@@ -98,6 +118,10 @@ class BoardPort:
         self._line_free_ns = 0
         self._cpu_ns: int | None = None
         self._inbox = bytearray()
+        self._lines = {
+            number: EmulatedRS485(dict(devices), self._now_us, wiring.rs485_baud, f"UART {number}")
+            for number, devices in wiring.rs485.items()
+        }
         self._digest = hashlib.sha256()
 
     @property
@@ -140,6 +164,9 @@ class BoardPort:
     def answer(self, payload: bytes = b"", status: int = STATUS_OK) -> None:
         """Reply to the pending request; the board goes on computing."""
         flags = FLAG_UART_PENDING if self._inbox else 0
+        for number, line in self._lines.items():
+            # Bit n tells of UART n.
+            flags |= bool(line.any()) << number
         reply = _REPLY.pack(status, flags, len(payload), self.now_ns // 1000) + payload
         self._digest.update(reply)
         os.write(self.emulated.reply_fd, reply)
@@ -147,6 +174,8 @@ class BoardPort:
     def serve(self, request: Request) -> bool:
         """Answer a local request and return True; park any other and return False."""
         handler = _LOCAL.get(request.operation)
+        if request.operation in _ON_LINES and request.argument:
+            handler = _ON_LINES[request.operation]
         if handler is not None:
             handler(self, request)
             return True
@@ -204,20 +233,20 @@ class BoardPort:
         written = payload[_I2C_HEAD.size :]
         device = self.wiring.i2c.get((request.argument, address))
         bits = _I2C_START_STOP_BITS + _I2C_BITS_PER_BYTE * (1 + len(written))
-        if device is None:
+        if read_count:
+            bits += 1 + _I2C_BITS_PER_BYTE * (1 + read_count)
+        data = None
+        if device is not None:
+            try:
+                data = device.transfer(written, read_count, self._now_us())
+            except EmulatorError as error:
+                where = f"i2c bus {request.argument}, address 0x{address:02x}"
+                raise self._misuse(where, error) from error
+        if data is None:
             address_bits = _I2C_START_STOP_BITS + _I2C_BITS_PER_BYTE
             self.now_ns += address_bits * 1_000_000_000 // self.wiring.i2c_hz
             self.answer(status=STATUS_NACK)
             return
-        if read_count:
-            bits += 1 + _I2C_BITS_PER_BYTE * (1 + read_count)
-        try:
-            data = device.transfer(written, read_count, self.now_ns // 1000)
-        except EmulatorError as error:
-            raise RigError(
-                f"node {self.node}, i2c bus {request.argument}, address 0x{address:02x},"
-                f" t = {self.now_ns / 1e9:.6f} s: {error}"
-            ) from error
         self.now_ns += bits * 1_000_000_000 // self.wiring.i2c_hz
         self.answer(data)
 
@@ -227,6 +256,21 @@ class BoardPort:
         self.sent_frames += request.payload.count(0)
         self._uplink(self, self._line_free_ns, request.payload)
         self.answer()
+
+    def _line_write(self, request: Request) -> None:
+        """One frame on an RS-485 line; where nothing hangs, nobody hears it."""
+        line = self._lines.get(request.argument)
+        if line is not None:
+            try:
+                line.write(request.payload)
+            except EmulatorError as error:
+                raise self._misuse(f"RS-485 on UART {request.argument}", error) from error
+        self.answer()
+
+    def _line_read(self, request: Request) -> None:
+        line = self._lines.get(request.argument)
+        count = _U16.unpack_from(request.payload)[0]
+        self.answer(b"" if line is None else line.read(count))
 
     def _log(self, request: Request) -> None:
         self.log_lines.append(request.payload.decode(errors="replace"))
@@ -240,19 +284,23 @@ class BoardPort:
 
     def _spi(self, request: Request) -> None:
         device = self.wiring.spi.get(request.argument)
-        if device is None:
-            # SPI has no acknowledge: a chip would read idle lines, which hides the mistake.
-            self.answer(f"no SPI device on chip select {request.argument}".encode(), STATUS_REFUSED)
-            return
-        try:
-            data = device.exchange(request.payload, self.now_ns // 1000)
-        except EmulatorError as error:
-            raise RigError(
-                f"node {self.node}, SPI chip select {request.argument},"
-                f" t = {self.now_ns / 1e9:.6f} s: {error}"
-            ) from error
+        # SPI has no acknowledge: where no chip is, the line stays high, and the driver must notice.
+        data = b"\xff" * len(request.payload)
+        if device is not None:
+            try:
+                data = device.exchange(request.payload, self._now_us())
+            except EmulatorError as error:
+                where = f"SPI chip select {request.argument}"
+                raise self._misuse(where, error) from error
         self.now_ns += 8 * len(request.payload) * 1_000_000_000 // self.wiring.spi_hz
         self.answer(data)
+
+    def _now_us(self) -> int:
+        return self.now_ns // 1000
+
+    def _misuse(self, where: str, error: EmulatorError) -> RigError:
+        """Return what ends a run in which a chip is used as the real one must not be."""
+        return RigError(f"node {self.node}, {where}, t = {self.now_ns / 1e9:.6f} s: {error}")
 
 
 _LOCAL: dict[int, Callable[[BoardPort, Request], None]] = {
@@ -262,4 +310,9 @@ _LOCAL: dict[int, Callable[[BoardPort, Request], None]] = {
     OP_UART_WRITE: BoardPort._uart_write,
     OP_LOG: BoardPort._log,
     OP_PIN: BoardPort._pin,
+}
+# The same operations on a UART that is an RS-485 line.
+_ON_LINES: dict[int, Callable[[BoardPort, Request], None]] = {
+    OP_UART_WRITE: BoardPort._line_write,
+    OP_UART_READ: BoardPort._line_read,
 }

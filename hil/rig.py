@@ -24,7 +24,7 @@ from hil.errors import ScenarioError
 from hil.lockstep import Lockstep
 from hil.scenario import Scenario
 from hil.traces import Trace
-from hil.wiring import Drive, emulator_of, plan_drives
+from hil.wiring import Drive, Place, make_chips, plan_drives
 from wire.mac import hkdf_sha256
 
 LEAD_IN_MIN_US: Final = 2_000_000
@@ -123,15 +123,14 @@ class Rig:
             raise
 
     def _start_board(self, node: Node, board: Board, image: Path) -> None:
-        devices = make_devices(node, self.scenario)
+        try:
+            chips = make_chips(node)
+        except ValueError as error:
+            raise ScenarioError(str(self.scenario.path), [str(error)]) from error
         for drive in self.drives:
             if drive.wire.node == node.name:
-                devices[drive.bus, drive.address].drive(drive.quantity, drive.source())
-        wiring = Wiring(
-            i2c=devices,
-            i2c_hz=board.bus("i2c", 0).frequency_hz or 400_000,
-            uart_baud=board.bus("uart", 0).baud or 115_200,
-        )
+                chips[drive.place].drive(drive.quantity, drive.source())
+        wiring = wiring_of(chips, board)
         folder = self.folder / node.name
         # What an earlier run left there, such as its sequence numbers, would change this run.
         shutil.rmtree(folder, ignore_errors=True)
@@ -156,27 +155,24 @@ class Rig:
             self._emulated.pop().close()
 
 
-def make_devices(node: Node, scenario: Scenario) -> dict[tuple[int, int], Any]:
-    """The chip emulators of a node by (bus, address); one chip may carry several channels.
-
-    Raises ScenarioError when two channels describe one chip differently.
-    """
-    devices: dict[tuple[int, int], Any] = {}
-    described: dict[tuple[int, int], tuple[str, Mapping[str, object]]] = {}
-    for channel in node.channels:
-        place = (channel.bus, channel.address)
-        description = (channel.part, channel.options)
-        if described.setdefault(place, description) != description:
-            raise ScenarioError(
-                str(scenario.path),
-                [
-                    (
-                        f"node {node.name}: bus {channel.bus} address 0x{channel.address:02X} is"
-                        f" described twice, differently; give channel {channel.name!r} the part"
-                        " and options of the first one in the site file"
-                    )
-                ],
-            )
-        if place not in devices:
-            devices[place] = emulator_of(channel)
-    return devices
+def wiring_of(chips: Mapping[Place, Any], board: Board) -> Wiring:
+    """Return the wiring of a board with these chips, at the speeds of its first buses."""
+    rs485: dict[int, dict[int, Any]] = {}
+    for place, chip in chips.items():
+        if place.kind == "rs485" and place.address is not None:
+            rs485.setdefault(place.bus, {})[place.address] = chip
+    baud = {bus.kind: bus.baud for bus in reversed(board.buses) if bus.baud}
+    speed = {bus.kind: bus.frequency_hz for bus in reversed(board.buses) if bus.frequency_hz}
+    return Wiring(
+        i2c={
+            (place.bus, place.address): chip
+            for place, chip in chips.items()
+            if place.kind == "i2c" and place.address is not None
+        },
+        spi={place.bus: chip for place, chip in chips.items() if place.kind == "spi"},
+        rs485=rs485,
+        i2c_hz=speed.get("i2c", 400_000),
+        spi_hz=speed.get("spi", 1_000_000),
+        uart_baud=baud.get("uart", 115_200),
+        rs485_baud=baud.get("rs485", 9_600),
+    )

@@ -1,8 +1,9 @@
 """From a column of the trace to a quantity at a chip: the scenario's wires on a site's channels.
 
 Promises: `plan_drives` returns every wire resolved and every value of the trace within reach of
-its chip, or raises before anything runs. Leaves to others: what the chip does with the quantity
-(drivers/*/emulator.py), the shape between rows (waveform.py).
+its chip, or raises before anything runs; `make_chips` makes every chip of a node once, whatever bus
+it is on. Leaves to others: what the chip does with the quantity (drivers/*/emulator.py), the shape
+between rows (waveform.py), how long a transfer takes (bus.py).
 
 A channel reads signal = gain * reading + offset, so the rig drives the chip with the inverse:
 
@@ -14,17 +15,17 @@ its chip's range (TraceError at the first line).
 
 import importlib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Any, Final, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.bus import EmulatedI2C
-from drivers.emulation import EmulatedChip
+from drivers.bus import EmulatedI2C, EmulatedRS485, EmulatedSPI
+from drivers.emulation import Inputs
 from drivers.errors import DriverError, EmulatorError
-from gateway.site import Channel, Node, Site
+from gateway.site import Channel, Node, Site, Waveform
 from hil.errors import ScenarioError, TraceError, UnitError, did_you_mean
 from hil.scenario import Scenario, Wire
 from hil.traces import Trace, TraceChannel
@@ -39,6 +40,25 @@ Ranges = Mapping[str, tuple[float, float, float]]
 """Quantity -> (low, high, tolerance) in SI."""
 
 
+class Place(NamedTuple):
+    """Where a chip hangs on a node: no two chips share one.
+
+    kind: "i2c", "spi" or "rs485"; bus: its number, which on SPI is the chip select; address: on
+    I2C the chip's, on RS-485 the unit id, on SPI None.
+    """
+
+    kind: str
+    bus: int
+    address: int | None
+
+    def __str__(self) -> str:
+        """Return it as messages show it."""
+        if self.address is None:
+            return f"{self.kind} {self.bus}"
+        number = f"0x{self.address:02X}" if self.kind == "i2c" else f"{self.address}"
+        return f"{self.kind} {self.bus} address {number}"
+
+
 class UnknownChipError(ValueError):
     """A part that drivers/ has no folder for."""
 
@@ -50,8 +70,7 @@ class Drive:
 
     wire: Wire
     part: str
-    bus: int
-    address: int
+    place: Place
     quantity: str
     """Name in the emulator's RANGES."""
     unit: Unit
@@ -128,15 +147,56 @@ def chip_quantity(channel: Channel) -> str:
     return channel.reading if channel.argument is None else f"{channel.reading}_{channel.argument}"
 
 
-def emulator_of(channel: Channel) -> EmulatedChip:
-    """Return a fresh emulator of a channel's chip; what nothing drives stays 0.
+def place_of(chip: Channel | Waveform) -> Place:
+    """Return where the chip of a channel or waveform hangs; its driver knows the kind of bus.
+
+    Errors: UnknownChipError; ValueError when the address does not suit the bus.
+    """
+    kind = _part_module(chip.part, "driver").DRIVER.BUS
+    if kind == "spi" and chip.address is not None:
+        raise ValueError(f"{chip.part} is on SPI: leave out address, bus is its chip select")
+    if kind != "spi" and chip.address is None:
+        what = "7-bit address" if kind == "i2c" else "unit id"
+        raise ValueError(f"{chip.part} is on {kind}: give its {what} as address")
+    return Place(kind, chip.bus, chip.address)
+
+
+def make_chips(node: Node) -> dict[Place, Inputs]:
+    """Return a fresh emulator for every chip of a node; one may carry several channels.
+
+    Errors: ValueError with everything that is described twice, differently, or badly placed.
+    """
+    chips: dict[Place, Inputs] = {}
+    first: dict[Place, Channel | Waveform] = {}
+    problems = []
+    carriers: list[Channel | Waveform] = [*node.channels, *node.waveforms]
+    for carrier in carriers:
+        where = f"node {node.name}, {carrier.name!r}"
+        try:
+            place = place_of(carrier)
+            other = first.setdefault(place, carrier)
+            if other is carrier:
+                chips[place] = emulator_of(carrier)
+        except (KeyError, TypeError, ValueError) as error:
+            problems.append(f"{where}: {error}")
+            continue
+        if (other.part, other.options) != (carrier.part, carrier.options):
+            what = f"{place} is described twice, differently"
+            problems.append(f"{where}: {what}; give it part and options of {other.name!r}")
+    if problems:
+        raise ValueError("; ".join(problems))
+    return chips
+
+
+def emulator_of(channel: Channel | Waveform) -> Inputs:
+    """Return a fresh emulator of a channel's chip; what nothing drives stays 0, or next to it.
 
     It takes those of the channel's options that are wiring (a shunt), by name; the other options
     are the driver's. Errors: UnknownChipError.
     """
     emulator = _part_module(channel.part, "emulator").EMULATOR
     wiring = inspect.signature(emulator).parameters
-    chip: EmulatedChip = emulator(**{k: v for k, v in channel.options.items() if k in wiring})
+    chip: Inputs = emulator(**{k: v for k, v in channel.options.items() if k in wiring})
     return chip
 
 
@@ -147,15 +207,19 @@ def configured_ranges(node: Node, channel: Channel) -> Ranges:
     node, the first channel of a chip states its options.
     Errors: UnknownChipError; ValueError when the options do not suit the driver.
     """
-    place = (channel.bus, channel.address)
-    first = next(each for each in node.channels if (each.bus, each.address) == place)
-    chip = emulator_of(first)
+    place = place_of(channel)
+    same = (channel.part, channel.bus, channel.address)
+    first = next(each for each in node.channels if (each.part, each.bus, each.address) == same)
+    try:
+        chip = emulator_of(first)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"options of {first.name!r} do not suit {first.part}: {error}") from error
     clock_us = [0]
 
     def sleep_us(duration_us: int) -> None:
         clock_us[0] += duration_us
 
-    bus = EmulatedI2C({channel.address: chip}, lambda: clock_us[0])
+    bus = bus_with(place, chip, lambda: clock_us[0])
     driver = _part_module(first.part, "driver").DRIVER
     try:
         started = driver(bus, channel.address, sleep_us=sleep_us, **first.options)
@@ -167,6 +231,14 @@ def configured_ranges(node: Node, channel: Channel) -> Ranges:
     except (TypeError, ValueError, DriverError, EmulatorError) as error:
         raise ValueError(f"options of {first.name!r} do not start {first.part}: {error}") from error
     return chip.RANGES
+
+
+def bus_with(place: Place, chip: Any, clock: Callable[[], int]) -> Any:
+    """Return an emulated bus of the kind of `place` with nothing but `chip` there."""
+    if place.kind == "spi":
+        return EmulatedSPI(chip, clock)
+    kind = EmulatedRS485 if place.kind == "rs485" else EmulatedI2C
+    return kind({place.address: chip}, clock)
 
 
 def check_range(drive: Drive, trace: Trace) -> None:
@@ -218,8 +290,7 @@ def _resolved(wire: Wire, node: Node, channel: Channel, trace: Trace, origin_us:
     return Drive(
         wire=wire,
         part=channel.part,
-        bus=channel.bus,
-        address=channel.address,
+        place=place_of(channel),
         quantity=quantity,
         low=low,
         high=high,

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from boards.build import PROJECT_DIR
+from drivers.adxl355.emulator import Adxl355Emulator
+from drivers.modbus_transmitter.emulator import ModbusTransmitterEmulator
+from drivers.sht4x.emulator import Sht4xEmulator
 from drivers.tmp117.emulator import EMULATOR
 from hil import bus
 from hil.bus import (
@@ -17,10 +20,10 @@ from hil.bus import (
     OP_PIN,
     OP_SLEEP,
     OP_SPI,
+    OP_UART_READ,
     OP_UART_WRITE,
     STATUS_NACK,
     STATUS_OK,
-    STATUS_REFUSED,
     BoardPort,
     Wiring,
 )
@@ -162,10 +165,95 @@ def test_an_spi_transfer_is_full_duplex_and_takes_its_time(tmp_path: Path) -> No
     assert board.replies[1].now_us == 16
 
 
-def test_a_chip_select_without_a_chip_is_refused_in_words(tmp_path: Path) -> None:
-    board, _, _ = play(tmp_path, [HELLO, request(OP_SPI, 0, b"x"), EXIT])
-    assert board.replies[1].status == STATUS_REFUSED
-    assert board.replies[1].payload == b"no SPI device on chip select 0"
+def test_a_chip_select_without_a_chip_reads_an_idle_line(tmp_path: Path) -> None:
+    board, _, _ = play(tmp_path, [HELLO, request(OP_SPI, 0, b"\x01\x00\x00"), EXIT])
+    assert board.replies[1].status == STATUS_OK
+    assert board.replies[1].payload == b"\xff\xff\xff"
+    assert board.replies[1].now_us == 24
+
+
+def test_an_spi_chip_reads_its_identity_and_refuses_misuse(tmp_path: Path) -> None:
+    wiring = Wiring(i2c={}, spi={1: Adxl355Emulator()}, spi_hz=8_000_000)
+    script = [HELLO, request(OP_SPI, 1, b"\x01\x00\x00\x00"), EXIT]
+    board, _, _ = play(tmp_path / "identity", script, wiring)
+    assert board.replies[1].payload == b"\x00\xad\x1d\xed"
+    assert board.replies[1].now_us == 4
+    with pytest.raises(RigError, match=r"node node, SPI chip select 1, t = 0\.000000 s: adxl355"):
+        play(tmp_path / "misuse", [HELLO, request(OP_SPI, 1, b"\xff\x00"), EXIT], wiring)
+
+
+def test_a_chip_may_refuse_to_acknowledge(tmp_path: Path) -> None:
+    wiring = Wiring(i2c={(0, 0x44): Sht4xEmulator()})
+    script = [HELLO, i2c(0x44, b"\xfd", 0), i2c(0x44, b"", 6), sleep(8300), i2c(0x44, b"", 6), EXIT]
+    board, _, _ = play(tmp_path, script, wiring)
+    assert [board.replies[number].status for number in (1, 2, 4)] == [
+        STATUS_OK,
+        STATUS_NACK,
+        STATUS_OK,
+    ]
+    assert len(board.replies[4].payload) == 6
+
+
+REQUEST = bytes.fromhex("110300000002") + bytes.fromhex("c69b")
+"""Unit 17, two holding registers from 0."""
+
+
+def line_script(*waits_us: int) -> list[bytes]:
+    """Send REQUEST on UART 1, then after each wait read what has come."""
+    script = [HELLO, request(OP_UART_WRITE, 1, REQUEST)]
+    for wait_us in waits_us:
+        script += [sleep(wait_us), request(OP_UART_READ, 1, struct.pack("<H", 256))]
+    return [*script, EXIT]
+
+
+def test_a_transmitter_answers_after_turnaround_and_line_time(tmp_path: Path) -> None:
+    chip = ModbusTransmitterEmulator()
+    chip.drive("value_count_0", 1.0)
+    chip.turnaround_us = 3000
+    wiring = Wiring(i2c={}, rs485={1: {17: chip}}, rs485_baud=19_200)
+    # 8 bytes out and 9 bytes back, 11 bits each at 19200 baud: 4583 us and 5156 us.
+    board, port, sent = play(tmp_path, line_script(4583 + 3000 + 5155, 10, 0), wiring)
+    early, late, nothing = (board.replies[number] for number in (3, 5, 7))
+    assert early.payload == b""
+    assert late.payload[:7] == bytes.fromhex("1103043f800000")
+    assert nothing.payload == b""
+    assert sent == []
+    assert port.sent_frames == 0
+
+
+def test_input_on_a_line_is_flagged_by_its_number(tmp_path: Path) -> None:
+    wiring = Wiring(i2c={}, rs485={3: {17: ModbusTransmitterEmulator()}})
+    script = [
+        HELLO,
+        request(OP_UART_WRITE, 3, REQUEST),
+        sleep(100_000),
+        request(OP_UART_READ, 3, struct.pack("<H", 4)),
+        request(OP_LOG, 0, b"five bytes are left"),
+        request(OP_UART_READ, 3, struct.pack("<H", 256)),
+        EXIT,
+    ]
+    board, _, _ = play(tmp_path, script, wiring)
+    assert [reply.flags for reply in board.replies] == [0, 0, 8, 8, 8, 0, 0]
+
+
+@pytest.mark.parametrize("rs485", [{}, {1: {}}, {1: {18: ModbusTransmitterEmulator()}}])
+def test_nobody_answers_where_no_such_unit_hangs(tmp_path: Path, rs485: dict) -> None:
+    board, _, _ = play(tmp_path, line_script(100_000), Wiring(i2c={}, rs485=rs485))
+    assert board.replies[3].payload == b""
+
+
+def test_uart_0_stays_the_line_to_the_gateway(tmp_path: Path) -> None:
+    wiring = Wiring(i2c={}, rs485={1: {17: ModbusTransmitterEmulator()}})
+    _, port, sent = play(tmp_path, [HELLO, request(OP_UART_WRITE, 0, b"a\0"), EXIT], wiring)
+    assert [event.data for event in sent] == [b"a\0"]
+    assert port.sent_frames == 1
+
+
+def test_a_value_beyond_a_transmitter_ends_the_run_with_the_line(tmp_path: Path) -> None:
+    chip = ModbusTransmitterEmulator()
+    chip.drive("value_count_0", 1e9)
+    with pytest.raises(RigError, match=r"node node, RS-485 on UART 1, t = .* outside"):
+        play(tmp_path, line_script(0), Wiring(i2c={}, rs485={1: {17: chip}}))
 
 
 @pytest.mark.parametrize(

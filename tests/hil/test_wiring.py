@@ -13,7 +13,18 @@ from hil.errors import ScenarioError, TraceError
 from hil.plants.pump import COLUMNS, write_pump_trace
 from hil.scenario import Scenario, load_scenario
 from hil.traces import Trace, read_trace
-from hil.wiring import Drive, check_range, chip_quantity, current_loop, emulator_of, plan_drives
+from hil.wiring import (
+    Drive,
+    Place,
+    bus_with,
+    check_range,
+    chip_quantity,
+    current_loop,
+    emulator_of,
+    make_chips,
+    place_of,
+    plan_drives,
+)
 
 EXAMPLE = Path(__file__).parents[2] / "examples/pump"
 S_US = 1_000_000
@@ -184,6 +195,79 @@ def test_a_block_read_through_the_accelerometer_has_the_rms_of_its_row(site, dri
         expected = drive.signal(float(drive.column.values[row]))
         tolerance = chip.RANGES[drive.quantity][2]
         assert abs((squares / 10) ** 0.5 - expected) <= tolerance
+
+
+# --- other buses ---------------------------------------------------------------------------------
+
+ELSEWHERE = [
+    {"part": "max31865", "bus": 2, "address": None},
+    {"part": "adxl355", "bus": 0, "address": None},
+    {"part": "modbus_transmitter", "bus": 1, "address": 200, "reading": "value_count",
+     "argument": 40, "options": {"first_register": 40, "word_order": "little"}},
+    {"part": "sht4x", "bus": 0, "address": 0x44, "options": {"precision": "low"}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fields", ELSEWHERE, ids=lambda fields: fields["part"])
+def test_a_chip_on_any_bus_is_driven_and_read_back(scenario, site, trace, fields):
+    moved = with_channel(site, 0, "temperature", **fields)
+    planned = plan_drives(scenario, moved, trace)
+    drive = next(each for each in planned if each.wire.channel == "temperature")
+    channel = next(each for each in moved.nodes[0].channels if each.name == "temperature")
+    chips = make_chips(moved.nodes[0])
+    chip = chips[drive.place]
+    chip.drive(drive.quantity, drive.source())
+    clock = BoardClock()
+    module = importlib.import_module(f"drivers.{channel.part}.driver")
+    bus = bus_with(drive.place, chip, clock.ticks_us)
+    driver = module.DRIVER(bus, channel.address, sleep_us=clock.sleep_us, **channel.options)
+    clock.now_us = 30 * S_US
+    driver.start()
+    arguments = (channel.argument,) if isinstance(channel.argument, int) else ()
+    reading = getattr(driver, channel.reading)(*arguments)
+    expected = drive.signal(float(drive.column.values[30]))
+    assert abs(reading - expected) <= chip.RANGES[drive.quantity][2]
+
+
+def test_places_are_told_apart_by_their_kind(site):
+    on_spi = with_channel(site, 0, "temperature", part="max31865", bus=0, address=None)
+    places = list(make_chips(on_spi.nodes[0]))
+    assert Place("spi", 0, None) in places
+    assert len({place.kind for place in places}) == 2
+    assert [str(Place("i2c", 0, 0x6A)), str(Place("spi", 2, None)), str(Place("rs485", 1, 17))] == [
+        "i2c 0 address 0x6A",
+        "spi 2",
+        "rs485 1 address 17",
+    ]
+
+
+def test_one_chip_carries_all_its_channels(site):
+    chips = make_chips(site.nodes[1])
+    assert len(chips) < len(site.nodes[1].channels)
+    assert {place_of(channel) for channel in site.nodes[1].channels} == set(chips)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"part": "max31865", "address": 0x10}, "max31865 is on SPI: leave out address"),
+        ({"part": "tmp117", "address": None}, "tmp117 is on i2c: give its 7-bit address"),
+        ({"part": "modbus_transmitter", "address": None}, "is on rs485: give its unit id"),
+        ({"part": "nothing"}, "no emulator for part 'nothing'"),
+    ],
+)
+def test_a_chip_that_is_badly_placed_is_refused(site, fields, message):
+    moved = with_channel(site, 0, "temperature", **fields)
+    with pytest.raises(ValueError, match=r"node pump-a, 'temperature': .*"):
+        make_chips(moved.nodes[0])
+    with pytest.raises(ValueError, match=message):
+        make_chips(moved.nodes[0])
+
+
+def test_a_chip_described_twice_is_refused(site):
+    moved = with_channel(site, 1, "flow", options={"full_scale_volt": 4.096})
+    with pytest.raises(ValueError, match="described twice, differently; give it part and options"):
+        make_chips(moved.nodes[1])
 
 
 # --- refusals ------------------------------------------------------------------------------------
