@@ -88,6 +88,9 @@ def inclusion_root(index: int, size: int, leaf: bytes, path: "list[bytes]") -> b
     """
     if not 0 <= index < size:
         raise WireError("no leaf %d in a tree of %d" % (index, size))
+    for value in [leaf] + list(path):
+        if len(value) != HASH_BYTES:
+            raise WireError("a hash of a tree has 32 bytes, not %d" % len(value))
     last = size - 1
     root = leaf
     for sibling in path:
