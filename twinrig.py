@@ -9,14 +9,14 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+from twinrig_board import board_app
+from twinrig_terminal import console, progress
 
 app = typer.Typer(
     help="Sensor nodes that sign, a gateway that checks, a rig that proves it.",
@@ -24,18 +24,15 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-board_app = typer.Typer(help="Boards, real or emulated.", no_args_is_help=True)
 gateway_app = typer.Typer(help="The gateway.", no_args_is_help=True)
 hil_app = typer.Typer(help="The hardware-in-the-loop rig.", no_args_is_help=True)
 app.add_typer(board_app, name="board")
 app.add_typer(gateway_app, name="gateway")
 app.add_typer(hil_app, name="hil")
 
-console = Console()
 EXIT_RIG = 3
 """Exit status of a rig that failed and says nothing about what it tests: worth a retry."""
 
-BoardName = Annotated[str, typer.Argument(help="A folder of boards/, see `twinrig board list`.")]
 TraceFile = Annotated[
     Path | None, typer.Option("--trace", help="Your own CSV with the scenario's columns.")
 ]
@@ -55,98 +52,11 @@ def demo(
     from hil.demo import Watch
     from hil.demo import demo as run_demo
 
-    with _progress() as (building, playing):
+    with progress() as (building, playing):
         watch = Watch(building=building, playing=playing)
         result = asyncio.run(run_demo(console, watch, linger_s=seconds, trace=trace, board=board))
     if result.failures:
         raise typer.Exit(1)
-
-
-@board_app.command("list")
-def board_list() -> None:
-    """List the boards there are."""
-    from rich.table import Table
-
-    from boards.catalog import board_names, load_board
-
-    table = Table(box=None, pad_edge=False)
-    for heading in ("board", "what it is", "MCU", "RAM", "simulation", "features"):
-        table.add_column(heading)
-    for name in board_names():
-        board = load_board(name)
-        table.add_row(
-            board.name,
-            board.title,
-            board.mcu,
-            f"{board.ram_bytes // 1024} KiB",
-            board.simulation,
-            ", ".join(board.features),
-        )
-    console.print(table)
-
-
-@board_app.command("build")
-def board_build(
-    name: Annotated[str | None, typer.Argument(help="A board; or give --all.")] = None,
-    all_boards: Annotated[bool, typer.Option("--all", help="All that are built here.")] = False,
-) -> None:
-    """Build the firmware image of a board with the application frozen in."""
-    from boards.build import APPLICATION, DEVICE_TESTS, boards_built_here, build
-    from boards.catalog import load_board
-
-    if (name is None) == (not all_boards):
-        raise typer.BadParameter("name one board, or give --all")
-    chosen = boards_built_here() if all_boards else [str(name)]
-    contents = (APPLICATION, DEVICE_TESTS) if all_boards else (APPLICATION,)
-    for each in chosen:
-        for content in contents:
-            with _progress() as (building, _):
-                image = build(load_board(each), content, progress=building)
-            console.print(f"{each:<14} {content.name:<13} {image}", soft_wrap=True)
-
-
-@board_app.command("emulate")
-def board_emulate(
-    name: BoardName,
-    code: Annotated[str | None, typer.Option("--code", "-c", help="Python to run there.")] = None,
-    file: Annotated[Path | None, typer.Option("--file", help="A script to run there.")] = None,
-    timeout_s: Annotated[float, typer.Option("--timeout", help="Real seconds it may take.")] = 60.0,
-) -> None:
-    """Start an emulated board, run Python in its MicroPython, print what it prints, end it.
-
-    Without --code and --file the board says what it is.  Code that raises gives exit status 1.
-    """
-    from boards.build import build, cache_dir
-    from boards.catalog import load_board
-    from boards.emulate import SELF_PORTRAIT, execute
-    from boards.errors import BoardError
-
-    board = load_board(name)
-    if file is not None:
-        try:
-            code = file.read_text(encoding="utf-8")
-        except OSError as error:
-            raise BoardError(
-                f"{file}: cannot be read ({error.strerror}); check the path"
-            ) from error
-    with _progress() as (building, _):
-        image = build(board, progress=building)
-    folder = cache_dir() / "emulate" / name
-    output = execute(board, image, folder, code or SELF_PORTRAIT, timeout_s=timeout_s)
-    console.print(output.rstrip(), markup=False, highlight=False, soft_wrap=True)
-
-
-@board_app.command("console")
-def board_console(name: BoardName) -> None:
-    """Open the MicroPython prompt of an emulated board in this terminal (Ctrl-A X ends QEMU)."""
-    from boards.build import build, cache_dir
-    from boards.catalog import load_board
-    from boards.emulate import interact
-
-    board = load_board(name)
-    with _progress() as (building, _):
-        image = build(board, progress=building)
-    raise typer.Exit(interact(board, image, cache_dir() / "console" / name))
 
 
 @gateway_app.command("check")
@@ -252,7 +162,7 @@ def hil_run(
     from hil.repeat import repeat_scenario
     from hil.report import full_report, hash_lines, judgement_lines, summary_line
 
-    with _progress() as (building, playing):
+    with progress() as (building, playing):
         results = repeat_scenario(
             scenario,
             times=repeat,
@@ -275,45 +185,6 @@ def hil_run(
     )
     if not ok:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _progress() -> Iterator[tuple[Callable[[str, int], None], Callable[[float, float], None]]]:
-    """A bar for builds (files compiled) and one for runs (virtual seconds), shown when used."""
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-        bar = _Bar(progress)
-        yield bar.building, bar.playing
-
-
-class _Bar:
-    """One bar that changes its description as the work goes on."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._step = ""
-        self._task = progress.add_task("starting", total=None, visible=False)
-
-    def building(self, step: str, count: int) -> None:
-        """Files compiled in this step of a build."""
-        self._show(step, count, None)
-
-    def playing(self, now_s: float, end_s: float) -> None:
-        """Virtual seconds played, of how many."""
-        self._show("virtual seconds", round(now_s), round(end_s))
-
-    def _show(self, step: str, done: int, total: int | None) -> None:
-        if step != self._step:
-            self._step = step
-            self._progress.reset(self._task, description=step, total=total, visible=True)
-        self._progress.update(self._task, completed=done)
 
 
 def main() -> None:

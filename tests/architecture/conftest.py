@@ -50,4 +50,8 @@ def sources(project_files: list[str]) -> list[Source]:
 @pytest.fixture(scope="session")
 def product(sources: list[Source]) -> list[Source]:
     """The Python files that are shipped: the packages and the command line."""
-    return [source for source in sources if source.folder in {*PACKAGES, "twinrig.py"}]
+    return [
+        source
+        for source in sources
+        if source.folder in PACKAGES or source.path.startswith("twinrig")
+    ]
