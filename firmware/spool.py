@@ -16,7 +16,7 @@ Wear.  On littlefs a durable append erases one block for the tail that it copies
 of new bytes, and its share of the metadata log.  With blocks of B bytes, sealed frames of F bytes
 and n frames in one write, 1 with `behind_bytes` 0:
 
-    erases per frame <= 1 / n + (F + 32) / B + 0.05
+    erases per frame <= 1 / n + (F + 40) / B + 0.05
     years = cycles * blocks / (erases per frame * frames per second * 31,557,600 s)
 
 A frame of 300 bytes a second, 1 MiB as 256 blocks of 4096 bytes, 100,000 cycles: 1.13 erases, 0.7
@@ -27,6 +27,7 @@ FAT in the flash of a microcontroller spreads nothing: durable puts would wear i
 """
 
 from firmware.spool_files import HEAD_BYTES, MESSAGE_BYTES_MAX, SegmentFiles
+from firmware.spool_losses import Losses
 from firmware.spool_ring import DAMAGED, ENOSPC, FLASH_FAILED, Ring
 from firmware.spool_survey import Survey
 
@@ -56,6 +57,7 @@ class Spool:
         """How many of the oldest segments go once the queue, with the record of it, is written."""
         self._unsaid = []
         """First, last, frames and reason of a loss that could not be sealed."""
+        self._losses = Losses()
         self._receipted = -1
         self._is_flash_full = False
         self._errors = 0
@@ -92,6 +94,8 @@ class Spool:
         self._errors += survey.errors
         self.newest = survey.newest
         self._receipted = survey.receipted
+        self._losses = survey.losses
+        self._losses.receive(self._receipted)
         self._ring.receive(self._receipted)
         self._ring.sweep(self._receipted)
         for first, last in survey.holes:
@@ -129,6 +133,7 @@ class Spool:
             first, last, frames, reason = self._ring.losses.pop(0)
             self.dropped += frames
             self._say(first, last, frames, reason)
+            self._drain()
         if found is not None:
             return found
         for number, _, _, message in self._queue:
@@ -142,6 +147,7 @@ class Spool:
         if sequence <= self._receipted:
             return
         self._receipted = sequence
+        self._losses.receive(sequence)
         self._ring.receive(sequence)
         while self._queue and self._queue[0][0] <= sequence:
             self._unqueue(1)
@@ -164,7 +170,8 @@ class Spool:
             while self._queue:
                 if self._doomed and not self._ring.has_room(self._queue[0]):
                     self._drop_doomed()
-                self._unqueue(self._ring.write(self._queue, self._receipted))
+                cursor = (self._receipted, self._losses.settled(self._receipted))
+                self._unqueue(self._ring.write(self._queue, cursor))
                 self._doomed = max(self._doomed - self._ring.sweep(self._receipted), 0)
                 self._doom()
         except OSError as error:
@@ -190,10 +197,10 @@ class Spool:
             self._ring.drop_oldest()
 
     def _say_oldest(self, count: int) -> None:
-        first, last, frames, declared = self._ring.tally(count, self._receipted)
+        last, frames = self._ring.tally(count)
         if frames:
             self.dropped += frames
-            self._say(first, last, frames + declared, SPOOL_FULL)
+            self._say(self._receipted + 1, last, frames, SPOOL_FULL)
 
     def _say(self, first: int, last: int, frames: int, reason: int) -> None:
         """Have a loss record sealed and queue it; when that fails it goes with the next one."""
@@ -201,6 +208,7 @@ class Spool:
             first = min(first, self._unsaid[0])
             last = max(last, self._unsaid[1])
             frames += self._unsaid[2]
+        first, frames = self._losses.widened(first, frames)
         frames = min(frames, last - first + 1)
         try:
             sequence, message = self._declare(first, last, frames, reason)
@@ -209,6 +217,7 @@ class Spool:
             self._unsaid = [first, last, frames, reason]
             return
         self._unsaid = []
+        self._losses.add(sequence, (first, last, frames))
         self._admit(sequence, (first, last, frames), message)
 
     # --- a flash that refuses -------------------------------------------------------------------
@@ -224,16 +233,12 @@ class Spool:
         self._drain()
 
     def _shorten(self) -> None:
-        """Give up the older half of the queue; losses that it declares are declared anew."""
-        first, declared, count, size = self._queue[0][1] + 1, 0, 0, 0
+        """Give up the older half of the queue."""
+        first, count, size = self._queue[0][1] + 1, 0, 0
         while size <= QUEUE_BYTES_MAX // 2:
-            _, _, lost, message = self._queue[count]
-            size += HEAD_BYTES + len(message)
+            size += HEAD_BYTES + len(self._queue[count][3])
             count += 1
-            if lost is not None:
-                first = min(first, lost[0])
-                declared += lost[2]
         last = self._queue[count - 1][0]
         self._unqueue(count)
         self.dropped += count
-        self._say(first, last, count + declared, FLASH_FAILED)
+        self._say(first, last, count, FLASH_FAILED)

@@ -2,14 +2,16 @@
 
     u16 magic "TF", a frame, or "TL", a loss record | u16 bytes of the body | u64 sequence number |
     u64 number stored before this one, plus 1 | u64 highest number receipted by then, plus 1 |
-    u32 CRC-32 of all before and of the body | body
+    u64 highest number settled by then, plus 1 | u32 CRC-32 of all before and of the body | body
 
 The body is the sealed message; that of a loss record stands behind what it admits: u64 first and
 u64 last number, u32 frames.  All integers are big-endian; 0 stands for "none" where 1 is added.
 
 A record names the number stored before it, so whoever reads all records in order knows of every
 record that is gone, whatever became of its file, and which number to name.  It also names the
-highest receipt: no cursor has to be written anywhere else.
+highest receipt: no cursor has to be written anywhere else.  Settled is what is receipted and not
+named by a loss record that is still on its way: what such a record names must not be forgotten when
+the record is lost itself.
 
 CRC-32 and not the line's CRC-16: it alone finds a torn record, and to miss one in 65,536 is too
 many.  What it does not see, the seal shows at the gateway.
@@ -19,16 +21,16 @@ import binascii
 import struct
 from collections import namedtuple
 
-Record = namedtuple("Record", ("sequence", "previous", "receipted", "lost", "at", "end"))
+Record = namedtuple("Record", ("sequence", "previous", "receipted", "settled", "lost", "at", "end"))
 """`lost` is None or (first, last, frames); the message is bytes `at` to `end` of its file."""
 
 SLOTS_MAX = 64
 MESSAGE_BYTES_MAX = 32768
-HEAD_BYTES = 32
+HEAD_BYTES = 40
 LOST_BYTES = 20
 
-_HEAD = ">2sHQQQ"
-_CHECKED_BYTES = 28
+_HEAD = ">2sHQQQQ"
+_CHECKED_BYTES = 36
 _FRAME = b"TF"
 _LOSS = b"TL"
 _LOST = ">QQI"
@@ -55,11 +57,12 @@ class Segment:
         """Whether more may be added: there is no torn tail."""
 
 
-def packed(sequence: int, previous: int, receipted: int, lost, message) -> bytes:
-    """The bytes of one record."""
+def packed(sequence: int, previous: int, cursor, lost, message) -> bytes:
+    """The bytes of one record; `cursor` is (receipted, settled)."""
     body = message if lost is None else struct.pack(_LOST, *lost) + message
     magic = _FRAME if lost is None else _LOSS
-    head = struct.pack(_HEAD, magic, len(body), sequence, previous + 1, receipted + 1)
+    receipted, settled = cursor
+    head = struct.pack(_HEAD, magic, len(body), sequence, previous + 1, receipted + 1, settled + 1)
     return head + struct.pack(">I", binascii.crc32(body, binascii.crc32(head))) + body
 
 
@@ -77,8 +80,8 @@ class SegmentFiles:
         count = self._hal.read_file_at(segment.name, offset, head)
         if count < HEAD_BYTES:
             return None
-        magic, body_bytes, sequence, previous, receipted = struct.unpack_from(_HEAD, head)
-        if previous > sequence or receipted > sequence:
+        magic, body_bytes, sequence, previous, receipted, settled = struct.unpack_from(_HEAD, head)
+        if previous > sequence or receipted > sequence or settled > receipted:
             return None
         at = offset + HEAD_BYTES
         lost = None
@@ -88,7 +91,7 @@ class SegmentFiles:
         elif magic != _FRAME:
             return None
         end = offset + HEAD_BYTES + body_bytes
-        return Record(sequence, previous - 1, receipted - 1, lost, at, end)
+        return Record(sequence, previous - 1, receipted - 1, settled - 1, lost, at, end)
 
     def whole(self, segment: Segment, offset: int):
         """The record at `offset` whose every byte is as it was written, or None."""

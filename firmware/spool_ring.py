@@ -42,8 +42,11 @@ class Ring:
 
     # --- writing --------------------------------------------------------------------------------
 
-    def write(self, queue, receipted: int) -> int:
-        """Append the first of `queue` to one segment; how many of them are in flash now."""
+    def write(self, queue, cursor) -> int:
+        """Append the first of `queue` to one segment; how many of them are in flash now.
+
+        `cursor` is (receipted, settled), for the records to remember.
+        """
         self.adopted = 0
         segment = self.segments[-1] if self.segments else None
         if segment is None or not self._fits(segment, queue[0]):
@@ -51,7 +54,7 @@ class Ring:
         records = []
         size = 0
         for sequence, previous, lost, message in queue:
-            record = packed(sequence, previous, receipted, lost, message)
+            record = packed(sequence, previous, cursor, lost, message)
             size += len(record)
             if records and (segment.size + size > self._segment_bytes or size > WRITE_BYTES_MAX):
                 break
@@ -194,19 +197,10 @@ class Ring:
             self.drop_oldest()
         return before - len(self.segments)
 
-    def tally(self, count: int, receipted: int) -> tuple:
-        """(first, last, frames, frames declared) that are lost with the `count` oldest segments.
-
-        The losses that these segments themselves declare are lost with them, and so named again.
-        """
-        first, frames, declared = receipted + 1, 0, 0
-        for segment in self.segments[:count]:
-            frames += segment.frames
-            for record in self._heads(segment):
-                if record.lost is not None:
-                    first = min(first, record.lost[0])
-                    declared += record.lost[2]
-        return first, self.segments[count - 1].last, frames, declared
+    def tally(self, count: int) -> tuple:
+        """(last number, frames) of the `count` oldest segments."""
+        frames = sum([segment.frames for segment in self.segments[:count]])
+        return self.segments[count - 1].last, frames
 
     def drop_oldest(self) -> None:
         """Remove the oldest segment; a file that cannot be removed goes when its place is used."""

@@ -5,23 +5,26 @@ first record of a file that is not whole ends the file: what is behind it is gon
 
 A hole is a range of numbers behind the last receipt of which records are known to have existed: the
 next record names a number before it that was not found.  A hole that lies within a stored loss
-record is known to the gateway, or will be.  No hole is seen behind the last whole record: there the
+record is known to the gateway, or will be.  When a loss record was in a hole, `losses` knows what
+it had named.  No hole is seen behind the last whole record: there the
 numbers up to the first of this boot are declared instead, by whoever knows that one.
 """
 
 from firmware.spool_files import SLOTS_MAX, Segment, SegmentFiles
+from firmware.spool_losses import Losses
 
 HOLES_MAX = 8
 
 
 class Survey:
-    """The result: `ring` (oldest segment first), `newest`, `receipted`, `holes`, `errors`."""
+    """The result: `ring` (oldest segment first), `newest`, `receipted`, `losses`, `holes`."""
 
     def __init__(self, files: SegmentFiles) -> None:
         self._files = files
         self.ring = []
         self.newest = -1
         self.receipted = -1
+        self.losses = Losses()
         self.holes = []
         """(first, last) of what is gone and not declared, at most HOLES_MAX."""
         self.errors = 0
@@ -81,6 +84,7 @@ class Survey:
             self.holes.append((self.newest + 1, record.previous))
         self.newest = record.sequence
         self.receipted = max(self.receipted, record.receipted)
+        self.losses.recall(record)
         if record.lost is not None:
             first, last, _ = record.lost
             self._clip()

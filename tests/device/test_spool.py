@@ -3,7 +3,7 @@
 from firmware.spool import Spool
 
 SEGMENTS = 4
-SEGMENT_BYTES = 256
+SEGMENT_BYTES = 300
 
 
 class Flash:

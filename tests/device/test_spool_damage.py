@@ -112,7 +112,7 @@ def test_a_failing_flash_stops_nothing_and_is_declared():
 
 
 def test_a_flash_that_does_not_read_is_declared_and_found_again():
-    node = Node(Flash())
+    node = Node(Flash(), segments=8)
     node.put(6)
     node.flash.read_errno = 5
     assert set(node.held()) <= set(node.losses)

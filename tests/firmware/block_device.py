@@ -2,13 +2,18 @@
 
 Promises: what is programmed was erased before, or an AssertionError says that the file system is
 wrong; erasing sets a block to 0xFF.  With a `journal` every erase and every program is noted, so
-`cut_images` can give the flash as it stands when the power goes during each of them: not begun, torn
-in the middle, or, for a program, done but for its last byte.  `errno` makes every operation from
-then on fail instead.
+`cut_images` can give the flash as it stands when the power goes during each of them: not begun,
+torn in the middle, or with bits on their way.  With `errno` operations fail instead, after
+`failing_after` more of them.
 
-Runs on MicroPython under its own littlefs, and keeps to what both interpreters have.  Extended block
-protocol: ioctl 4 count of blocks, 5 bytes of a block, 6 erase a block.
+Runs on MicroPython under its own littlefs, and keeps to what both interpreters have.  Extended
+block protocol: ioctl 4 count of blocks, 5 bytes of a block, 6 erase a block.
 """
+
+import os
+
+GEOMETRY = {"readsize": 16, "progsize": 16}
+"""Of littlefs on a small flash: its smallest writes, so that a cut finds the most places."""
 
 LOST, TORN, SCRAMBLED = "lost", "torn", "scrambled"
 WAYS = (LOST, TORN, SCRAMBLED)
@@ -31,6 +36,7 @@ class BlockDevice:
         """(block, offset, bytes or None to erase, value of `moment()`) of each operation."""
         self.moment = None
         self.errno = None
+        self.failing_after = 0
 
     def readblocks(self, block, buffer, offset=0):
         """Read into `buffer`; a failing flash still reads."""
@@ -39,12 +45,14 @@ class BlockDevice:
 
     def writeblocks(self, block, buffer, offset=0):
         """Program `buffer` into erased bytes."""
-        self._note(block, offset, bytes(buffer))
+        if not self._is_done(block, offset, bytes(buffer)):
+            return -self.errno
         at = block * self.block_bytes + offset
         erased = b"\xff" * len(buffer)
         assert self.content[at : at + len(buffer)] == erased, "programmed what was not erased"
         self.content[at : at + len(buffer)] = buffer
         self.programmed_bytes += len(buffer)
+        return 0
 
     def ioctl(self, operation, argument):
         """Sizes, and erasing a block."""
@@ -53,16 +61,29 @@ class BlockDevice:
         if operation == _BLOCK_BYTES:
             return self.block_bytes
         if operation == _ERASE:
-            self._note(argument, 0, None)
+            if not self._is_done(argument, 0, None):
+                return -self.errno
             _apply(self.content, self.block_bytes, (argument, 0, None, 0))
             self.erases[argument] += 1
         return 0
 
-    def _note(self, block, offset, data):
+    def _is_done(self, block, offset, data):
+        """Note an operation; whether the flash does it."""
         if self.errno is not None:
-            raise OSError(self.errno)
+            if not self.failing_after:
+                return False
+            self.failing_after -= 1
         if self.journal is not None:
             self.journal.append((block, offset, data, self.moment()))
+        return True
+
+
+def mount(device, geometry=None):
+    """Restart with `device` as the file system, and work in its root."""
+    if "cut" in [entry[0] for entry in os.ilistdir("/")]:
+        os.umount("/cut")
+    os.mount(os.VfsLfs2(device, **(geometry or GEOMETRY)), "/cut")
+    os.chdir("/cut")
 
 
 def cut_images(before, block_bytes, journal):

@@ -1,8 +1,8 @@
 """The spool on a real littlefs that loses power at every flash operation.  Runs on MicroPython.
 
-A life of frames, receipts, a full ring and restarts is recorded once; then, for each flash operation
-in it and each way in which a cut can end it, the flash is put back to that moment and the node is
-started again.  The oracle knows what had happened by then.  It asks that
+A life of frames, receipts, a full ring and restarts is recorded once; then, for each flash
+operation in it and each way in which a cut can end it, the flash is put back to that moment and the
+node is started again.  The oracle knows what had happened by then.  It asks that
 
   1  what is offered is in order and has the message that its number was sealed with
   2  nothing is offered that was receipted before the last frame that was stored
@@ -18,13 +18,15 @@ ends only when the node forgets a receipt that came after its last frame.
 import os
 
 import node_files
-from firmware.spool import POWER_CUT, SPOOL_FULL, Spool
-from tests.firmware.block_device import BlockDevice, cut_images
+
+from firmware.spool import DAMAGED, FLASH_FAILED, POWER_CUT, QUEUE_BYTES_MAX, SPOOL_FULL, Spool
+from tests.firmware.block_device import GEOMETRY, BlockDevice, cut_images, mount
 
 BLOCKS = 64
 BLOCK_BYTES = 512
 SEGMENTS = 4
 SEGMENT_BYTES = 1024
+LOSS_REASONS = (SPOOL_FULL, DAMAGED, POWER_CUT, FLASH_FAILED)
 SKIPPED = 7
 """Numbers that the counters leave out at a start."""
 
@@ -38,17 +40,10 @@ class Node:
         self.behind_bytes = behind_bytes
         self.events = events
         self.history = History(events)
-
-    def format(self):
-        os.VfsLfs2.mkfs(self.device, readsize=16, progsize=16)
+        self.reasons = (SPOOL_FULL, POWER_CUT)
 
     def boot(self):
-        try:
-            os.umount("/cut")
-        except OSError:
-            pass
-        os.mount(os.VfsLfs2(self.device, readsize=16, progsize=16), "/cut")
-        os.chdir("/cut")
+        mount(self.device)
         self.next = self.history.next() + SKIPPED
         self.note("boot", self.next, None)
         self.spool = Spool(node_files, SEGMENTS, SEGMENT_BYTES, self.declare, self.behind_bytes)
@@ -59,6 +54,7 @@ class Node:
         self.history.add(what, number, extra)
 
     def declare(self, first, last, frames, reason):
+        assert frames <= last - first + 1
         number = self.next
         self.next += 1
         self.note("lost", number, (first, last, reason))
@@ -148,21 +144,21 @@ def check(node):
     history = node.history
     offered = node.offered()
     numbers = [number for number, _ in offered]
-    assert numbers == sorted(set(numbers)), "out of order: %s" % numbers
+    assert numbers == sorted(set(numbers)), f"out of order: {numbers}"
     for number, content in offered:
         is_loss = number in history.losses
         assert content == (b"loss %d" % number if is_loss else message(number)), number
         assert number in history.used, number
     if numbers:
-        assert numbers[0] > history.receipted_for_good, "%d was receipted" % numbers[0]
+        assert numbers[0] > history.receipted_for_good, f"{numbers[0]} was receipted"
     known = history.delivered.union(numbers)
     named = [history.losses[number] for number in known if number in history.losses]
     for number in history.used:
         if number not in known:
             ranges = [1 for first, last, _ in named if first <= number <= last]
-            assert ranges, "%d is lost and not named: %s, %s" % (number, numbers, named)
+            assert ranges, f"{number} is lost and not named: {numbers}, {named}"
     for _, _, reason in history.losses.values():
-        assert reason in (SPOOL_FULL, POWER_CUT), history.losses
+        assert reason in node.reasons, history.losses
 
 
 def go_on(node):
@@ -181,13 +177,13 @@ def go_on(node):
 def main(behind_bytes, second_every):
     """Cut at every operation, and at every operation of each `second_every`-th recovery."""
     node = Node(None, behind_bytes, [])
-    node.format()
+    os.VfsLfs2.mkfs(node.device, **GEOMETRY)
     before = bytes(node.device.content)
     node.device.journal = []
     live(node)
     journal = node.device.journal
     cuts = seconds = 0
-    for index, way, image in cut_images(before, BLOCK_BYTES, journal):
+    for index, _, image in cut_images(before, BLOCK_BYTES, journal):
         again = Node(image, behind_bytes, node.events[: journal[index][3]])
         start = bytes(image)
         if cuts % second_every == 0:
@@ -212,3 +208,52 @@ def _cut_again(start, recorded):
         go_on(node)
         cuts += 1
     return cuts
+
+
+def refuse(errno):
+    """A flash that fails at any operation from some moment on, and works again later.
+
+    littlefs gives its own errors, such as "no space" when no block takes what is written.
+    """
+    lives = 0
+    for failing_after in range(90):
+        node = Node(None, 0, [])
+        node.reasons = LOSS_REASONS
+        os.VfsLfs2.mkfs(node.device, **GEOMETRY)
+        node.boot()
+        node.put(4)
+        node.device.errno = errno
+        node.device.failing_after = failing_after
+        node.put(70)
+        assert node.spool.bytes < SEGMENTS * SEGMENT_BYTES + QUEUE_BYTES_MAX
+        node.device.errno = None
+        assert node.spool.flash_errors
+        check(node)
+        node.put(3)
+        check(node)
+        node.boot()
+        check(node)
+        go_on(node)
+        lives += 1
+    print("lives", lives)
+
+
+def fill_up():
+    """A flash that other files fill until nothing more fits."""
+    node = Node(None, 0, [])
+    node.reasons = LOSS_REASONS
+    os.VfsLfs2.mkfs(node.device, **GEOMETRY)
+    node.boot()
+    node.put(8)
+    free = os.statvfs("/cut")[3]
+    node_files.write_file("other", bytes((free - 4) * BLOCK_BYTES))
+    node.put(120)
+    check(node)
+    assert node.spool.dropped
+    assert node.spool.flash_errors
+    newest = node.offered()[-1][0]
+    assert newest == node.next - 1
+    node.boot()
+    check(node)
+    node_files.remove_file("other")
+    go_on(node)
