@@ -58,7 +58,7 @@ def bring_up(hal) -> Node:
         "schedule": Schedule(settings.sample_period_us, settings.block_samples),
         "sampler": Sampler(settings.channels, hal),
         "waveforms": [Waveform(table, hal) for table in settings.waveforms],
-        "update": Update(hal, VENDOR_ID, hal.BOARD),
+        "update": Update(hal, VENDOR_ID, getattr(hal, "BOARD", "")),
     }
     _communicate(hal, settings, identity, counters, parts, problems)
     node = Node(hal, settings, identity, parts)
@@ -124,7 +124,7 @@ def _announce(hal, settings, identity, counters, parts, text: bytes) -> None:
             "block_samples": settings.block_samples,
             "sequence_start": counters.sequence_start,
             "files_sha256": files_sha256(entries),
-            "public_key": b"" if parts["checkpoints"] is None else parts["checkpoints"].public,
+            "public_key": b"" if parts["checkpoints"] is None else parts["checkpoints"].public_key,
             "key_epoch": identity.epoch,
             "config_sha256": hashlib.sha256(text).digest(),
         },
