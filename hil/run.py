@@ -36,7 +36,8 @@ from wire.framing import Deframer
 _TICK_NS = 1_000_000_000
 _TICK_PHASE_NS = 250_000_000
 _TAIL_NS = 500_000_000
-_DRAIN_EVERY_TICKS = 10
+_DRAIN_EVERY_TICKS = 5
+"""Stored frames are receipted at this pace; a node waits 15 s for a receipt."""
 
 _TICK = "tick"
 _END = "end"
@@ -176,7 +177,7 @@ class Run:
             self._observe(gateway.receive(received, now_ns), now_ns)
 
     async def _tick(self, event: TimerDue) -> None:
-        """What the gateway does by itself once a second: time probes and Modbus polls."""
+        """What the gateway does by itself once a second: talk to its nodes, poll Modbus."""
         self._check_boards()
         now_ns = self._advance(event.time_ns)
         gateway = self._gateway()
