@@ -91,4 +91,5 @@ class Checkpoints:
         while signature is None:
             yield
             signature = self._signer.step()
+        yield
         return sign1_message(self._protected, payload, signature)

@@ -20,7 +20,7 @@ Boot 7, numbers from 512 on, one leaf that is the empty one, at 1 s:
 
 from collections import namedtuple
 
-from wire.cbor import decode, encode
+from wire.cbor import LIST, decode, head
 from wire.content import is_live
 from wire.cose import BOOT_ID_MAX, SEQUENCE_MAX, TICK_US_MAX
 from wire.errors import CborError
@@ -32,6 +32,9 @@ Checkpoint = namedtuple(
 )
 
 EMPTY_LEAF = leaf_hash(b"")
+
+# The head of a byte string of 32 bytes.
+_HASH = b"\x58\x20"
 
 
 def frame_leaf(message: Buffer) -> bytes:
@@ -46,17 +49,15 @@ def frame_leaf(message: Buffer) -> bytes:
 
 
 def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
-    """Return the payload that is signed."""
-    return encode(
-        {
-            0: checkpoint.boot_id,
-            1: checkpoint.sequence_start,
-            2: checkpoint.size,
-            3: checkpoint.root,
-            4: list(checkpoint.hashes),
-            5: checkpoint.tick_us,
-        }
-    )
+    """Return the payload that is signed, with the keys in their order."""
+    parts = [b"\xa6\x00", head(0, checkpoint.boot_id)]
+    parts += [b"\x01", head(0, checkpoint.sequence_start)]
+    parts += [b"\x02", head(0, checkpoint.size)]
+    parts += [b"\x03", _HASH, checkpoint.root, b"\x04", head(LIST, len(checkpoint.hashes))]
+    for value in checkpoint.hashes:
+        parts += [_HASH, value]
+    parts += [b"\x05", head(0, checkpoint.tick_us)]
+    return b"".join(parts)
 
 
 def decode_checkpoint(data: Buffer) -> Checkpoint:

@@ -75,7 +75,9 @@ class Signer:
         yield
         challenge = self._scalars.reduce(digest)
         yield
-        return point + self._scalars.multiply_add(challenge, self._secret, nonce)
+        self._scalars.multiply_add(challenge, self._secret, nonce)
+        yield
+        return point + self._scalars.result()
 
     def _digest(self, *parts: bytes) -> Slices:
         self._hash.begin(*parts)

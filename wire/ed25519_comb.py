@@ -26,7 +26,7 @@ from wire.words import Slices, words, words_of
 _SPACING = const(26)
 _COMB_BITS = const(130)
 _COMB_BYTES = const(1536)
-_SQUARINGS_A_SLICE = const(10)
+_SQUARINGS_A_SLICE = const(8)
 
 # Addresses of the 11 numbers, from ed25519_field.REGISTERS on, REGISTER_BYTES apart.
 _NUMBERS = const(11)

@@ -40,22 +40,22 @@ class Scalars:
     def reduce(self, digest: bytes) -> bytes:
         """Return 64 bytes modulo L, as 32 bytes."""
         split_kernel(self._columns, digest + b"\0\0", _COLUMNS)
-        return self._reduced()
+        return self.result()
 
-    def multiply_add(self, a: bytes, b: bytes, c: bytes) -> bytes:
-        """Return a * b + c modulo L; each has 32 bytes, whatever they are."""
+    def multiply_add(self, a: bytes, b: bytes, c: bytes) -> None:
+        """Make a * b + c of any three times 32 bytes; `result` then gives it modulo L."""
         split_kernel(self._columns, c + bytes(34), _COLUMNS)
         split_kernel(self._left, a + b"\0", _LIMBS)
         split_kernel(self._right, b + b"\0", _LIMBS)
         multiply_kernel(self._columns, self._left, self._right)
-        return self._reduced()
 
-    def _reduced(self) -> bytes:
-        result = bytearray(DIGITS_BYTES)
+    def result(self) -> bytes:
+        """Return what was made last, modulo L, as 32 bytes."""
+        data = bytearray(DIGITS_BYTES)
         reduce_kernel(self._rest, self._columns, self._order)
         finish_kernel(self._rest, self._order)
-        join_kernel(result, self._rest)
-        return bytes(result[:SCALAR_BYTES])
+        join_kernel(data, self._rest)
+        return bytes(data[:SCALAR_BYTES])
 
 
 def recode(digits: bytearray, scalar: Buffer) -> None:

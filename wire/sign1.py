@@ -36,6 +36,9 @@ _CONTENT_TYPE = const(3)
 _KID = const(4)
 _SIGNATURE_BYTES = const(64)
 
+# What is signed begins with: an array of four, "Signature1".
+_SIG_STRUCTURE = b"\x84\x6aSignature1"
+
 
 def protected_header(kid: Buffer, content_type: int) -> bytes:
     """Return the protected header of what `kid` signs."""
@@ -44,7 +47,17 @@ def protected_header(kid: Buffer, content_type: int) -> bytes:
 
 def to_be_signed(protected: Buffer, payload: Buffer, external_aad: Buffer = b"") -> bytes:
     """Return the bytes that the signature is computed over."""
-    return encode(["Signature1", bytes(protected), bytes(external_aad), bytes(payload)])
+    return b"".join(
+        (
+            _SIG_STRUCTURE,
+            head(BYTES, len(protected)),
+            protected,
+            head(BYTES, len(external_aad)),
+            external_aad,
+            head(BYTES, len(payload)),
+            payload,
+        )
+    )
 
 
 def sign1_message(protected: Buffer, payload: Buffer, signature: Buffer) -> bytes:
