@@ -5,7 +5,7 @@ The bus has one method, `write_readinto(out, into)`: one transfer under the chip
 reads as all ones or all zeros. A driver therefore fetches, in the same burst as a result, bytes
 that it knows, and refuses the result when they are not there.
 
-`receive` is the hot call. It allocates once for each length of burst, and nothing afterwards.
+`receive` is the hot call. It allocates a view once for each length of burst, nothing afterwards.
 """
 
 from collections import namedtuple
@@ -25,11 +25,16 @@ def _copy(source: ptr8, start: int, into: ptr8, count: int):
 
 
 class SpiPort(RegisterPort):
-    """The registers of the `part` that hangs on the chip select `spi`; `address` is None."""
+    """The registers of the `part` that hangs on the chip select `spi`; `address` is None.
 
-    def __init__(self, part: str, spi, address, dialect: SpiDialect):
+    A burst has at most `burst_bytes_max` bytes.
+    """
+
+    def __init__(self, part: str, spi, address, dialect: SpiDialect, burst_bytes_max: int):
         super().__init__(part, spi, address)
         self._dialect = dialect
+        self._out = memoryview(bytearray(1 + burst_bytes_max))
+        self._into = memoryview(bytearray(1 + burst_bytes_max))
         self._frames: dict = {}
 
     def where(self) -> str:
@@ -39,11 +44,11 @@ class SpiPort(RegisterPort):
     def receive(self, register: Register, count: int):
         """Read `count` bytes from `register` on; they stand at index 1 .. count of the answer.
 
-        The answer is the port's own buffer, valid until the next transfer of this length.
+        The answer is a view of the port's own buffer, valid until the next transfer.
         """
         frame = self._frames.get(count)
         if frame is None:
-            frame = self._frames[count] = (bytearray(1 + count), bytearray(1 + count))
+            frame = self._frames[count] = (self._out[: 1 + count], self._into[: 1 + count])
         out, into = frame
         out[0] = (register.address << self._dialect.shift) | self._dialect.read
         try:

@@ -78,12 +78,18 @@ def unpack_triples(frame: ptr8, into: ptr32, triples: int) -> int:
     A triple is in step when its x carries the marker, and no empty entry is in it.
     """
     at = 1
-    for index in range(triples):
-        if (frame[at + 2] & 3) != 1 or (frame[at + 5] & 3) != 0 or (frame[at + 8] & 3) != 0:
-            return index
-        for axis in range(3):
-            value = (frame[at] << 12) | (frame[at + 1] << 4) | (frame[at + 2] >> 4)
-            into[3 * index + axis] = value - ((value & 0x80000) << 1)
+    to = 0
+    end = 3 * triples
+    while to < end:
+        marker = 1
+        for _ in range(3):
+            low = frame[at + 2]
+            if (low & 3) != marker:
+                return to // 3
+            value = (frame[at] << 12) | (frame[at + 1] << 4) | (low >> 4)
+            into[to] = value - ((value & 0x80000) << 1)
+            marker = 0
+            to += 1
             at += 3
     return triples
 
@@ -99,7 +105,7 @@ class Adxl355:
     BUS = "spi"
 
     def __init__(self, spi, address, sleep_us, full_scale_g: int = 2, rate_hertz: float = 125):
-        self._port = SpiPort(self.PART, spi, address, DIALECT)
+        self._port = SpiPort(self.PART, spi, address, DIALECT, _TRIPLE_BYTES * FIFO_TRIPLES)
         self._full_scale_g = full_scale_g
         self._rate_hertz = rate_hertz
         self._sleep_us = sleep_us

@@ -55,14 +55,15 @@ def unpack_words(words: ptr8, count: int, into: ptr32, triple: int) -> int:
     Returns the number of the triple after the last; words of other sensors are passed over.
     """
     at = 0
+    to = 3 * triple
     for _ in range(count):
         if (words[at] >> 3) == 2:
-            for axis in range(3):
-                value = words[at + 1 + 2 * axis] | (words[at + 2 + 2 * axis] << 8)
-                into[3 * triple + axis] = value - ((value & 0x8000) << 1)
-            triple += 1
+            for low in range(at + 1, at + 7, 2):
+                value = words[low] | (words[low + 1] << 8)
+                into[to] = value - ((value & 0x8000) << 1)
+                to += 1
         at += 7
-    return triple
+    return to // 3
 
 
 class Lsm6dsox:

@@ -58,7 +58,7 @@ class Max31865:
         filter_hertz: int = 50,
         is_one_shot: bool = False,
     ):
-        self._port = SpiPort(self.PART, spi, address, DIALECT)
+        self._port = SpiPort(self.PART, spi, address, DIALECT, _BURST_BYTES)
         self._sleep_us = sleep_us
         self._scale = reference_ohm / (nominal_ohm * RATIO_COUNTS)
         self._wires = wires

@@ -33,7 +33,7 @@ def test_spi_port_puts_address_and_direction_into_one_byte():
     for dialect in (SpiDialect(1, 1, 0), SpiDialect(0, 0, 0x80), SpiDialect(0, 0x80, 0)):
         chip = EmulatedSpiChip(MAP, dialect)
         spi = EmulatedSPI(chip, lambda: 0, "SPI(1)")
-        port = SpiPort("chip", spi, None, dialect)
+        port = SpiPort("chip", spi, None, dialect, 2)
         assert port.read(CONTROL) == 0x8001
         port.write(CONTROL, 0x0021)
         assert port.read(CONTROL) == 0x0021
@@ -42,10 +42,10 @@ def test_spi_port_puts_address_and_direction_into_one_byte():
 
 
 def test_spi_port_says_where_a_bus_failed():
-    port = SpiPort("chip", Silent(5), None, SpiDialect(1, 1, 0))
+    port = SpiPort("chip", Silent(5), None, SpiDialect(1, 1, 0), 2)
     assert "bus error 5" in _message(DriverError, port.read, CONTROL)
     assert "bus error 5" in _message(DriverError, port.write, CONTROL, 1)
-    empty = SpiPort("chip", EmulatedSPI(None, lambda: 0, "SPI(1)"), None, SpiDialect(1, 1, 0))
+    empty = SpiPort("chip", EmulatedSPI(None, lambda: 0, "SPI(1)"), None, SpiDialect(1, 1, 0), 2)
     message = _message(DriverError, empty.expect_identity, CONTROL, 0xFFFF, 0x8001)
     assert message.startswith(
         "chip: register control (0x10) on SPI(1): expected 0x8001, got 0xFFFF"
