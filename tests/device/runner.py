@@ -38,6 +38,10 @@ def run(names) -> int:
 def _forget_all_but(known) -> None:
     for name in [name for name in sys.modules if name not in known]:
         del sys.modules[name]
+        parent, _, child = name.rpartition(".")
+        if parent in known:
+            # A package holds what was imported from it, too.
+            delattr(sys.modules[parent], child)
     gc.collect()
 
 
