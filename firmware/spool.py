@@ -98,10 +98,12 @@ class Spool:
         self._losses.receive(self._receipted)
         self._ring.receive(self._receipted)
         self._ring.sweep(self._receipted)
+        if sequence_start is not None and survey.newest + 1 < sequence_start:
+            # The first record names these as its predecessors: a cut before the last leaves a hole.
+            self.newest = sequence_start - 1
+            self._say(survey.newest + 1, self.newest, 0, POWER_CUT)
         for first, last in survey.holes:
             self._say(first, last, 0, DAMAGED)
-        if sequence_start is not None and survey.newest + 1 < sequence_start:
-            self._say(survey.newest + 1, sequence_start - 1, 0, POWER_CUT)
         self.flush()
 
     def put(self, sequence: int, message) -> None:

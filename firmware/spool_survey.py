@@ -4,10 +4,10 @@ Promises: whatever the files hold, the survey ends, raises nothing and is bounde
 first record of a file that is not whole ends the file: what is behind it is gone.
 
 A hole is a range of numbers behind the last receipt of which records are known to have existed: the
-next record names a number before it that was not found.  A hole that lies within a stored loss
-record is known to the gateway, or will be.  When a loss record was in a hole, `losses` knows what
-it had named.  No hole is seen behind the last whole record: there the
-numbers up to the first of this boot are declared instead, by whoever knows that one.
+next record names a number before it that was not found.  What of it a stored loss record names is
+known to the gateway, or will be.  When a loss record was in a hole, `losses` knows what it had named.
+No hole is seen behind the last whole record: the numbers from there to the first of this boot are
+declared by whoever knows that one.
 """
 
 from firmware.spool_files import SLOTS_MAX, Segment, SegmentFiles
@@ -86,9 +86,9 @@ class Survey:
         self.receipted = max(self.receipted, record.receipted)
         self.losses.recall(record)
         if record.lost is not None:
-            first, last, _ = record.lost
             self._clip()
-            self.holes = [hole for hole in self.holes if hole[0] < first or hole[1] > last]
+            named = [_without(hole, record.lost) for hole in self.holes]
+            self.holes = [hole for hole in named if hole[0] <= hole[1]]
         if len(self.holes) > HOLES_MAX:
             last = self.holes.pop()[1]
             self.holes[-1] = (self.holes[-1][0], last)
@@ -97,3 +97,13 @@ class Survey:
         """Forget of the holes what was receipted."""
         after = self.receipted
         self.holes = [(max(hole[0], after + 1), hole[1]) for hole in self.holes if hole[1] > after]
+
+
+def _without(hole: tuple, lost: tuple) -> tuple:
+    """What of `hole` the loss does not name; all of it when that would be two ranges."""
+    first, last = hole
+    if lost[0] <= first <= lost[1]:
+        first = lost[1] + 1
+    if lost[0] <= last <= lost[1]:
+        last = lost[0] - 1
+    return first, last

@@ -173,6 +173,14 @@ class SpoolLife(RuleBasedStateMachine):
         self.restart(1)
 
     def offered(self) -> list[int]:
+        """What the spool offers; reading may find damage and declare it, and be cut there."""
+        while True:
+            try:
+                return self.read_all()
+            except PowerCutError:
+                self.restart(0)
+
+    def read_all(self) -> list[int]:
         numbers = []
         stored = self.spool.first_after(-1)
         while stored is not None:
