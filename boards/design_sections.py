@@ -30,7 +30,7 @@ _RESPONSE_SAMPLES: Final = 1 << 16
 _FRACTION_BITS: Final = 12
 _COEFFICIENT_MAX: Final = 16383
 _SHIFT_MAX: Final = 30
-_EXTRA_BITS_MAX: Final = 12
+_W2_MAX: Final = 4096
 
 
 def butterworth_lowpass(corner_hz: float, order: int, rate_hz: float) -> list[Row]:
@@ -167,7 +167,7 @@ def _blend(rate_hz: float) -> float:
 
 
 def fixed_words(row: Row) -> tuple[int, ...]:
-    """The first nine words of a section of `firmware/sections.py`; its docstring names them.
+    """The first eight words of a section of `firmware/sections.py`; its docstring names them.
 
     Raises ValueError for a section that is not stable, has a zero outside the unit circle or a
     negative b0 (both make a word negative), or a coefficient that does not fit.
@@ -175,24 +175,23 @@ def fixed_words(row: Row) -> tuple[int, ...]:
     b0, b1, b2, a1, a2 = row
     if not (abs(a2) < 1 and abs(a1) < 1 + a2):
         raise ValueError(f"the section with a1 = {a1!r}, a2 = {a2!r} is not stable")
-    # w2 is about as large as the output times the natural frequency: its scale has room for more
-    # bits below, which a slow section needs most.
-    extra = 0
-    while extra < _EXTRA_BITS_MAX and (1 + a1 + a2) * 4.0 ** (extra + 1) < 0.25:
-        extra += 1
-    direct, shift_0 = _scaled((b0,), _FRACTION_BITS)
-    first, shift_1 = _scaled((2 * b0 + b1, 2 + a1), _FRACTION_BITS)
-    second, shift_2 = _scaled((b0 + b1 + b2, 1 + a1 + a2), _FRACTION_BITS + extra)
-    return (*direct, *first, *second, shift_0, shift_1, shift_2, extra)
+    b_1, b_2, a_1, a_2 = 2 * b0 + b1, b0 + b1 + b2, 2 + a1, 1 + a1 + a2
+    direct, shift_0 = _scaled((b0,), _FRACTION_BITS, _COEFFICIENT_MAX)
+    # w2 is about as large as the output times the natural frequency, the root of a_2: it shares
+    # the scale of the second sum, and must leave room there for 16-bit outputs.
+    largest = min(_COEFFICIENT_MAX / 2, _W2_MAX * max(b_1, a_1) / math.sqrt(a_2))
+    first, shift_1 = _scaled((b_1, a_1), _FRACTION_BITS, largest)
+    second, shift_2 = _scaled((b_2, a_2), _FRACTION_BITS + shift_1, _COEFFICIENT_MAX)
+    return (*direct, *first, *second, shift_0, shift_1, shift_2)
 
 
-def _scaled(numbers: Sequence[float], fraction_bits: int) -> tuple[list[int], int]:
-    """([integers below 2**14], shift): number = integer * 2**(-fraction_bits - shift)."""
+def _scaled(numbers: Sequence[float], fraction_bits: int, limit: float) -> tuple[list[int], int]:
+    """([integers up to `limit`], shift): number = integer * 2**(-fraction_bits - shift)."""
     largest = max(numbers)
     if min(numbers) < -1e-9:
         raise ValueError("a zero outside the unit circle, or a gain below 0, is not possible")
     shift = _SHIFT_MAX - fraction_bits
-    while shift and largest * 2.0 ** (fraction_bits + shift) > _COEFFICIENT_MAX:
+    while shift and largest * 2.0 ** (fraction_bits + shift) > limit:
         shift -= 1
     scale = 2.0 ** (fraction_bits + shift)
     if round(largest * scale) > _COEFFICIENT_MAX + 1:

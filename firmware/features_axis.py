@@ -31,6 +31,7 @@ from firmware.kernels import (
     split_kernel,
     squares_kernel,
     wide,
+    wide_float,
 )
 from wire.kernel import const
 
@@ -97,8 +98,9 @@ class Axis:
     def feed(self, samples, first: int, count: int) -> None:
         """Take `count` (1 to CHUNK) triples of `samples`, an array('i'), from triple `first` on."""
         x, sums, digits = self._samples, self._sums, self._digits
-        at = 3 * first + self._index
-        split_kernel(x, at, 0, at + 3 * count, samples, self._reference, sums, SIGN)
+        oldest = 3 * first + self._index
+        newest = oldest + 3 * (count - 1)
+        split_kernel(x, newest, 0, oldest, samples, self._reference, sums, SIGN)
         least, greatest = sums[0], sums[1]
         if self._count == 0 or least < self._least:
             self._least = least
@@ -106,18 +108,18 @@ class Axis:
             self._greatest = greatest
         self._count += count
         gather_kernel(digits, 0, 0, sums, _ROWS_SUM, 4, 0, SIGN)
-        squares_kernel(x, 0, 0, count, sums, SIGN)
+        squares_kernel(x, 0, count, sums, SIGN)
         gather_kernel(digits, 0, 0, sums, _ROWS_SQUARES, 12, 0, SIGN)
         if self._has_kurtosis:
             mean = self._mean
             shift = 0
             while max(greatest - mean, mean - least) >> shift >= (1 << _MOMENT_BITS) - 1:
                 shift += 1
-            moments_kernel(x, 0, 0, count, mean - (1 << shift >> 1), shift, sums, SIGN)
+            moments_kernel(x, 0, count, mean - (1 << shift >> 1), shift, sums, SIGN)
             gather_kernel(digits, 0, 0, sums, _ROWS_MOMENTS, 28, shift, SIGN)
         if self._keep is not None or self._velocity is not None:
             bits = self._narrow_bits
-            self._error = narrow_kernel(x, 0, 0, count, bits, (1 << bits) - 1, self._error, SIGN)
+            self._error = narrow_kernel(x, 0, count, bits, (1 << bits) - 1, self._error, SIGN)
             if self._keep is not None:
                 self._keep(x, count)
             if self._velocity is not None:
@@ -140,24 +142,31 @@ class Axis:
         return found
 
     def _kurtosis(self, count: int):
-        """By exact integers: the moments are about `_mean`, the kurtosis about the block's mean."""
+        """The moments are about `_mean`, the kurtosis about the block's mean."""
         first, second, third, fourth = [
             wide(self._digits, _MOMENT + DIGITS * order) for order in range(4)
         ]
         spread = count * second - first * first
         if spread <= 0:
             return None
-        central = (
-            count * count * (count * fourth - 4 * third * first)
-            + 6 * count * second * first * first
-            - 3 * first * first * first * first
-        )
-        return (central << 16) // (spread * spread) / 65536
+        if first * first > 16 * spread:
+            # The mean has moved by more than four deviations: floats would lose the difference.
+            central = (
+                count * count * (count * fourth - 4 * third * first)
+                + 6 * count * second * first * first
+                - 3 * first * first * first * first
+            )
+            return (central << 16) // (spread * spread) / 65536
+        mean = first / count
+        variance = spread / count / count
+        central = fourth / count - 4 * mean * (third / count)
+        central += 3 * mean * mean * (2 * (second / count) - mean * mean)
+        return central / variance / variance
 
     def _velocity_rms(self, count: int, lsb: float):
         settled, self._is_settled = self._is_settled, True
         if not settled:
             return None
-        mean_square = wide(self._digits, _VELOCITY) / count
+        mean_square = wide_float(self._digits, _VELOCITY) / count
         scale = self._unit_s * (1 << self._narrow_bits) / (1 << engine.VELOCITY_BITS)
         return sqrt(mean_square) * scale * lsb

@@ -18,7 +18,7 @@ from array import array
 from math import sqrt
 
 from firmware.errors import ConfigError
-from firmware.kernels import DIGITS, clear, keep_kernel, wide
+from firmware.kernels import DIGITS, clear, keep_kernel, wide_float
 from firmware.kernels_fft import POINTS_MAX, POINTS_MIN
 from wire.kernel import const
 
@@ -115,10 +115,9 @@ class Bands:
         lane = self._lanes[axis]
         if not lane.pieces:
             return None
-        energy = wide(lane.energies, DIGITS * band) / (1 << engine.ENERGY_BITS)
         # The squares of a Hann window sum up to 3/8 of its points.
-        window = self._points * self._points * 0.375
-        return sqrt(2 * energy / window / lane.pieces) * count_m_s2
+        window = self._points * self._points * lane.pieces * (3 << (engine.ENERGY_BITS - 4))
+        return sqrt(wide_float(lane.energies, DIGITS * band) / window) * count_m_s2
 
 
 class _Lane:
@@ -138,7 +137,7 @@ class _Lane:
         self.fresh = self.pieces = 0
 
     def keep(self, samples, count: int) -> None:
-        keep_kernel(self.ring, 0, self.at, count, samples, self._mask)
+        keep_kernel(self.ring, self.at, count, samples, self._mask)
         self.at = (self.at + count) & self._mask
         self.fresh += count
 

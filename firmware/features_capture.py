@@ -55,7 +55,7 @@ class Capture:
         if not self._held:
             self._first_us = first_us
         count = min(triples, self._total - self._first - self._held)
-        copy_kernel(self._buffer, 0, _AXES * self._held, _AXES * count, samples, 0)
+        copy_kernel(self._buffer, _AXES * self._held, _AXES * count, samples, 0)
         self._held += count
         return True
 

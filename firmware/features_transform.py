@@ -79,7 +79,7 @@ class Transform:
         while low < high:
             end = min(low + _PIECE_BINS, high)
             bins_kernel(self._work, low, end, self._piece, self._table, self._quarter, shift, SIGN)
-            squares_kernel(self._piece, 0, 0, 2 * (end - low), self._sums, SIGN)
+            squares_kernel(self._piece, 0, 2 * (end - low), self._sums, SIGN)
             gather_kernel(digits, 0, 0, self._sums, plan, len(plan), self._scale + shift, SIGN)
             low = end
 
@@ -96,5 +96,5 @@ class VelocityFilter:
     def add_squares(self, samples, count: int, digits) -> None:
         """Filter `samples` in place and add their squares, times 4**VELOCITY_BITS, to `digits`."""
         self._cascade.run(samples, count)
-        squares_kernel(samples, 0, 0, count, self._sums, SIGN)
+        squares_kernel(samples, 0, count, self._sums, SIGN)
         gather_kernel(digits, 0, 0, self._sums, self._plan, len(self._plan), 0, SIGN)

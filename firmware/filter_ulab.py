@@ -1,17 +1,17 @@
 """The same as features_transform.py for an image with ulab, in its single precision floats.
 
-Only functions of ulab's public manual: numpy.array, concatenate, cos, frombuffer, sum, zeros,
-fft.fft, and scipy.signal.sosfilt with `zi`.  Importing this raises ImportError in an image that
-lacks one of the two modules.  Agreement with the integer kernels: 0.1 % of a value, or the noise
-that they state; tested with a stand-in on CPython, never yet with a real ulab.  Unlike the kernels,
-ulab makes new arrays at each call, which are garbage at once.
+Only functions of ulab's public manual: numpy.array, concatenate, cos, flip, frombuffer, sum,
+zeros, fft.fft, and scipy.signal.sosfilt with `zi`.  Importing this raises ImportError in an image
+that lacks one of the two modules.  Agreement with the integer kernels: 0.1 % of a value, or the
+noise that they state; tested with a stand-in on CPython, never yet with a real ulab.  Unlike the
+kernels, ulab makes new arrays at each call, which are garbage at once.
 """
 
 from math import pi
 
 from ulab import numpy, scipy
 
-from firmware.kernels import add_wide
+from firmware.kernels import OFFSET, add_wide
 
 ENERGY_BITS = 20
 VELOCITY_BITS = 7
@@ -62,7 +62,7 @@ class VelocityFilter:
 
     def add_squares(self, samples, count: int, digits) -> None:
         """Filter `samples` and add their squares, times 4**VELOCITY_BITS, to the wide sum."""
-        values = numpy.array(samples[:count])
+        values = numpy.flip(numpy.array(samples[:count])) - OFFSET
         values, self._state = scipy.signal.sosfilt(self._rows, values, zi=self._state)
         total = float(numpy.sum(values * values))
         add_wide(digits, self._at, int(total * (1 << (2 * VELOCITY_BITS))))

@@ -25,11 +25,13 @@ from drivers.errors import DriverError
 from firmware.errors import ConfigError
 from firmware.features_capture import Capture
 from firmware.features_table import axes_of, bands_of, channels_of, parse_features
-from firmware.kernels import CHUNK
+from firmware.kernels import CHUNK, copy_kernel
 from firmware.sampling import find_bus, find_driver
 from wire.kernel import const
 
 NEVER_US = 1 << 62
+_READ_TRIPLES = const(32)
+"""At most so many are read at once, and more than so many go through the kernels together."""
 _BACKOFF_US = const(1000000)
 _BACKOFF_US_MAX = const(64000000)
 _FIFO_BITS, _FIFO_TRIPLES = 20, 32
@@ -62,13 +64,14 @@ class Waveform:
         self._period_ns = 1000000000 // table["rate_hz"]
         self._interval_us = 0
         self._narrow_bits = 0
-        self._samples = array("i", bytes(12 * CHUNK))
+        self._read = array("i", bytes(12 * _READ_TRIPLES))
+        self._samples = array("i", bytes(12 * (CHUNK + _READ_TRIPLES)))
+        self._held = 0
         self._capture = Capture(self.name, "m/s2", self._period_ns)
         self._overruns = 0
         self._count = 0
         self._is_running = self._has_reference = False
         self._first_us = 0
-        self._rest_first = self._rest_count = self._rest_us = 0
 
     def start(self) -> "list":
         """Find and start the chip; the problems, as `problems` has them."""
@@ -88,7 +91,7 @@ class Waveform:
         return found
 
     def poll(self) -> None:
-        """Drain the FIFO; at most one chunk."""
+        """Drain the FIFO, at most _READ_TRIPLES, and do the work that has become due."""
         now_us = self._hal.ticks_us()
         if not self._is_running:
             self._run(now_us)
@@ -98,19 +101,22 @@ class Waveform:
             self.blocks_dropped += 1
             self.take()
         try:
-            triples = self._chip.fifo_read_into(self._samples)
+            triples = self._chip.fifo_read_into(self._read)
         except DriverError as error:
             self._fail(error, now_us)
             return
-        self.due_us = now_us if triples == CHUNK else now_us + self._interval_us
+        self.due_us = now_us if triples == _READ_TRIPLES else now_us + self._interval_us
         if self._chip.fifo_overruns != self._overruns:
             self._overruns = self._chip.fifo_overruns
             self._lose()
-        if triples:
-            first_us = now_us - ((2 * triples - 1) * self._period_ns // 2) // 1000
-            if not self._capture.feed(self._samples, triples, first_us):
-                self._problem = "waveform %s: a capture was not taken in time" % self.name
-            self._feed(0, triples, first_us)
+        if not self._capture.feed(self._read, triples, self._before_us(now_us, triples)):
+            self._problem = "waveform %s: a capture was not taken in time" % self.name
+        copy_kernel(self._samples, 3 * self._held, 3 * triples, self._read, 0)
+        self._held += triples
+        if self._bands is not None:
+            self._bands.advance(triples)
+        if self._held > _READ_TRIPLES:
+            self._feed(min(self._held, CHUNK), self._before_us(now_us, self._held))
 
     def take(self) -> "list":
         """The features of the complete block, None for what cannot be told; the next one begins."""
@@ -123,9 +129,6 @@ class Waveform:
             else:
                 values.append(found[axis][feature])
         self._begin()
-        if self._rest_count:
-            count, self._rest_count = self._rest_count, 0
-            self._feed(self._rest_first, count, self._rest_us)
         return values
 
     def capture(self, samples: int):
@@ -144,8 +147,8 @@ class Waveform:
     def _prepare(self) -> None:
         table = self._table
         driver = find_driver(table["part"])
-        triples = min(getattr(driver, "FIFO_TRIPLES", _FIFO_TRIPLES), 2 * CHUNK)
-        self._interval_us = triples // 2 * self._period_ns // 1000
+        triples = min(getattr(driver, "FIFO_TRIPLES", _FIFO_TRIPLES) // 2, _READ_TRIPLES)
+        self._interval_us = triples * self._period_ns // 1000
         # Differences of two counts need a bit more than a count.
         self._narrow_bits = max(getattr(driver, "FIFO_BITS", _FIFO_BITS) - 15, 0)
         self._features = parse_features(table)
@@ -177,11 +180,12 @@ class Waveform:
         self._is_running = True
         self._overruns = self._chip.fifo_overruns
         self._has_reference = False
+        self._held = 0
         self._begin()
         self.due_us = self._hal.ticks_us() + self._interval_us
 
     def _fail(self, error, now_us: int) -> None:
-        if self._is_running and self._count:
+        if self._is_running and (self._count or self._held):
             self.blocks_dropped += 1
         self._capture.end()
         self._is_running = self.is_complete = False
@@ -191,12 +195,17 @@ class Waveform:
 
     def _lose(self) -> None:
         """Samples are missing: drop the block, and start the filters anew."""
-        if self._count:
+        if self._count or self._held:
             self.blocks_dropped += 1
+        self._held = 0
         if self._capture.end():
             self._problem = "waveform %s: a capture ended at lost samples" % self.name
         self._has_reference = False
         self._begin()
+
+    def _before_us(self, now_us: int, triples: int) -> int:
+        """When the first of `triples` was taken, the last of which was read at `now_us`."""
+        return now_us - ((2 * triples - 1) * self._period_ns // 2) // 1000
 
     def _begin(self) -> None:
         self.is_complete = False
@@ -207,25 +216,21 @@ class Waveform:
         if self._bands is not None:
             self._bands.begin()
 
-    def _feed(self, first: int, count: int, first_us: int) -> None:
-        """Take samples up to the end of the block, and keep the rest for the next."""
+    def _feed(self, count: int, first_us: int) -> None:
+        """Take `count` of the samples that are held, or what the block still needs."""
         left = self._table["block_samples"] - self._count
-        if count >= left:
-            self._rest_first = first + left
-            self._rest_count = count - left
-            self._rest_us = first_us + left * self._period_ns // 1000
-            count = left
+        count = min(count, left)
         if not self._count:
             self._first_us = first_us
         for axis in self._axes:
             if axis is not None:
                 if not self._has_reference:
-                    axis.start(self._samples, first, count)
-                axis.feed(self._samples, first, count)
+                    axis.start(self._samples, 0, count)
+                axis.feed(self._samples, 0, count)
         self._has_reference = True
         self._count += count
-        if self._bands is not None:
-            self._bands.advance(count)
+        self._held -= count
+        copy_kernel(self._samples, 0, 3 * self._held, self._samples, 3 * count)
         if count == left:
             last_us = first_us + (count - 1) * self._period_ns // 1000
             self.start_us = self._first_us

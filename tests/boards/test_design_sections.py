@@ -113,14 +113,14 @@ def filtered(rows: Sequence[Row], signal: "np.ndarray") -> "np.ndarray":
 
 def test_words_are_the_coefficients_in_the_delta_operator() -> None:
     row = design.butterworth_highpass(10, 2, 4000)[0]
-    b0, b1, a1, b2, a2, *shifts, extra = design.fixed_words(row)
+    b0, b1, a1, b2, a2, *shifts = design.fixed_words(row)
     fraction = 2.0**-12
     delta = (
         b0 * fraction * 2.0 ** -shifts[0],
         b1 * fraction * 2.0 ** -shifts[1],
         a1 * fraction * 2.0 ** -shifts[1],
-        b2 * fraction * 2.0 ** -(shifts[2] + extra),
-        a2 * fraction * 2.0 ** -(shifts[2] + extra),
+        b2 * fraction * 2.0 ** -(shifts[1] + shifts[2]),
+        a2 * fraction * 2.0 ** -(shifts[1] + shifts[2]),
     )
     for frequency_hz in (3, 10, 100, 1900):
         d = cmath.exp(2j * math.pi * frequency_hz / 4000) - 1

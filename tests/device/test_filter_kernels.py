@@ -11,6 +11,7 @@ from firmware.features_velocity import VELOCITY
 from firmware.kernels import (
     CHUNK,
     DIGITS,
+    OFFSET,
     SIGN,
     SUMS,
     add_wide,
@@ -23,6 +24,7 @@ from firmware.kernels import (
     split_kernel,
     squares_kernel,
     wide,
+    wide_float,
 )
 from firmware.sections import Cascade
 from wire.crc import crc16
@@ -42,6 +44,10 @@ def _noise(count, bits, seed=1):
     return values
 
 
+def _narrowed(count, bits):
+    return array("i", [each + OFFSET for each in _noise(count, bits)])
+
+
 def _sums():
     return array("i", bytes(4 * SUMS))
 
@@ -50,28 +56,28 @@ def test_split_takes_one_axis_and_its_statistics():
     samples = array("i", [10, -20, 30, 11, -21, 31, 12, -25, 29, 13, -23, 33])
     out = array("i", bytes(16))
     sums = _sums()
-    split_kernel(out, 1, 0, 10, samples, -20, sums, SIGN)
-    assert list(out) == [0, -1, -5, 0]
+    split_kernel(out, 7, 0, 1, samples, -20, sums, SIGN)
+    assert list(out) == [-5, -1, 0, 0]
     assert list(sums)[:3] == [-5, 0, -6]
-    split_kernel(out, 5, 0, 12, samples, 30, sums, SIGN)
-    assert list(out)[:3] == [1, -1, 3]
+    split_kernel(out, 11, 0, 5, samples, 30, sums, SIGN)
+    assert list(out)[:3] == [3, -1, 1]
     assert list(sums)[:3] == [-1, 3, 3]
 
 
 def test_narrowing_loses_nothing_in_the_sum():
     samples = _noise(200, 19)
     total = sum(samples)
-    error = narrow_kernel(samples, 0, 0, 100, 5, 31, 0, SIGN)
+    error = narrow_kernel(samples, 0, 100, 5, 31, 0, SIGN)
     rest = samples[100:]
-    error = narrow_kernel(rest, 0, 0, 100, 5, 31, error, SIGN)
-    assert 32 * (sum(samples[:100]) + sum(rest)) + error == total
+    error = narrow_kernel(rest, 0, 100, 5, 31, error, SIGN)
+    assert 32 * (sum(samples[:100]) + sum(rest) - 200 * OFFSET) + error == total
 
 
 def test_a_sum_of_squares_is_exact():
     for bits in (3, 15, 20, 23):
         samples = _noise(CHUNK, bits)
         sums = _sums()
-        squares_kernel(samples, 0, 0, CHUNK, sums, SIGN)
+        squares_kernel(samples, 0, CHUNK, sums, SIGN)
         found = (sums[2] << 24) + (sums[1] << 13) + sums[0]
         assert found == sum([each * each for each in samples])
 
@@ -79,11 +85,11 @@ def test_a_sum_of_squares_is_exact():
 def test_the_largest_values_do_not_overflow():
     samples = array("i", [-(1 << 24)] * CHUNK)
     sums = _sums()
-    squares_kernel(samples, 0, 0, CHUNK, sums, SIGN)
+    squares_kernel(samples, 0, CHUNK, sums, SIGN)
     assert (sums[2] << 24) + (sums[1] << 13) + sums[0] == CHUNK << 48
     for value in (4095, -4095):
         samples = array("i", [value] * CHUNK)
-        moments_kernel(samples, 0, 0, CHUNK, 0, 0, sums, SIGN)
+        moments_kernel(samples, 0, CHUNK, 0, 0, sums, SIGN)
         assert (sums[3] << 12) + sums[2] == CHUNK * value**3
         assert (sums[6] << 24) + (sums[5] << 13) + sums[4] == CHUNK * value**4
 
@@ -91,7 +97,7 @@ def test_the_largest_values_do_not_overflow():
 def test_moments_are_exact_for_what_is_left_after_the_shift():
     samples = _noise(CHUNK, 18)
     sums = _sums()
-    moments_kernel(samples, 0, 0, CHUNK, 1234, 7, sums, SIGN)
+    moments_kernel(samples, 0, CHUNK, 1234, 7, sums, SIGN)
     values = [(each - 1234) >> 7 for each in samples]
     assert sums[0] == sum(values)
     assert sums[1] == sum([each**2 for each in values])
@@ -123,40 +129,44 @@ def test_wide_sums_take_any_sign_and_shift():
     assert wide(digits, 0) == expected[0]
     clear(digits)
     assert wide(digits, DIGITS) == 0
+    for value in (0, 1, 16383, 16384, 123456789012, 3 << 90):
+        clear(digits)
+        add_wide(digits, DIGITS, value)
+        assert abs(wide_float(digits, DIGITS) - float(value)) <= value / 4000000
 
 
 def test_a_ring_keeps_the_low_sixteen_bits():
     ring = array("H", bytes(16))
-    keep_kernel(ring, 0, 6, 4, array("i", [1, -1, -32768, 65537]), 7)
-    assert list(ring) == [32768, 1, 0, 0, 0, 0, 1, 65535]
+    keep_kernel(ring, 6, 4, array("i", [1, -1, -32768, 65537]), 7)
+    assert list(ring) == [65535, 1, 0, 0, 0, 0, 1, 32768]
 
 
 def test_words_are_copied():
     target = array("i", bytes(16))
-    copy_kernel(target, 0, 1, 2, array("i", [5, -6, 7]), 1)
+    copy_kernel(target, 1, 2, array("i", [5, -6, 7]), 1)
     assert list(target) == [0, -6, 7, 0]
 
 
 def test_sections_give_the_same_bits_everywhere():
-    for rate_hz, checksum in ((3332, 50505), (4000, 52021)):
-        samples = _noise(3 * CHUNK, 13)
+    for rate_hz, checksum in ((3332, 56165), (4000, 1649)):
+        samples = _narrowed(3 * CHUNK, 13)
         cascade = Cascade(VELOCITY[rate_hz][2])
         chunk = array("i", bytes(4 * CHUNK))
         crc = 0xFFFF
         for start in range(0, len(samples), CHUNK):
-            copy_kernel(chunk, 0, 0, CHUNK, samples, start)
+            copy_kernel(chunk, 0, CHUNK, samples, start)
             cascade.run(chunk, CHUNK)
             crc = crc16(bytes(chunk), crc)
         assert crc == checksum, (rate_hz, crc)
         before = bytes(chunk)
         cascade.reset()
-        copy_kernel(chunk, 0, 0, CHUNK, samples, 0)
+        copy_kernel(chunk, 0, CHUNK, samples, 0)
         cascade.run(chunk, CHUNK)
         assert bytes(chunk) != before
 
 
 def test_a_velocity_filter_adds_the_squares_of_what_its_sections_leave():
-    samples = _noise(CHUNK, 14)
+    samples = _narrowed(CHUNK, 14)
     reference = array("i", samples)
     Cascade(VELOCITY[4000][2]).run(reference, CHUNK)
     digits = array("i", bytes(4 * 2 * DIGITS))

@@ -22,7 +22,7 @@ from boards.design_sections import (
 from firmware import features_transform
 from firmware.features_bands import Bands
 from firmware.features_velocity import VELOCITY
-from firmware.kernels import CHUNK, DIGITS, wide
+from firmware.kernels import CHUNK, DIGITS, OFFSET, wide
 from firmware.sections import FINE_BITS, FULL_SCALE, Cascade
 from tests.firmware import ulab_stand_in
 
@@ -42,12 +42,12 @@ def reference(rows: Sequence[Row], signal: "np.ndarray") -> "np.ndarray":
 
 
 def fixed(rows: Sequence[Row], signal: "np.ndarray") -> "np.ndarray":
-    samples = array("i", signal.astype(int).tolist())
+    samples = array("i", (signal.astype(int) + OFFSET).tolist())
     cascade = Cascade([fixed_words(row) for row in rows])
     for start in range(0, len(samples), CHUNK):
-        chunk = samples[start : start + CHUNK]
+        chunk = samples[start : start + CHUNK][::-1]
         cascade.run(chunk, len(chunk))
-        samples[start : start + CHUNK] = chunk
+        samples[start : start + CHUNK] = chunk[::-1]
     return np.array(samples) / (1 << FINE_BITS)
 
 
@@ -73,7 +73,7 @@ def test_sections_keep_to_the_accuracy_they_state(name: str, amplitude: float) -
         quadratures = np.stack((np.sin(angle[2000:]), np.cos(angle[2000:])))
         gain = np.hypot(*(quadratures @ found)) / np.hypot(*(quadratures @ expected))
         if expected.std() > 1000 * noise_max:
-            assert gain == pytest.approx(1, abs=1e-4)
+            assert gain == pytest.approx(1, abs=5e-4)
         error = found - expected
         assert abs(error.mean()) < 0.1
         tone = 2 / len(error) * quadratures.T @ (quadratures @ error)
@@ -164,7 +164,7 @@ def test_the_ulab_velocity_agrees_with_the_kernels(ulab_engine: Any) -> None:
         digits = array("i", bytes(4 * DIGITS))
         velocity = engine.VelocityFilter(VELOCITY[RATE_HZ], 0)
         for start in range(0, 4096, CHUNK):
-            chunk = array("i", samples[start : start + CHUNK].tolist())
+            chunk = array("i", (samples[start : start + CHUNK] + OFFSET).tolist()[::-1])
             velocity.add_squares(chunk, len(chunk), digits)
         totals.append(wide(digits, 0) / (1 << (2 * engine.VELOCITY_BITS)))
     assert totals[1] == pytest.approx(totals[0], rel=2e-3)

@@ -38,6 +38,10 @@ def _cos(values: Array) -> Array:
     return np.cos(values).astype(np.float32)
 
 
+def _flip(values: Array, *, axis: int | None = None) -> Array:
+    return np.flip(values, axis=axis)
+
+
 def _fft(real: Array, imaginary: Array | None = None) -> tuple[Array, Array]:
     spectrum = np.fft.fft(real if imaginary is None else real + 1j * imaginary)
     return spectrum.real.astype(np.float32), spectrum.imag.astype(np.float32)
@@ -60,6 +64,7 @@ numpy = SimpleNamespace(
     array=_array,
     concatenate=_concatenate,
     cos=_cos,
+    flip=_flip,
     fft=SimpleNamespace(fft=_fft),
     frombuffer=_frombuffer,
     int16=np.int16,
