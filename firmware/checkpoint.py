@@ -6,7 +6,7 @@ Rule of order: `append` for every sealed message; when `is_due`, `begin`, then `
 the message, which goes out as the payload of a frame of content type CHECKPOINT and is appended
 like any other.
 
-A step takes at most 100,000 instructions of a Cortex-M3, a checkpoint some 9 million. An `append` of
+A step takes at most 100,000 instructions of a Cortex-M3, a checkpoint 9 million. An `append` of
 300 bytes takes 23,000, and 16,000 more for each subtree that it completes: one on average, and
 seven for the 128th frame. `benchmarks/node_signature.py` counts.
 Memory: 5 KiB, and 3 KiB more where the table of ed25519_comb.py does not lie in flash.

@@ -34,7 +34,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gateway.proof_index import Head, ProofIndex, Violation
+from gateway.proof_index import ForgeryError, Head, ProofIndex
 from wire.checkpoint import EMPTY_LEAF
 from wire.merkle import Tree
 
@@ -97,7 +97,7 @@ def prove(
             index.read(export_path)
             survey = _Survey(index)
             survey.compare()
-        except Violation as violation:
+        except ForgeryError as violation:
             return _forged(index, str(violation))
         return survey.judge(first, last)
 
@@ -117,13 +117,13 @@ class _Survey:
         self._lowest = index.lowest()
 
     def compare(self) -> None:
-        """Hold every checkpoint to the frames; raise `Violation` at the first that does not fit."""
+        """Hold every checkpoint to the frames; raise `ForgeryError` at the first misfit."""
         before: Head | None = None
         for head in self._index.heads():
             if before is None or head.boot != before.boot:
                 before = self._begin_boot(head)
             elif head.start != before.start:
-                raise Violation(
+                raise ForgeryError(
                     f"line {head.line}: boot {head.boot} begins with number {head.start}, in line "
                     f"{before.line} with {before.start}"
                 )
@@ -158,7 +158,7 @@ class _Survey:
     def _begin_boot(self, head: Head) -> Head:
         """Note a boot; what lies between its numbers and those before belongs to no tree."""
         if head.boot in self._boots or head.start < self._end:
-            raise Violation(
+            raise ForgeryError(
                 f"line {head.line}: boot {head.boot} begins with number {head.start}, among those "
                 "of another boot"
             )
@@ -179,7 +179,7 @@ class _Survey:
                 tree = Tree(max(before.size - begin, 0), inner)
                 self._compare_subtree(head, begin + tree.size, end, value, tree)
             elif (begin, end, value) not in known:
-                raise Violation(
+                raise ForgeryError(
                     f"line {head.line}: the checkpoint contradicts the one in line {before.line}"
                 )
 
@@ -195,7 +195,7 @@ class _Survey:
         elif guesses:
             self._classify(first, last, self._unproven, self._missing)
         else:
-            raise Violation(
+            raise ForgeryError(
                 f"line {head.line}: the node has signed other frames than those with numbers "
                 f"{first} to {last}: at least one was changed, added or put in another place"
             )
@@ -205,7 +205,7 @@ class _Survey:
         number = first
         for leaf in self._index.leaves(first, last):
             if leaf.boot != head.boot:
-                raise Violation(
+                raise ForgeryError(
                     f"line {leaf.line}: number {leaf.sequence} in a frame of boot {leaf.boot}; "
                     f"line {head.line} signs that boot {head.boot} has it"
                 )

@@ -4,8 +4,8 @@
 
 Promises: bounded memory whatever the length of the export: some 100 bytes of each frame go to a
 database in a temporary file that only this process sees. A line that is no such object is an error
-with its number; a frame that contradicts a signature or another frame is a `Violation`. MACs are
-not looked at. Left to others: comparing frames with the signed trees (`node_proof.py`).
+with its number; a frame that contradicts a signature or another frame is a `ForgeryError`. MACs
+are not looked at. Left to others: comparing frames with the signed trees (`node_proof.py`).
 """
 
 import json
@@ -40,7 +40,7 @@ CREATE TABLE losses (
 """
 
 
-class Violation(Exception):  # noqa: N818 - what an export is guilty of is a finding, not an error
+class ForgeryError(Exception):
     """The export contradicts a signature or itself; the message says what and in which line."""
 
 
@@ -86,7 +86,7 @@ class ProofIndex:
         self._database.close()
 
     def read(self, export: Path) -> None:
-        """Take all lines; raise `TraceError` for bad input and `Violation` for a contradiction."""
+        """Take all lines; raise `TraceError` for bad input, `ForgeryError` for contradictions."""
         self._database.execute("BEGIN")
         for number, node, data in _lines(export):
             self._add(number, node, data)
@@ -129,10 +129,12 @@ class ProofIndex:
         try:
             header, _, payload, _ = cose.peek(data)
         except WireError as error:
-            raise Violation(f"line {line}: no sealed frame ({error})") from error
+            raise ForgeryError(f"line {line}: no sealed frame ({error})") from error
         kid = header.kid.decode(errors="replace")
         if node != kid or (self.node and kid != self.node):
-            raise Violation(f"line {line}: a frame of {kid!r} among those of {self.node or node!r}")
+            raise ForgeryError(
+                f"line {line}: a frame of {kid!r} among those of {self.node or node!r}"
+            )
         self.node = kid
         if not self._keep(Leaf(header.sequence, header.boot_id, line, frame_leaf(data))):
             return
@@ -154,7 +156,7 @@ class ProofIndex:
             return True
         boot, line, value = found
         if (boot, value) != (leaf.boot, leaf.hash):
-            raise Violation(
+            raise ForgeryError(
                 f"line {leaf.line}: another frame than line {line} with number {leaf.sequence}"
             )
         return False
@@ -165,16 +167,16 @@ class ProofIndex:
             protected, signed = sign1_open(payload, self._is_signed)
             checkpoint = decode_checkpoint(signed)
         except WireError as error:
-            raise Violation(f"line {line}: no checkpoint of this key: {error}") from error
+            raise ForgeryError(f"line {line}: no checkpoint of this key: {error}") from error
         if protected.get(3) != content.CHECKPOINT or protected.get(4) != header.kid:
-            raise Violation(f"line {line}: what is signed is no checkpoint of {self.node}")
+            raise ForgeryError(f"line {line}: what is signed is no checkpoint of {self.node}")
         if checkpoint.boot_id != header.boot_id:
-            raise Violation(
+            raise ForgeryError(
                 f"line {line}: a checkpoint of boot {checkpoint.boot_id} in a frame of boot "
                 f"{header.boot_id}"
             )
         if checkpoint.sequence_start + checkpoint.size > header.sequence:
-            raise Violation(f"line {line}: a checkpoint over numbers that came after it")
+            raise ForgeryError(f"line {line}: a checkpoint over numbers that came after it")
         return checkpoint
 
     def _is_signed(self, signed: bytes, signature: bytes) -> bool:
@@ -191,7 +193,7 @@ class ProofIndex:
             (header.boot_id, checkpoint.size),
         ).fetchone()
         if found is not None and found[1:] != (checkpoint.sequence_start, hashes):
-            raise Violation(
+            raise ForgeryError(
                 f"line {line}: the checkpoint signs other frames than that of line {found[0]}"
             )
         self.checkpoints += 1
@@ -205,7 +207,7 @@ class ProofIndex:
         try:
             loss: Loss = decode_loss(payload)
         except WireError as error:
-            raise Violation(f"line {line}: no loss record ({error})") from error
+            raise ForgeryError(f"line {line}: no loss record ({error})") from error
         self._database.execute(
             "INSERT INTO losses (sequence, first, last) VALUES (?, ?, ?)",
             (sequence, loss.first, loss.last),
