@@ -159,9 +159,9 @@ class Axis:
             return (central << 16) // (spread * spread) / 65536
         mean = first / count
         variance = spread / count / count
-        central = fourth / count - 4 * mean * (third / count)
-        central += 3 * mean * mean * (2 * (second / count) - mean * mean)
-        return central / variance / variance
+        moment = fourth / count - 4 * mean * (third / count)
+        moment += 3 * mean * mean * (2 * (second / count) - mean * mean)
+        return moment / variance / variance
 
     def _velocity_rms(self, count: int, lsb: float):
         settled, self._is_settled = self._is_settled, True
