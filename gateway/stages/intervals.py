@@ -60,6 +60,17 @@ class IntervalSet:
         self._lasts[begin:end] = [each for _, each in left]
         return pieces
 
+    def within(self, first: int, last: int) -> int:
+        """Return how many of the numbers `first` to `last` are in."""
+        begin = bisect_left(self._lasts, first)
+        end = bisect_right(self._firsts, last)
+        return sum(
+            min(last, each_last) - max(first, each_first) + 1
+            for each_first, each_last in zip(
+                self._firsts[begin:end], self._lasts[begin:end], strict=True
+            )
+        )
+
     def pop_first(self) -> Interval:
         """Remove and return the lowest interval; the set must not be empty."""
         return self._firsts.pop(0), self._lasts.pop(0)

@@ -89,11 +89,16 @@ class Numbering:
         self._settle(boot)
 
     def declare(self, first: int, last: int, frames: int) -> None:
-        """Take note of a loss record: numbers `first` to `last`, `frames` of them were frames."""
+        """Take note of a loss record: numbers `first` to `last`, `frames` of them were frames.
+
+        Later records name the numbers of earlier ones again, so what was declared is taken off.
+        """
         unknown: list[Interval] = [(first, last)]
+        frames -= min(self._outside.within(first, last), self._outside_counted)
         for boot in self._boots.values():
             if boot.low is None:
                 continue
+            frames -= boot.declared.within(first, last)
             pieces = boot.missing.cut(first, last)
             for piece in pieces:
                 boot.declared.add(*piece)

@@ -58,6 +58,7 @@ def test_it_is_a_set(steps, limit):
         assert ends == sorted(ends)
         assert all(b[0] - a[1] > 1 for a, b in pairwise(intervals))
     assert found.above(limit) == sum(number > limit for number in model)
+    assert found.within(limit, limit + 9) == len(model & set(range(limit, limit + 10)))
 
 
 @given(st.lists(RANGES, max_size=8), RANGES)

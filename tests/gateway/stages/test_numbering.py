@@ -132,6 +132,20 @@ def test_numbers_outside_of_what_was_seen_are_announced_by_the_record(node):
     assert node.account.declared == 49, "150 to 199 are known to be numbers of this boot now"
 
 
+def test_a_record_that_names_earlier_losses_again_declares_only_what_is_new(node):
+    """A node widens every loss record until one was receipted."""
+    node.data(300)
+    node.loss(100, 199, 70)
+    assert node.sums == (0, 0, 70, 0)
+    node.loss(100, 260, 110)
+    assert node.sums == (0, 0, 110, 0)
+    node.data(304)
+    node.loss(100, 303, 113)
+    assert node.sums == (0, 0, 113, 0)
+    node.loss(100, 303, 113)
+    assert node.sums == (0, 0, 113, 0)
+
+
 def test_numbers_that_a_power_cut_left_out_are_no_frames(node):
     node.data(10, boot=1)
     node.loss(11, 255, 0)
