@@ -26,7 +26,7 @@ from wire.cose_profile import (
     opening,
     partial_iv,
 )
-from wire.kernel import IS_MICROPYTHON, Buffer, const, micropython, ptr8
+from wire.kernel import ALL, IS_MICROPYTHON, Buffer, const, micropython, ptr8
 from wire.mac import BLOCK_BYTES, HmacSha256
 
 _STRUCTURE_END = const(70)
@@ -98,7 +98,7 @@ class BufferSealer:
         # No layout yet: that of a content type which does not exist.
         self._bounds = (-1, 0, 0, 0, 0, 0, 0)
         whole = memoryview(self._buffer)
-        self._places = (0, 0, 0, 0, 0, whole, whole, whole)
+        self._places = (0, 0, 0, 0, whole, whole, whole, whole)
 
     @micropython.native
     def seal(
@@ -114,10 +114,10 @@ class BufferSealer:
             or not tick_min <= tick_us < tick_end
         ):
             return self._seal_anew(content_type, sequence, boot_id, tick_us, payload)
-        size, at, tick_at, header_end, tag_at, place, hashed, message = self._places
+        size, at, tick_at, header_end, place, hashed, tag_place, message = self._places
         header_kernel(self._buffer, at, sequence, size, tick_at, tick_us, header_end)
-        place[:] = payload
-        tag_kernel(self._buffer, tag_at, 32, self._mac.digest_padded(hashed), header_end)
+        place[ALL] = payload
+        tag_kernel(tag_place, self._mac.digest_padded(hashed), 32, self._buffer, header_end)
         return message if IS_MICROPYTHON else bytes(message)
 
     def _seal_anew(
@@ -145,9 +145,9 @@ class BufferSealer:
             before_tick - len(boot_id_and_tick_label(boot_id)),
             header_end,
             header_end,
-            end + len(TAG),
             whole[end - count : end],
             whole[:end],
+            whole[end + len(TAG) : end + _TAIL_BYTES],
             whole[_MESSAGE_AT : end + _TAIL_BYTES],
         )
         return message
@@ -175,14 +175,11 @@ def header_kernel(
         buffer[at] = number & 0xFF
         number >>= 8
         size -= 1
-    at = tick_at
     number = tick_us
-    size = 4
-    while size:
-        at -= 1
-        buffer[at] = number & 0xFF
-        number >>= 8
-        size -= 1
+    buffer[tick_at - 1] = number & 0xFF
+    buffer[tick_at - 2] = number >> 8 & 0xFF
+    buffer[tick_at - 3] = number >> 16 & 0xFF
+    buffer[tick_at - 4] = number >> 24 & 0xFF
     buffer[68] = 0x43
     buffer[69] = 0x30
     buffer[header_end] = 0x40
@@ -190,12 +187,15 @@ def header_kernel(
 
 
 @micropython.viper
-def tag_kernel(buffer: ptr8, at: int, left: int, tag: ptr8, header_end: int) -> int:
-    """Make of what was hashed what is sent: D1 84, no unprotected header, and `tag` at `at`."""
+def tag_kernel(place: ptr8, tag: ptr8, left: int, buffer: ptr8, header_end: int) -> int:
+    """Make of what was hashed what is sent: D1 84, no unprotected header, and the tag in `place`.
+
+    `left` is the size of the tag.
+    """
+    while left:
+        left -= 1
+        place[left] = tag[left]
     buffer[68] = 0xD1
     buffer[69] = 0x84
     buffer[header_end] = 0xA0
-    while left:
-        left -= 1
-        buffer[at + left] = tag[left]
-    return at
+    return header_end

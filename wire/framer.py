@@ -15,10 +15,10 @@ divided by P byte by byte. Words are little-endian, as on every board that we ha
 """
 
 from wire.cobs import stuff_kernel
-from wire.crc import SEED, crc16
+from wire.crc import SEED, crc16, crc16_kernel
 from wire.errors import FrameError
 from wire.framing import frame
-from wire.kernel import IS_MICROPYTHON, Buffer, const, micropython, ptr32, uint
+from wire.kernel import ALL, IS_MICROPYTHON, Buffer, const, micropython, ptr32, uint
 
 _DATA_AT = const(4)
 _ONES = const(0x01010101)
@@ -48,16 +48,23 @@ class Framer:
         if count != self._count:
             self._resize(count)
         place, line = self._message, self._line
-        place[:] = message
-        check = fold_kernel(line, count, SEED) if IS_MICROPYTHON else crc16(message)
-        place[:] = message
+        place[ALL] = message
         end = count + _DATA_AT
+        if IS_MICROPYTHON:
+            left = fold_kernel(line, count, SEED)
+            if left:
+                check = crc16_kernel(line, end - left, 0, end)
+            else:
+                check = crc16_kernel(line, _DATA_AT, SEED, end)
+            place[ALL] = message
+        else:
+            check = crc16(message)
         line[end] = check >> 8
         line[end + 1] = check & 0xFF
-        line[end + 2] = 0
-        if not stuff_kernel(self._frame, count + 2, count + 3):
+        stuffed = self._frame
+        if not stuff_kernel(stuffed, count + 2, count + 3):
             return frame(message)
-        return self._frame if IS_MICROPYTHON else bytes(self._frame)
+        return stuffed if IS_MICROPYTHON else bytes(stuffed)
 
     def _resize(self, count: int) -> None:
         """Make the views of a message of `count` bytes."""
@@ -68,45 +75,42 @@ class Framer:
         line = memoryview(self._line)
         self._message = line[_DATA_AT : _DATA_AT + count]
         self._frame = line[_DATA_AT - 1 : _DATA_AT + count + 3]
+        self._line[_DATA_AT + count + 2] = 0
         self._count = count
 
 
 @micropython.viper
 def fold_kernel(words: ptr32, left: int, crc: int) -> int:
-    """Return `crc` continued over the `left` bytes behind the first of `words`, which are changed.
+    """Fold `left` bytes, whose CRC goes on from `crc`, into the last 16 to 19 of them.
 
-    The three arguments are all that lies in registers; see the module for what is done.
+    They begin behind the first of `words`. Returns how many of them are left, and have the CRC of
+    all when it is begun with 0; or 0 when there were too few to fold. The three arguments are all
+    that lies in registers.
     """
     words = ptr32(uint(words) + 4)
-    seed = crc
-    if left >= 4:
-        words[0] = int(words[0]) ^ (crc & 0xFF) << 8 ^ crc >> 8
-        seed = 0
-    while left >= 68:
+    if left < 20:
+        return 0
+    words[0] = int(words[0]) ^ (crc & 0xFF) << 8 ^ crc >> 8
+    count = left >> 2
+    rest = left & 3
+    left = 0
+    if count > 16:
+        left = count - 16
+        count = 16
+    while left:
         crc = int(words[0])
         words[4] = int(words[4]) ^ crc
         words[11] = int(words[11]) ^ crc
         words[16] = int(words[16]) ^ crc
         words = ptr32(uint(words) + 4)
-        left -= 4
-    while left >= 20:
+        left -= 1
+    left = count - 4
+    while left:
         crc = int(words[0])
         words[1] = int(words[1]) ^ crc
         words[2] = int(words[2]) ^ crc << 24
         words[3] = int(words[3]) ^ crc >> 8 & 0xFFFFFF
         words[4] = int(words[4]) ^ crc
         words = ptr32(uint(words) + 4)
-        left -= 4
-    crc = seed
-    while left > 0:
-        word = int(words[0])
-        words = ptr32(uint(words) + 4)
-        four = 4
-        while four and left:
-            mixed = crc >> 8 ^ word & 0xFF
-            mixed ^= mixed >> 4
-            crc = (crc << 8 ^ mixed << 12 ^ mixed << 5 ^ mixed) & 0xFFFF
-            word >>= 8
-            four -= 1
-            left -= 1
-    return crc
+        left -= 1
+    return 16 + rest

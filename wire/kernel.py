@@ -5,6 +5,8 @@ MicroPython compiles a function marked `@micropython.viper` to machine code on 3
 same source runs as plain Python. A viper integer wraps at 32 bits and a Python one does not, so a
 kernel masks wherever that could show.
 
+`ALL` is the slice of a whole buffer: `view[ALL] = data` makes no new one, as `view[:]` does.
+
 `Buffer` (bytes, bytearray or memoryview) and `Function` are for annotations only: kernel.pyi has
 the types.
 """
@@ -33,6 +35,16 @@ else:
             return function
 
     micropython = _Identity
+
+
+class _Key:
+    """What an object is asked for in brackets, itself; MicroPython does not name its slices."""
+
+    def __getitem__(self, key):
+        return key
+
+
+ALL = _Key()[:]
 
 
 def const(value):

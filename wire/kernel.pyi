@@ -9,6 +9,7 @@ ptr16: TypeAlias = Any
 ptr32: TypeAlias = Any
 Function: TypeAlias = Callable[..., Any]
 IS_MICROPYTHON: bool
+ALL: slice[None, None, None]
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 class _Identity:
