@@ -216,6 +216,19 @@ def board_flash(
     _say_done(done.identity, plan.public_key if plan else None)
 
 
+@board_app.command("freeze")
+def board_freeze(
+    name: BoardName,
+    folder: Annotated[Path, typer.Argument(help="A new folder for manifest and sources.")],
+) -> None:
+    """Write what MicroPython's own build needs for an image with the application in its flash."""
+    from boards.catalog import load_board
+    from boards.frozen import write_frozen
+
+    for line in write_frozen(load_board(name), folder):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
 @board_app.command("provision")
 def board_provision(port: Port, node: NodeName, site: SiteFile, new_key: NewKey = False) -> None:
     """Write the settings of a node, and its keys if it has none yet; print its public key."""

@@ -68,6 +68,9 @@ class Flash(_Frozen):
     """Name of the stock image file."""
     download: str
     """The page that has it."""
+    port: Literal["esp32", "stm32"]
+    """MicroPython's port and its name for the board, for an image of one's own."""
+    port_board: str
 
 
 class Bus(_Frozen):

@@ -14,6 +14,7 @@ stops) | remove what is not wanted | files | settings and keys | loader.
 """
 
 import hashlib
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -22,16 +23,20 @@ from typing import Final
 from boards.catalog import Board
 from boards.deploy_prompt import Progress, Prompt, open_prompt, reopen_prompt
 from boards.errors import DeployError
+from boards.frozen import STARTER
 from boards.identity import Identity, ask_identity, check_board
 from boards.provision import KEY_FILE, ROTATED_KEY_FILE, used_parts
 
 LOADER_FILE: Final = "main.py"
 FOLDERS: Final = ("a", "b")
+CRASH_FILE: Final = "crash.log"
 UPDATE_FILES: Final = (
     *("update.state.a", "update.state.b", "a.manifest", "b.manifest", "a.partial", "b.partial"),
-    "crash.log",
+    CRASH_FILE,
 )
 """What updates leave beside the folders (firmware/update.py, firmware/loader.py)."""
+START_S: Final = 10.0
+"""A node has imported everything and sent its first frames by then."""
 _SPARE_BYTES: Final = 16_384
 
 
@@ -44,8 +49,13 @@ class Deployment:
     settings: Mapping[str, bytes]
     mpy_version: tuple[int, int]
 
-    def contents(self) -> dict[str, bytes]:
-        """Every file by its name on the board, the loader last."""
+    def contents(self, *, is_frozen: bool = False) -> dict[str, bytes]:
+        """Every file by its name on the board, what starts it last.
+
+        A board with the application in its image needs the settings and a line that starts it.
+        """
+        if is_frozen:
+            return {**self.settings, LOADER_FILE: STARTER}
         chosen = needed_files(self.application, self.settings)
         files = {f"{FOLDERS[0]}/{name}": content for name, content in chosen.items()}
         loader = files.pop(f"{FOLDERS[0]}/{LOADER_FILE}", None)
@@ -73,19 +83,44 @@ def needed_files(
 
 
 def deploy(port: str, deployment: Deployment, progress: Progress) -> Identity:
-    """Put everything on the board and restart it; what it says of itself, checked."""
+    """Put everything on the board and start it; what it says of itself, checked.
+
+    Raises DeployError with what the node died of when it does not live through its first seconds.
+    """
     prompt = open_prompt(port)
     try:
-        check_board(deployment.board, ask_identity(prompt), deployment.mpy_version)
+        identity = ask_identity(prompt)
+        check_board(deployment.board, identity, deployment.mpy_version)
         prompt = stop_application(prompt)
-        contents = deployment.contents()
+        contents = deployment.contents(is_frozen=identity.is_frozen)
         remove_leftovers(prompt, contents)
         send(prompt, contents, progress)
         identity = ask_identity(prompt)
         prompt.restart()
     finally:
         prompt.close()
+    progress("waiting for its first seconds", 0, 1)
+    check_start(port)
     return identity
+
+
+def check_start(port: str, start_s: float | None = None) -> None:
+    """See that the node does not die at its start; this stops it once and starts it again.
+
+    The loader writes down what an application dies of (firmware/loader.py), memory included.
+    """
+    threading.Event().wait(START_S if start_s is None else start_s)
+    prompt = reopen_prompt(port)
+    try:
+        if prompt.hash_of(CRASH_FILE) is not None:
+            text = str(prompt.ask(f"open({CRASH_FILE!r}).read()"))
+            last = text.strip().splitlines()[-1]
+            raise DeployError(
+                f"{port}: the node does not start: {last} (all of it is in {CRASH_FILE} there)"
+            )
+        prompt.restart()
+    finally:
+        prompt.close()
 
 
 def stop_application(prompt: Prompt) -> Prompt:

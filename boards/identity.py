@@ -30,7 +30,13 @@ def _tw_identity():
         "node": None,
         "key_check": None,
         "free_bytes": None,
+        "is_frozen": False,
     }
+    try:
+        from frozen_files import FILES
+        answer["is_frozen"] = "firmware/main.py" in [name for name, _ in FILES]
+    except ImportError:
+        pass
     try:
         import machine
         answer["unique_id"] = "".join(["%02x" % byte for byte in machine.unique_id()])
@@ -72,6 +78,8 @@ class Identity:
     node: str | None
     key_check: str | None
     free_bytes: int | None
+    is_frozen: bool = False
+    """Whether its image has the application in it."""
 
     @property
     def mpy_version(self) -> tuple[int, int]:

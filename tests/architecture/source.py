@@ -24,7 +24,7 @@ class Source:
         """Whether MicroPython runs the file."""
         return (
             self.path.startswith(("wire/", "drivers/", "firmware/", "tests/device/test_"))
-            or self.path in ("boards/rig_client.py", "boards/rig_devices.py")
+            or self.path.startswith(("boards/rig_", "boards/node_"))
             or (self.folder == "boards" and self.path.endswith("/hal.py"))
         )
 

@@ -63,3 +63,30 @@ def test_a_bus_that_is_not_there() -> None:
     assert board.bus("uart", 0).baud == 115_200
     with pytest.raises(BoardFileError, match="no i2c bus 7"):
         board.bus("i2c", 7)
+
+
+def test_what_a_real_board_needs_is_asked_for(board_file: Path) -> None:
+    board_file.write_text(board_file.read_text().replace('"process"', '"none"'))
+    with pytest.raises(BoardFileError, match="'none' also needs flash, identity"):
+        catalog.load_board("host")
+
+
+def test_a_part_needs_the_bus_it_is_soldered_to(board_file: Path) -> None:
+    part = '[[parts]]\npart = "tmp117"\nrefdes = "U3"\nbus = "i2c9"\naddress = 72\n'
+    board_file.write_text(board_file.read_text() + part)
+    with pytest.raises(BoardFileError, match="part tmp117 is on bus 'i2c9', which is not there"):
+        catalog.load_board("host")
+
+
+def test_every_real_board_says_how_it_is_flashed_and_who_it_is() -> None:
+    real = [board for board in map(catalog.load_board, catalog.board_names()) if board.flash]
+    assert {board.name for board in real} >= {
+        *("esp32_devkit", "esp32_s3_devkitc", "nucleo_f446re", "pybv11"),
+    }
+    offsets = {board.name: board.flash.offset for board in real if board.flash}
+    assert offsets["esp32_devkit"] == 0x1000
+    assert offsets["esp32_s3_devkitc"] == 0
+    assert offsets["nucleo_f446re"] == offsets["pybv11"] == 0x08000000
+    for board in real:
+        assert f'BOARD = "{board.name}"' in (board.directory / "hal.py").read_text()
+        assert board.bus("uart", 0).baud == 115_200

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from boards.catalog import load_board
-from boards.deploy import Deployment, deploy, needed_files, send
+from boards.deploy import Deployment, check_start, deploy, needed_files, send
 from boards.deploy_prompt import open_prompt
 from boards.errors import DeployError, IdentityError, PortError
 from boards.flash import check_keys
@@ -40,6 +40,12 @@ SETTINGS = {
 CHOSEN = set(APPLICATION) - {"main.py", "drivers/ina226/driver.mpy"}
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here takes seconds to start."""
+    monkeypatch.setattr("boards.deploy.START_S", 0.0)
+
+
 def deployment(board=HOST, settings=SETTINGS) -> Deployment:
     return Deployment(
         board=board, application=APPLICATION, settings=settings, mpy_version=MPY_VERSION
@@ -63,8 +69,8 @@ def test_a_whole_node_and_then_only_what_has_changed(tmp_path: Path) -> None:
         expected = {f"a/{name}": APPLICATION[name] for name in CHOSEN}
         expected |= SETTINGS | {"main.py": APPLICATION["main.py"]}
         assert files_in(tmp_path) == expected
-        assert list(dict.fromkeys(step for step, _, _ in steps))[-2] == "sending main.py"
-        assert steps[-1][1] == steps[-1][2]
+        names = list(dict.fromkeys(step for step, _, _ in steps))
+        assert names[-3:] == ["sending main.py", "files compared", "waiting for its first seconds"]
         # Left from an older version, from an update and from a rotation: gone.
         for name in ("a/wire/old.mpy", "update.state.a", "node.key.b"):
             (tmp_path / name).write_bytes(b"x")
@@ -72,7 +78,8 @@ def test_a_whole_node_and_then_only_what_has_changed(tmp_path: Path) -> None:
         steps.clear()
         deploy(console.port, deployment(), lambda *step: steps.append(step))
         assert files_in(tmp_path) == expected | {"node.state.a": b"counters"}
-        assert {step for step, _, _ in steps} == {"sending main.py", "files compared"}
+        names = list(dict.fromkeys(step for step, _, _ in steps))
+        assert names == ["sending main.py", "files compared", "waiting for its first seconds"]
 
 
 @pytest.mark.slow
@@ -90,6 +97,25 @@ def test_a_cable_pulled_half_way_and_then_a_second_try(tmp_path: Path) -> None:
     with host_prompt(tmp_path) as console:
         deploy(console.port, deployment(), ignore)
     assert files_in(tmp_path)["main.py"] == APPLICATION["main.py"]
+
+
+@pytest.mark.slow
+def test_a_node_that_dies_at_its_start_is_not_done(tmp_path: Path) -> None:
+    with host_prompt(tmp_path) as console:
+        deploy(console.port, deployment(), ignore)
+        (tmp_path / "crash.log").write_text("in folder a: Traceback\nMemoryError: 3371 bytes\n")
+        with pytest.raises(DeployError, match="does not start: MemoryError: 3371 bytes"):
+            check_start(console.port)
+
+
+@pytest.mark.slow
+def test_a_board_with_the_application_in_its_image_gets_its_settings(tmp_path: Path) -> None:
+    (tmp_path / "frozen_files.py").write_text("FILES = (('firmware/main.py', b''),)\n")
+    with host_prompt(tmp_path) as console:
+        deploy(console.port, deployment(), ignore)
+    written = files_in(tmp_path)
+    del written["frozen_files.py"]
+    assert written == SETTINGS | {"main.py": b"import firmware.main\n"}
 
 
 @pytest.mark.slow

@@ -51,8 +51,9 @@ def start(folder: Path) -> str:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Path:
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A board with version one deployed."""
+    monkeypatch.setattr("boards.deploy.START_S", 0.0)
     with host_prompt(tmp_path) as console:
         first = Deployment(
             board=HOST, application=application("one"), settings={}, mpy_version=MPY_VERSION
