@@ -5,9 +5,9 @@ first record of a file that is not whole ends the file: what is behind it is gon
 
 A hole is a range of numbers behind the last receipt of which records are known to have existed: the
 next record names a number before it that was not found.  What of it a stored loss record names is
-known to the gateway, or will be.  When a loss record was in a hole, `losses` knows what it had named.
-No hole is seen behind the last whole record: the numbers from there to the first of this boot are
-declared by whoever knows that one.
+known to the gateway, or will be; what a loss record in a hole had named, `losses` knows.  Behind
+the last whole record no hole is seen: the numbers from there to the first of this boot are declared
+by whoever knows that one.
 """
 
 from firmware.spool_files import SLOTS_MAX, Segment, SegmentFiles
