@@ -110,11 +110,12 @@ def frozen_files(board: Board, contents: Contents) -> list[tuple[Path, str]]:
 def frozen_list(files: Sequence[tuple[Path, str]]) -> str:
     """The source of the module `frozen_files`: FILES, (name, SHA-256) of every frozen source.
 
-    With it a node can measure what it runs although its code stands in flash as bytecode.
+    With it a node can measure what it runs although its code stands in flash as bytecode; in order,
+    since sorting there would take memory.
     """
     rows = (
         f"    ({name!r}, {hashlib.sha256((base / name).read_bytes()).digest()!r}),\n"
-        for base, name in files
+        for base, name in sorted(files, key=lambda file: file[1])
     )
     docstring = "Name and SHA-256 of every source that is frozen into this image; generated."
     return f'"""{docstring}"""\n\nFILES = (\n{"".join(rows)})\n'

@@ -32,6 +32,8 @@ STUBS: Final = {
 OPTIONAL_MODULES: Final = ("frozen_files", "ulab")
 _STUB_GAPS = ('argument "timeout" for overloaded function "I2C"', 'No overload variant of "I2C"')
 """What the stubs lack and the ports have: `timeout` of machine.I2C, in microseconds."""
+_OWN_TYPES = ('argument type "object"', '| None"')
+"""Arguments of which our own annotations say too little: no question of the port."""
 
 _INSTALL_TIMEOUT_S = 300.0
 _CHECK_TIMEOUT_S = 300.0
@@ -117,7 +119,7 @@ def _run_mypy(board: Board, folder: Path, sources: list[str]) -> str:
 
 
 def _concerns_the_port(code: str, text: str) -> bool:
-    if any(gap in text for gap in _STUB_GAPS):
+    if any(words in text for words in (*_STUB_GAPS, *_OWN_TYPES)):
         return False
     if code == "import-not-found":
         return not any(f'"{module}"' in text for module in OPTIONAL_MODULES)

@@ -20,7 +20,7 @@ INTERPRETER_OF = {
     "qemu_rv32": "MicroPython RV32IMAC",
 }
 DEVICE_TESTS_DIR = PROJECT_DIR / "tests" / "device"
-TIMEOUT_S = 300.0
+TIMEOUT_S = 240.0
 
 
 def collected() -> list[str]:
@@ -33,6 +33,7 @@ def collected() -> list[str]:
     ]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("board_name", sorted(INTERPRETER_OF))
 def test_every_device_test_passes_on(
     board_name: str, tmp_path: Path, device_counts: dict[str, int]

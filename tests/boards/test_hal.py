@@ -179,12 +179,6 @@ def test_files_are_appended_to_measured_renamed_and_removed(board: Board, tmp_pa
     ]
 
 
-def test_the_semihosting_call_of_a_risc_v_crosses_no_page(tmp_path: Path) -> None:
-    board = load_board("qemu_rv32")
-    code = "import hal, uctypes; print(uctypes.addressof(hal._gate) % 16, len(hal._gate) * 4)"
-    assert execute(board, build(board), tmp_path, code, timeout_s=60).split() == ["0", "16"]
-
-
 def test_what_was_appended_survives_the_end_of_the_board(board: Board, tmp_path: Path) -> None:
     code = """
 import hal
@@ -225,7 +219,7 @@ for _ in range(2):
 
 def test_the_image_names_the_hash_of_every_source_in_it(board: Board, tmp_path: Path) -> None:
     code = "import frozen_files\nfor name, digest in frozen_files.FILES: print(name, digest.hex())"
-    files = frozen_files(board, APPLICATION)
+    files = sorted(frozen_files(board, APPLICATION), key=lambda file: file[1])
     output = execute(board, build(board), tmp_path, code, timeout_s=60)
     assert output.splitlines() == [
         f"{name} {hashlib.sha256((base / name).read_bytes()).hexdigest()}" for base, name in files
