@@ -20,16 +20,22 @@ THREE_BYTES = (">T", ">t")
 class Field:
     """Bits `low` .. `low + width - 1` of a register, bit 0 being the least significant.
 
-    `settings` maps what a code means (in the datasheet's unit) to the code.
+    `settings` maps what a code means (in the datasheet's unit) to the code. What is as usual stands
+    in the class: a board with many registers has less memory than names for it.
     """
+
+    width = 1
+    access = READ_WRITE
 
     def __init__(
         self, name: str, low: int, width: int = 1, access: str = READ_WRITE, settings=None
     ):
         self.name = name
         self.low = low
-        self.width = width
-        self.access = access
+        if width != 1:
+            self.width = width
+        if access != READ_WRITE:
+            self.access = access
         self.settings = settings
 
     def mask(self) -> int:
@@ -70,8 +76,12 @@ class Register:
     >T, >t (three, which `struct` does not know); small letters are two's complement. `fields` may
     leave bits out: those are reserved and keep the value of `reset`. Without fields the whole
     register is one number with the access given. `lsb` is the SI value of one count, where the
-    datasheet fixes one.
+    datasheet fixes one. What is as usual stands in the class, as with a Field.
     """
+
+    access = READ_ONLY
+    reset = 0
+    fields: "tuple" = ()
 
     def __init__(
         self,
@@ -86,14 +96,23 @@ class Register:
         self.name = name
         self.address = address
         self.code = code
-        self.width_bytes = 3 if code in THREE_BYTES else calcsize(code)
-        self.is_signed = code[-1].islower()
-        self._bits_code = code.upper()
-        self._bits = (1 << 8 * self.width_bytes) - 1
-        self.access = access
-        self.reset = reset
-        self.fields = fields
+        if access != READ_ONLY:
+            self.access = access
+        if reset:
+            self.reset = reset
+        if fields:
+            self.fields = fields
         self.lsb = lsb
+
+    @property
+    def width_bytes(self) -> int:
+        """How many bytes cross the bus."""
+        return 3 if self.code in THREE_BYTES else calcsize(self.code)
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether the number is in two's complement."""
+        return self.code[-1].islower()
 
     def label(self) -> str:
         """Return name and address as messages show them."""
@@ -126,14 +145,14 @@ class Register:
 
     def mask(self) -> int:
         """Return the word with all bits of the register set."""
-        return self._bits
+        return (1 << 8 * self.width_bytes) - 1
 
     def pack(self, word: int) -> bytes:
         """Return `word` (two's complement when negative) as the bytes that cross the bus."""
-        word &= self._bits
+        word &= self.mask()
         if self.width_bytes == 3:
             return bytes((word >> 16, (word >> 8) & 0xFF, word & 0xFF))
-        return pack(self._bits_code, word)
+        return pack(self.code.upper(), word)
 
     def unpack(self, data) -> int:
         """Return the number that the bytes of the bus mean, negative where the code says so."""

@@ -109,14 +109,7 @@ def _mutants_of_register(register: Register) -> Iterator[Mutant]:
         changes["scale"] = {"lsb": register.lsb * 1.02}
         changes["decade"] = {"lsb": register.lsb / 10}
     for name, change in changes.items():
-        yield Mutant(_KINDS[name], f"{register.name} {name}", register, _declared(register, change))
-
-
-def _declared(register: Register, change: dict) -> dict:
-    """Return the attributes of the same declaration with `change` in it."""
-    names = ("name", "address", "code", "access", "reset", "fields", "lsb")
-    same = {name: getattr(register, name) for name in names}
-    return vars(Register(**{**same, **change}))
+        yield Mutant(_KINDS[name], f"{register.name} {name}", register, change)
 
 
 def _mutants_of_field(register: Register, field: Field) -> Iterator[Mutant]:
