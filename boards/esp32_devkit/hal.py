@@ -10,13 +10,13 @@ from node_board import NodeBoard
 BOARD = "esp32_devkit"
 
 # controller, SCL, SDA, Hz
-_I2C = {0: (0, 22, 21, 400000), 1: (1, 33, 32, 400000)}
+_I2C = {0: (0, 22, 21, 400000), 1: (1, 14, 15, 400000)}
 # each controller with SCK, MOSI, MISO
 _SPIS = {2: (2, 18, 23, 19)}
 # controller, Hz, mode, select
 _SPI = {0: (2, 5000000, 0, 27), 1: (2, 5000000, 0, 13)}
 # controller, TX, RX, baud
-_UARTS = {0: (2, 17, 16, 115200)}
+_UARTS = {0: (2, 32, 33, 115200)}
 # controller, TX, RX, baud, driver enable
 _RS485 = {1: (1, 4, 35, 19200, 26)}
 
