@@ -82,7 +82,7 @@ def measure(virtual_s: int = 20, warm_up_s: int = 5) -> dict[str, float]:
     board = load_board(BOARD)
     image = build(board, APPLICATION)
     place = cache_dir() / "bench-whole"
-    heap_bytes = int(execute(board, image, place, _HEAP).split()[-1])
+    heap_bytes = int(execute(board, image, place, _HEAP, timeout_s=60.0).split()[-1])
     shutil.rmtree(place, ignore_errors=True)
     lockstep = Lockstep()
     wiring = Wiring(i2c={}, spi={SPI: _chip()}, spi_hz=5_000_000)

@@ -6,11 +6,11 @@ anything else is missing or wrong, a chip, a channel, the whole configuration, t
 the status record says what does not.
 """
 
+import gc
 import hashlib
 
 from firmware import config, keyfile, measured
 from firmware.actions import Actions
-from firmware.checkpoint import Checkpoints
 from firmware.commands import Commands
 from firmware.counters import Counters
 from firmware.delivery import Delivery
@@ -26,7 +26,6 @@ from firmware.spool import Spool
 from firmware.status import Status
 from firmware.update import Update
 from firmware.uplink import Uplink
-from firmware.waveform import Waveform
 from wire.measurement import files_sha256
 
 CONFIG_FILE = "node.json"
@@ -57,29 +56,25 @@ def bring_up(hal) -> Node:
         "outputs": outputs,
         "schedule": Schedule(settings.sample_period_us, settings.block_samples),
         "sampler": Sampler(settings.channels, hal),
-        "waveforms": [Waveform(table, hal) for table in settings.waveforms],
+        "waveforms": _waveforms(hal, settings.waveforms),
         "update": Update(hal, VENDOR_ID, getattr(hal, "BOARD", "")),
     }
     _communicate(hal, settings, identity, counters, parts, problems)
     node = Node(hal, settings, identity, parts)
     parts["commands"].actions = Actions(hal, node, parts["update"]).table()
-    for part in [parts["sampler"]] + parts["waveforms"]:
-        part.start()
+    parts["sampler"].start()
+    for waveform in parts["waveforms"]:
+        waveform.start()
+    # What was needed for the start alone would otherwise lie between what stays.
+    gc.collect()
     _announce(hal, settings, identity, counters, parts, text)
+    gc.collect()
     return node
 
 
 def _communicate(hal, settings, identity, counters, parts, problems) -> None:
     """Everything between a payload and the line, both ways."""
-    checkpoint = settings.checkpoint
-    checkpoints = None
-    if checkpoint["every_frames"]:
-        checkpoints = Checkpoints(
-            identity.node.encode(),
-            identity.seed,
-            checkpoint["every_frames"],
-            checkpoint["every_s"] * 1000000,
-        )
+    checkpoints = _checkpoints(settings.checkpoint, identity)
     link = _link(hal, settings, identity, problems)
     sealing = Sealing(identity, counters, hal.ticks_us, checkpoints)
     uplink = Uplink(sealing, link, counters, hal.ticks_us)
@@ -105,6 +100,25 @@ def _communicate(hal, settings, identity, counters, parts, problems) -> None:
     parts["commands"] = commands
     parts["downlink"] = Downlink(identity, counters, commands, delivery, uplink.answer)
     parts["status"] = uplink.status = Status(problems, parts)
+
+
+def _checkpoints(table, identity):
+    """What signs, or None; its modules take memory only where they are used."""
+    if not table["every_frames"]:
+        return None
+    from firmware.checkpoint import Checkpoints
+
+    kid = identity.node.encode()
+    return Checkpoints(kid, identity.seed, table["every_frames"], table["every_s"] * 1000000)
+
+
+def _waveforms(hal, tables) -> "list":
+    """The fast chips; their modules take memory only where there is one."""
+    if not tables:
+        return []
+    from firmware.waveform import Waveform
+
+    return [Waveform(table, hal) for table in tables]
 
 
 def _announce(hal, settings, identity, counters, parts, text: bytes) -> None:

@@ -21,27 +21,10 @@ A wrong schedule leaves no channel.  The keys are elsewhere (`keyfile.py`).
 import json
 from collections import namedtuple
 
+from firmware import config_items as items
 from firmware import fields as check
 from firmware.errors import ConfigError
-from firmware.filter import parse_filter
 
-Channel = namedtuple(
-    "Channel",
-    (
-        "name",
-        "part",
-        "bus",
-        "address",
-        "reading",
-        "argument",
-        "unit",
-        "filter",
-        "gain",
-        "offset",
-        "options",
-    ),
-)
-Output = namedtuple("Output", ("name", "pin", "safe", "hold_ms_max"))
 Config = namedtuple(
     "Config",
     (
@@ -66,36 +49,12 @@ OUTPUTS_MAX = 8
 BLOCK_SAMPLES_MAX = 1024
 PERIOD_US_MIN = 1000
 PERIOD_US_MAX = 3600000000
-_CHANNEL_KEYS = (
-    "name",
-    "part",
-    "bus",
-    "address",
-    "reading",
-    "argument",
-    "unit",
-    "filter",
-    "gain",
-    "offset",
-    "options",
-)
-_OUTPUT_KEYS = ("name", "pin", "safe", "hold_ms_max")
-_WAVEFORM_KEYS = (
-    "name",
-    "part",
-    "bus",
-    "address",
-    "rate_hz",
-    "block_samples",
-    "options",
-    "features",
-)
 _NEEDED = ("node", "sample_period_us", "block_samples", "channels")
 _OPTIONAL = {
     "waveforms": [],
     "outputs": [],
     "link": {"kind": "serial"},
-    "spool": {"segments": 16, "segment_bytes": 16384, "behind_bytes": 4096},
+    "spool": items.SPOOL,
     "checkpoint": {"every_frames": 256, "every_s": 60},
     "status_s": 10,
     "watchdog_ms": 8000,
@@ -123,18 +82,18 @@ def parse(text) -> "tuple":
     period_us, block_samples = _schedule(table, problems)
     channels = waveforms = []
     if period_us:
-        channels = _items(table, "channels", CHANNELS_MAX, _channel, problems)
-        waveforms = _items(filled, "waveforms", WAVEFORMS_MAX, _waveform, problems)
+        channels = _items(table, "channels", CHANNELS_MAX, items.channel, problems)
+        waveforms = _items(filled, "waveforms", WAVEFORMS_MAX, items.waveform, problems)
     return Config(
-        _checked(_name, table, "", problems),
+        _checked(items.name, table, "", problems),
         period_us or 1000000,
         block_samples or 1,
         channels,
         waveforms,
-        _items(filled, "outputs", OUTPUTS_MAX, _output, problems),
-        _checked(_link, filled["link"], _OPTIONAL["link"], problems),
-        _checked(_spool, filled["spool"], _OPTIONAL["spool"], problems),
-        _checked(_checkpoint, filled["checkpoint"], _OPTIONAL["checkpoint"], problems),
+        _items(filled, "outputs", OUTPUTS_MAX, items.output, problems),
+        _checked(items.link, filled["link"], _OPTIONAL["link"], problems),
+        _checked(items.spool, filled["spool"], _OPTIONAL["spool"], problems),
+        _checked(items.checkpoint, filled["checkpoint"], _OPTIONAL["checkpoint"], problems),
         _bounded(filled, "status_s", 1, 3600, problems) * 1000000,
         _bounded(filled, "watchdog_ms", *_WATCHDOG_MS, problems),
         filled["receipts"] is not False,
@@ -201,75 +160,4 @@ def _bounded(table, key: str, least: int, most: int, problems) -> int:
         return check.integer(table, key, "node.json", least, most)
     except ConfigError as error:
         problems.append(str(error))
-        return _OPTIONAL[key]
-
-
-def _name(table) -> str:
-    return check.text(table, "node", "node.json")
-
-
-def _link(table):
-    if not isinstance(table, dict) or not isinstance(table.get("kind"), str):
-        raise ConfigError("node.json: link: a table with a kind is needed")
-    return table
-
-
-def _spool(table):
-    filled = dict(_OPTIONAL["spool"])
-    if isinstance(table, dict):
-        filled.update(table)
-    check.keys(filled, _OPTIONAL["spool"], "node.json: spool")
-    check.integer(filled, "segments", "node.json: spool", 2, 64)
-    check.integer(filled, "segment_bytes", "node.json: spool", 2304, 1048576)
-    check.integer(filled, "behind_bytes", "node.json: spool", 0, 8192)
-    return filled
-
-
-def _checkpoint(table):
-    check.keys(table, ("every_frames", "every_s"), "node.json: checkpoint")
-    check.integer(table, "every_frames", "node.json: checkpoint", 0, 65536)
-    check.integer(table, "every_s", "node.json: checkpoint", 1, 86400)
-    return table
-
-
-def _output(item, where: str) -> Output:
-    check.keys(item, _OUTPUT_KEYS, where)
-    return Output(
-        check.text(item, "name", where),
-        check.integer(item, "pin", where, 0, 255),
-        check.integer(item, "safe", where, 0, 1),
-        check.integer(item, "hold_ms_max", where, 1, 3600000),
-    )
-
-
-def _waveform(item, where: str):
-    check.keys(item, _WAVEFORM_KEYS, where)
-    check.text(item, "name", where)
-    check.text(item, "part", where)
-    check.integer(item, "rate_hz", where, 1, 100000)
-    check.integer(item, "block_samples", where, 16, 65536)
-    check.address(item, where)
-    return item
-
-
-def _channel(item, where: str) -> Channel:
-    check.keys(item, _CHANNEL_KEYS, where)
-    try:
-        parse_filter(item["filter"])
-    except ConfigError as error:
-        raise ConfigError("%s.%s" % (where, error)) from None
-    if not isinstance(item["options"], dict):
-        raise ConfigError("%s.options: a table is needed" % where)
-    return Channel(
-        check.text(item, "name", where),
-        check.text(item, "part", where),
-        check.integer(item, "bus", where, 0, 15),
-        check.address(item, where),
-        check.text(item, "reading", where),
-        check.argument(item, where),
-        check.text(item, "unit", where),
-        item["filter"],
-        check.number(item, "gain", where),
-        check.number(item, "offset", where),
-        item["options"],
-    )
+        return int(_OPTIONAL[key])  # type: ignore[call-overload]

@@ -15,13 +15,13 @@ _IS_FOLDER = 0x4000
 _FILES_MAX = 256
 
 
-def measure(hal) -> "list":
-    """[(path, SHA-256)] of every file the node runs, by ascending path."""
+def measure(hal):
+    """A row of (path, SHA-256), one for every file the node runs, by ascending path."""
     try:
         from frozen_files import FILES
     except ImportError:
         return _of_folder(hal)
-    return sorted(FILES)
+    return FILES
 
 
 def _of_folder(hal) -> "list":

@@ -1,6 +1,6 @@
 """Outputs: safe from the start, safe again in time, and never beyond their limits."""
 
-from firmware.config import Output
+from firmware.config_items import Output
 from firmware.outputs import Outputs
 
 RELAY = Output("relay", 3, 0, 5000)
