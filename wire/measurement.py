@@ -49,14 +49,20 @@ def decode_measurement(data: Buffer) -> Measurement:
 
 
 def files_sha256(entries: "list[tuple[str, bytes]]") -> bytes:
-    """Return the one SHA-256 that stands for all `entries`, whatever their order.
+    """Return the one SHA-256 that stands for all `entries`, which are in ascending order of path.
 
-    It is over path, a zero byte and SHA-256 of each entry, by ascending path; the boot record
-    carries it.
+    It is over path, a zero byte and SHA-256 of each entry; the boot record carries it. Raises
+    CborError when the order is another, since the order is part of what is hashed.
     """
     digest = sha256()
-    for path, content_sha256 in sorted(entries):
-        digest.update(path.encode() + b"\x00" + content_sha256)
+    previous = ""
+    for path, content_sha256 in entries:
+        if path <= previous:
+            raise CborError("file %s comes behind %s: ascending order is needed" % (path, previous))
+        previous = path
+        digest.update(path.encode())
+        digest.update(b"\x00")
+        digest.update(content_sha256)
     return digest.digest()
 
 
