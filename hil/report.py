@@ -50,8 +50,9 @@ def _boards(result: RunResult) -> Table:
     grid = _grid()
     for board in result.boards:
         work = f"{board.sent_frames:,} frames, {board.transactions:,} bus transactions"
-        if board.computed_ns:
-            shift = load_board(board.board).emulator.icount_shift or 0
+        emulator = load_board(board.board).emulator
+        if board.computed_ns and emulator is not None:
+            shift = emulator.icount_shift or 0
             per_second = board.computed_ns / (1 << shift) / result.virtual_s
             work += f", {per_second / 1e6:.2f} million instructions/s"
         grid.add_row("", board.node, f"{board.board}: {board.identity}\n{work}")

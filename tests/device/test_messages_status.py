@@ -105,7 +105,13 @@ def test_a_node_in_trouble_gets_its_word_out():
 def test_measurement():
     entries = [("wire/cose.mpy", bytes(range(32))), ("main.py", bytes(32))]
     assert decode_measurement(encode_measurement(1, 2, entries)) == (1, 2, entries)
-    assert files_sha256(entries) == files_sha256(entries[::-1]) != files_sha256(entries[:1])
+    ordered = entries[::-1]
+    assert files_sha256(ordered) != files_sha256(ordered[:1]) != files_sha256([])
+    try:
+        files_sha256(entries)
+        raise AssertionError("accepted")
+    except CborError as error:
+        assert "ascending" in str(error)
     assert decode_measurement(encode({0: 0, 1: 1, 2: [], 3: "later"})) == (0, 1, [])
     full = [("x" * 64, bytes(32))] * ENTRIES_MAX
     assert len(encode_measurement(63, 64, full)) < 1700
