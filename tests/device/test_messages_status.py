@@ -133,8 +133,7 @@ def test_measurement():
 
 def test_raw_block():
     samples = array("h", [1, -2, 300, -32768, 32767, 0])
-    block = BLOCK._replace(data=bytes(samples)) if hasattr(BLOCK, "_replace") else None
-    block = block or RawBlock(5, 100, 400, 250000, 0.5, 3, INT16, bytes(samples))
+    block = RawBlock(5, 100, 400, 250000, 0.5, 3, INT16, bytes(samples))
     (record,) = unpack(encode_raw_block("pump-a:", "vibration", "m/s2", -0.25, block))
     assert record[:2] == ("pump-a:vibration", "m/s2")
     assert record.time_s == -0.25
