@@ -67,7 +67,9 @@ def test_documents_name_only_commands_of_the_program(documents: dict[str, str]) 
     named = [
         (path, group, command)
         for path, text in documents.items()
-        for group, command in re.findall(r"`twinrig ([a-z]+)(?![a-z0-9])(?: ([a-z][a-z-]*)\b)?", text)
+        for group, command in re.findall(
+            r"`twinrig ([a-z]+)(?![a-z0-9])(?: ([a-z][a-z-]*)\b)?", text
+        )
     ]
     assert len(named) > 4, "the documents name no commands?"
     wrong = [
