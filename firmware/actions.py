@@ -10,7 +10,7 @@ import json
 from firmware.config import BLOCK_SAMPLES_MAX, PERIOD_US_MAX, PERIOD_US_MIN
 from firmware.errors import ConfigError
 from firmware.keyfile import Identity, store
-from firmware.update import UpdateError
+from firmware.manifest import MANIFEST_BYTES_MAX, UpdateError
 from wire import commands
 from wire.keys import rotated_root
 
@@ -24,6 +24,7 @@ class Actions:
         self._hal = hal
         self._node = node
         self._update = update
+        self._manifest = bytearray()
 
     def table(self) -> "dict":
         """The action of each verb."""
@@ -84,7 +85,22 @@ class Actions:
         return commands.DONE, "", lambda: self._node.use(rotated)
 
     def _update_begin(self, arguments, _now_us: int) -> "tuple":
-        return self._updated(lambda: self._update.begin(arguments[0]))
+        piece, offset = arguments[0], arguments.get(1, 0)
+        size = arguments.get(2, len(piece))
+        if offset == 0:
+            self._manifest = bytearray()
+        held = len(self._manifest)
+        if offset != held or held + len(piece) > size or size > MANIFEST_BYTES_MAX:
+            return (
+                commands.REFUSED,
+                "manifest: piece at %d, %d bytes are there" % (offset, held),
+                None,
+            )
+        self._manifest.extend(piece)
+        if len(self._manifest) < size:
+            return _DONE
+        manifest, self._manifest = bytes(self._manifest), bytearray()
+        return self._updated(lambda: self._update.begin(manifest))
 
     def _update_data(self, arguments, _now_us: int) -> "tuple":
         return self._updated(lambda: self._update.write(*(arguments[key] for key in range(3))))

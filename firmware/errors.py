@@ -4,6 +4,7 @@ NodeError
   KeyFileError  node.key is missing or damaged: provision the node; without it nothing is sealed
   StateError    node.state.a and .b cannot be trusted any more, or not be read
   ConfigError   node.json is missing, not JSON, or holds a wrong value: the rest of it still runs
+  UpdateError   an update is refused (manifest.py): whoever sent it has to look at it
 """
 
 

@@ -5,7 +5,8 @@ A link is made of (hal, the table `link` of node.json, the node's identity); tho
 of who listens: that a message arrived is told by a receipt (`delivery.py`).
 """
 
-from wire.framing import Deframer, frame
+from wire.framer import Framer
+from wire.framing import Deframer
 
 DOWNLINK_BYTES_MAX = 1792
 """The longest frame a node takes: a piece of an update, sealed and stuffed."""
@@ -21,6 +22,7 @@ class SerialLink:
 
     def __init__(self, hal, settings, _identity) -> None:
         self._uart = hal.uart(settings.get("uart", 0))
+        self._framer = Framer()
         self._deframer = Deframer(DOWNLINK_BYTES_MAX)
         self.line_errors = 0
         """Frames that were damaged on the line; nobody is accused."""
@@ -33,7 +35,7 @@ class SerialLink:
 
     def send(self, message) -> bool:
         """Put `message` on the line; True when it was taken."""
-        self._uart.write(frame(message))
+        self._uart.write(self._framer.frame(message))
         return True
 
     def is_waiting(self) -> bool:

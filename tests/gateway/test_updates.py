@@ -123,7 +123,7 @@ def test_a_silent_node_is_said():
 
 
 @pytest.mark.parametrize(
-    "files", [[], [("a.py", b"")] * 97, [("a.py", bytes(524_289))], [("main.py", b"x")]]
+    "files", [[], [("a.py", b"")] * 161, [("a.py", bytes(524_289))], [("main.py", b"x")]]
 )
 def test_what_is_no_update_is_not_begun(files):
     node = Node()
