@@ -46,6 +46,9 @@ QUANTITIES = {
     "pressure_pascal": "Pa",
     "temperature_celsius": "Cel",
     "flow_m3_s": "m3/s",
+    "humidity_percent_rh": "%RH",
+    "magnetic_flux_density_tesla": "T",
+    "value_count": "count",
 }
 
 # Endings of our own numbers that never travel as a SenML unit: time and size inside a program.

@@ -12,6 +12,8 @@ import rig_client
 import rig_clock
 import rig_devices
 
+BOARD = "host"
+
 _request = None
 _reply = None
 

@@ -7,6 +7,8 @@ import node_esp32
 import node_files
 from node_board import NodeBoard
 
+BOARD = "qemu_esp32"
+
 # controller, TX, RX, baud
 _UARTS = {0: (1, 17, 16, 115200)}
 

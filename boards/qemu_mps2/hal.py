@@ -19,6 +19,8 @@ import rig_files
 import rig_i2c
 import uctypes
 
+BOARD = "qemu_mps2"
+
 # The controllers in the order of board.toml.
 _I2C = (0x40022000, 0x40023000, 0x40029000, 0x4002A000)
 

@@ -18,6 +18,8 @@ import rig_devices
 import rig_files
 import uctypes
 
+BOARD = "qemu_rv32"
+
 # slli x0, x0, 31 | ebreak | srai x0, x0, 7 | jalr x0, 0(t1)
 _gate = array.array("I", [0x01F01013, 0x00100073, 0x40705013, 0x00030067])
 

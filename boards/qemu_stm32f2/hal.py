@@ -18,6 +18,8 @@ import rig_devices
 import rig_files
 import uctypes
 
+BOARD = "qemu_stm32f2"
+
 _TIM2 = micropython.const(0x40000000)
 _TIM_CR1 = micropython.const(0x00)
 _TIM_EGR = micropython.const(0x14)
