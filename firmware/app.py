@@ -57,7 +57,7 @@ def bring_up(hal) -> Node:
         "schedule": Schedule(settings.sample_period_us, settings.block_samples),
         "sampler": Sampler(settings.channels, hal),
         "waveforms": _waveforms(hal, settings.waveforms),
-        "update": Update(hal, VENDOR_ID, getattr(hal, "BOARD", "")),
+        "update": Update(hal, VENDOR_ID, hal.BOARD),
     }
     _communicate(hal, settings, identity, counters, parts, problems)
     node = Node(hal, settings, identity, parts)
