@@ -15,8 +15,8 @@ BIN := .venv/bin
 
 .PHONY: help
 help: ## Say what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) \
-	  | while IFS='|' read -r target text; do printf 'make %-8s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) \
+	  | while IFS='|' read -r target text; do printf 'make %-15s %s\n' "$$target" "$$text"; done
 
 .PHONY: demo
 demo: ready ## Two emulated boards, a recorded fault, the gateway, a verdict (SECONDS=n TRACE=file)
@@ -37,6 +37,14 @@ emulate: ready ## One emulated STM32 says what it is, from inside MicroPython
 .PHONY: bench
 bench: ready ## The figures: instructions per sample, frames per second, speed over real time
 	@$(BIN)/python -m benchmarks.run
+
+.PHONY: mutate-drivers
+mutate-drivers: ready-python ## Seed mistakes into every register map; each must be caught by a test
+	@$(BIN)/python -m tests.drivers.test_mutations
+
+.PHONY: soak
+soak: ready ## 100,000 frames of one node: its free memory stays the same to the end
+	@$(BIN)/python -m benchmarks.soak --frames 100000
 
 .PHONY: clean
 clean: ## Remove all that was made here: .venv, .build, caches

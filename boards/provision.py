@@ -93,7 +93,7 @@ def provisioned_files(
         "link": link,
     }
     for name, keys_of_table in (
-        ("spool", ("segments", "segment_bytes")),
+        ("spool", ("segments", "segment_bytes", "behind_bytes")),
         ("checkpoint", ("every_frames", "every_s")),
     ):
         if getattr(node, name, None) is not None:
