@@ -30,7 +30,8 @@ def main() -> int:
     console.print("measuring the node (emulated Cortex-M3, instructions counted by QEMU) ...")
     costs, sizes = node.measured()
     _print_costs(console, "A frame", costs)
-    console.print("the pack has %d bytes, the seal %d, the frame on the line %d" % sizes)
+    pack_bytes, seal_bytes, frame_bytes = sizes
+    console.print(f"the pack has {pack_bytes} bytes, the seal {seal_bytes}, the frame {frame_bytes}")
     _print_costs(console, "Signatures", node_signature.instructions())
     _print_costs(console, "Kernels of fast channels", node_filter.kernels())
     console.print("measuring a whole node (ADXL355, 3 axes at 4 kHz) ...")
