@@ -31,7 +31,7 @@ def main() -> int:
     costs, sizes = node.measured()
     _print_costs(console, "A frame", costs)
     pack_bytes, seal_bytes, frame_bytes = sizes
-    console.print(f"the pack has {pack_bytes} bytes, the seal {seal_bytes}, the frame {frame_bytes}")
+    console.print(f"bytes: pack {pack_bytes}, seal {seal_bytes}, frame on the line {frame_bytes}")
     _print_costs(console, "Signatures", node_signature.instructions())
     _print_costs(console, "Kernels of fast channels", node_filter.kernels())
     console.print("measuring a whole node (ADXL355, 3 axes at 4 kHz) ...")
