@@ -42,19 +42,15 @@ def board_list() -> None:
     from boards.catalog import board_names, load_board
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("board", "what it is", "MCU", "RAM", "simulation", "features"):
-        table.add_column(heading, no_wrap=heading == "board")
+    for heading in ("board", "what it is", "RAM", "how it runs"):
+        table.add_column(heading, no_wrap=True)
     for name in board_names():
         board = load_board(name)
-        table.add_row(
-            board.name,
-            board.title,
-            board.mcu,
-            f"{board.ram_bytes // 1024} KiB",
-            board.simulation,
-            ", ".join(board.features),
-        )
+        kind = {"none": "real board", "qemu": "emulated by QEMU", "process": "process here"}
+        ram = f"{board.ram_bytes // 1024} KiB"
+        table.add_row(board.name, board.title, ram, kind[board.simulation])
     console.print(table)
+    console.print("boards/BOARD/board.toml has the buses, pins, soldered parts and features of each")
 
 
 @board_app.command("build")
