@@ -50,7 +50,7 @@ def board_list() -> None:
         ram = f"{board.ram_bytes // 1024} KiB"
         table.add_row(board.name, board.title, ram, kind[board.simulation])
     console.print(table)
-    console.print("boards/BOARD/board.toml has the buses, pins, soldered parts and features of each")
+    console.print("boards/BOARD/board.toml has the buses, pins, parts and features of each")
 
 
 @board_app.command("build")
