@@ -116,8 +116,8 @@ class MqttStream:
     # --- in ------------------------------------------------------------------------------------
 
     def fill(self) -> None:
-        """Take in what has come; OSError(ECONNRESET) when the other end has closed."""
-        for _ in range(_PIECES_AT_ONCE):
+        """Take in what has come; OSError(ECONNRESET) when that is nothing any more."""
+        for piece in range(_PIECES_AT_ONCE):
             room = PACKET_BYTES_MAX - self._count
             if not room:
                 return
@@ -125,6 +125,9 @@ class MqttStream:
             if data is None:
                 return
             if not data:
+                if piece:
+                    # The last words are to be read first: they may say why.
+                    return
                 raise OSError(errno.ECONNRESET)
             self.heard_us = self._ticks_us()
             self._input[self._count : self._count + len(data)] = data
