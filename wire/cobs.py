@@ -5,7 +5,7 @@ A code byte n is followed by n - 1 bytes without zeros, and stands for a zero af
 """
 
 from wire.errors import FrameError
-from wire.kernel import IS_MICROPYTHON, Buffer, const, micropython, ptr8
+from wire.kernel import IS_MICROPYTHON, Buffer, const, micropython, ptr8, uint
 
 _RUN_MAX = const(254)
 
@@ -14,25 +14,32 @@ _RUN_MAX = const(254)
 def stuff_kernel(frame: ptr8, at: int, after: int) -> int:
     """Put the codes into `frame`, whose bytes 1 to `at` are the data and whose byte 0 is free.
 
-    Goes backwards, `after` being the index behind the last byte at first and that of the code found
-    last from there on: a zero is where a code belongs, and byte 0 is made one. Returns 0 when a
-    code would have to be inserted, at a run of 254 bytes or more. All is an argument, for those lie
-    in registers.
+    Goes backwards, `after` being the index behind the last byte at first and the place of the code
+    found last from there on: a zero is where a code belongs, and byte 0 is made one. What is looked
+    at is byte 3 from `frame` on, and up to three before it in one go. Returns 0 when a code would
+    have to be inserted, at a run of 254 bytes or more.
     """
     frame[0] = 0
-    while after:
-        while frame[at]:
-            at -= 1
-        if after - at > 254:
+    start = int(frame) - 3
+    after += start
+    frame = ptr8(uint(frame) + at - 3)
+    while True:
+        while frame[3] and frame[2] and frame[1] and frame[0]:
+            frame = ptr8(uint(frame) - 4)
+        while frame[3]:
+            frame = ptr8(uint(frame) - 1)
+        at = after - int(frame)
+        if at > 254:
             return 0
-        frame[at] = after - at
-        after = at
-        at -= 1
-    return 1
+        frame[3] = at
+        after = int(frame)
+        if after == start:
+            return 1
+        frame = ptr8(uint(frame) - 1)
 
 
 def stuff_runs(data: Buffer) -> bytes:
-    """Return `data` stuffed, whatever the length of its runs; the fast way on CPython."""
+    """Return `data` stuffed, whatever the length of its runs."""
     stuffed = bytearray()
     runs = bytes(data).split(b"\x00")
     for run in runs:
@@ -48,17 +55,19 @@ def stuff_runs(data: Buffer) -> bytes:
     return bytes(stuffed)
 
 
-def stuff_in_place(data: Buffer) -> bytes:
-    """Return `data` stuffed, as stuff_runs does; the fast way on MicroPython."""
-    count = len(data)
-    frame = bytearray(count + 1)
-    frame[1:] = data
-    if stuff_kernel(frame, count, count + 1):
-        return bytes(frame)
-    return stuff_runs(data)
+if IS_MICROPYTHON:
 
+    def encode(data: Buffer) -> bytes:
+        """Return `data` stuffed."""
+        count = len(data)
+        frame = bytearray(count + 1)
+        frame[1:] = data
+        if stuff_kernel(frame, count, count + 1):
+            return bytes(frame)
+        return stuff_runs(data)
 
-encode = stuff_in_place if IS_MICROPYTHON else stuff_runs
+else:
+    encode = stuff_runs
 
 
 def decode(data: Buffer) -> bytes:

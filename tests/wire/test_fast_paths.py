@@ -3,15 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.wire.memory import check
 from tests.wire.strategies import MODEST, headers, past_s, single_floats, with_zeros
 from wire.cose_sealer import BufferSealer, JoiningSealer
-from wire.crc import SEED, crc16
+from wire.crc import crc16
 from wire.errors import FrameError, SenmlError, WireError
-from wire.framer import Framer, fold_kernel
+from wire.framer import Framer
 from wire.framing import frame
 from wire.mac import HmacSha256
 from wire.senml import Packer, pack
-from wire.words import Words
 
 MAC = HmacSha256(bytes(range(32)))
 CHANNELS = [("vibration-1", "m/s2"), ("state", ""), ("temperature", "Cel")]
@@ -25,19 +25,6 @@ rows = st.tuples(
 # Numbers around the sizes that CBOR and COSE give them.
 around = st.sampled_from([0, 23, 24, 255, 256, 65535, 65536, 2**24, 2**31, 2**32, 2**40 - 1])
 numbers = st.tuples(st.sampled_from([0, 112, 65000]), around, st.sampled_from([0, 1, 2**32 - 1]))
-
-
-def folded_crc(data: bytes, seed: int) -> int:
-    """The CRC of `data` by fold_kernel, and byte by byte for what that leaves."""
-    padded = bytes(4) + data + bytes(-len(data) % 4)
-    content = [int.from_bytes(padded[at : at + 4], "little") for at in range(0, len(padded), 4)]
-    left = fold_kernel(Words(content), len(data), seed)
-    if not left:
-        assert len(data) < 20
-        return crc16(data, seed)
-    assert 16 <= left < 20
-    rest = b"".join(word.to_bytes(4, "little") for word in content[1:])[: len(data)]
-    return crc16(rest[-left:], 0)
 
 
 def packed(row: tuple[list[float | None], float | list[float]]) -> bytes | str | None:
@@ -115,12 +102,19 @@ def test_a_framer_is_frame(messages: list[bytes]) -> None:
 
 
 @MODEST
-@given(st.binary(max_size=400) | with_zeros, st.integers(0, 0xFFFF))
-def test_folded_words_have_the_crc_of_their_bytes(data: bytes, seed: int) -> None:
-    assert folded_crc(data, seed) == crc16(data, seed)
+@given(st.binary(max_size=400) | with_zeros)
+def test_the_kernel_has_the_crc(data: bytes) -> None:
+    assert check(data) == (crc16(data) if len(data) >= 16 else -1)
 
 
-def test_every_length_folds() -> None:
+def test_every_length_has_its_crc() -> None:
     data = bytes(index * 89 & 0xFF for index in range(300))
-    for length in range(300):
-        assert folded_crc(data[:length], SEED) == crc16(data[:length])
+    for length in range(16, 300):
+        assert check(data[:length]) == crc16(data[:length])
+
+
+def test_every_bit_enters_the_crc() -> None:
+    for length in (16, 39):
+        for place in range(8 * length):
+            data = (1 << place).to_bytes(length, "big")
+            assert check(data) == crc16(data)
