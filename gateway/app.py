@@ -13,13 +13,14 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Protocol, final
+from typing import Final, final
 
 from gateway.assembly import make_assets, make_pipeline, make_publishers, make_store
 from gateway.clock import NS_PER_S, Cadence, Clock
-from gateway.commands import EXPIRES_S, Arguments, Request
+from gateway.commands import EXPIRES_S, Arguments, Ended, Request
+from gateway.control import Control
 from gateway.dialogue import Dialogue
 from gateway.downlink import Downlink
 from gateway.errors import InternalError, LinkError, OperatorError
@@ -31,6 +32,7 @@ from gateway.loss import LossLedger
 from gateway.node_log import NodeLog
 from gateway.records import Input, Provenance, Received, Record, Report, Verified
 from gateway.rotation import KeyKeeper
+from gateway.sinks.sink import Sink
 from gateway.site import ModbusDevice, MqttSettings, Node, Site, load_keys
 from gateway.site_nodes import MqttLink
 from gateway.stages.pipeline import Pipeline
@@ -45,40 +47,6 @@ _HOUSEKEEPING_NS: Final = NS_PER_S // 4
 _MARKS_NS: Final = NS_PER_S
 
 _LOG: Final = logging.getLogger("twinrig.gateway")
-
-
-class Sink(Protocol):
-    """What the gateway asks of a place where records go."""
-
-    name: str
-
-    async def start(self) -> None:
-        """Open what must be open before the first record; raise `OperatorError` if it cannot."""
-        ...
-
-    def workers(self) -> tuple[Coroutine[None, None, None], ...]:
-        """Return what must run until cancelled to deliver what is queued."""
-        ...
-
-    async def settle(self) -> None:
-        """Return when it is known whether the sink works, at most a few seconds."""
-        ...
-
-    def put(self, record: Record) -> None:
-        """Queue a record, or ignore a kind this sink does not publish. Never waits."""
-        ...
-
-    async def drain(self) -> None:
-        """Return when everything queued is out, or cannot go out now."""
-        ...
-
-    async def stop(self) -> None:
-        """Say goodbye and release everything; harmless when `start` failed."""
-        ...
-
-    def endpoints(self) -> dict[str, str]:
-        """Return where a client finds this sink: name -> address."""
-        ...
 
 
 @final
@@ -115,6 +83,8 @@ class Gateway:
         self._polled: list[ModbusLink] = []
         self._serial: dict[str, NodeSerial] = {}
         self._mqtt: NodeMqtt | None = None
+        self._is_running = False
+        """Whether `run` has links that take what is sent."""
         self._stored: list[Verified] = []
         """Frames that the store is done with, until their nodes are told."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -203,11 +173,27 @@ class Gateway:
 
         Commands of a node are obeyed in this order, each at most once. Raises `OperatorError`.
         """
-        return self._talk().request(node, verb, arguments, self._clock.now_ns(), expires_s)
+        now_ns = self._clock.now_ns()
+        request = self._talk().request(node, verb, arguments, now_ns, expires_s)
+        if self._is_running:
+            self._send_due(now_ns)
+        return request
 
     def rotate_key(self, node: str) -> Request:
         """Have a node and this gateway change to a new root key. Raises `OperatorError`."""
         return self._talk().rotate(node, self._clock.now_ns())
+
+    async def perform(
+        self, node: str, verb: int, arguments: Arguments, *, expires_s: float = EXPIRES_S
+    ) -> Ended:
+        """Command a node and return what became of it; see `request`."""
+        request = self.request(node, verb, arguments, expires_s=expires_s)
+        await request.done()
+        return request.ended()
+
+    def facts(self, node: str) -> dict[str, object]:
+        """Return what a node last said of itself, as `control.py` has it."""
+        return {"key_epoch": self._talk().key_epoch(node), **self._node_log.facts(node)}
 
     async def poll_modbus(self, now_ns: int) -> list[Record]:
         """Poll every Modbus device that is due and take the answers through all stages."""
@@ -236,19 +222,15 @@ class Gateway:
     async def run(self) -> None:
         """Run the links in wall time until cancelled; between `start` and `stop`."""
         self._started()
-        nodes = self.site.nodes
-        async with asyncio.TaskGroup() as group:
-            for node in nodes:
-                if node.serial_port is not None:
-                    group.create_task(self._serve_node(node), name=f"node {node.name}")
-            behind = [node.name for node in nodes if isinstance(node.link, MqttLink)]
-            if behind and self.site.mqtt is not None:
-                link = self._make_mqtt(behind, self.site.mqtt)
-                group.create_task(self._serve_broker(link), name="nodes on mqtt")
-                group.create_task(link.pump(), name="to nodes on mqtt")
-            for polled in self._polled:
-                group.create_task(self._keep_polling(polled), name=f"modbus {polled.device.name}")
-            group.create_task(self._keep_house(), name="downlink, rows, replay marks")
+        with Control(self, self._state_dir, self._clock) as control:
+            self._is_running = True
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for worker in control.workers():
+                        group.create_task(worker, name="control")
+                    self._serve_links(group)
+            finally:
+                self._is_running = False
 
     # --- putting it together ---------------------------------------------------------------------
 
@@ -334,6 +316,21 @@ class Gateway:
 
     # --- wall time -------------------------------------------------------------------------------
 
+    def _serve_links(self, group: asyncio.TaskGroup) -> None:
+        """Start one task per link, and the one that keeps house."""
+        nodes = self.site.nodes
+        for node in nodes:
+            if node.serial_port is not None:
+                group.create_task(self._serve_node(node), name=f"node {node.name}")
+        behind = [node.name for node in nodes if isinstance(node.link, MqttLink)]
+        if behind and self.site.mqtt is not None:
+            link = self._make_mqtt(behind, self.site.mqtt)
+            group.create_task(self._serve_broker(link), name="nodes on mqtt")
+            group.create_task(link.pump(), name="to nodes on mqtt")
+        for polled in self._polled:
+            group.create_task(self._keep_polling(polled), name=f"modbus {polled.device.name}")
+        group.create_task(self._keep_house(), name="downlink, rows, replay marks")
+
     async def _serve_node(self, node: Node) -> None:
         """Keep the serial line of a node open and take its frames."""
         link = NodeSerial(
@@ -370,11 +367,15 @@ class Gateway:
             now_ns = self._clock.now_ns()
             self.tick(now_ns)
             self._settle()
-            for node, sealed in self._talk().due(now_ns):
-                self._send(node, sealed)
+            self._send_due(now_ns)
             if marks.take(now_ns):
                 self._save_marks()
             await self._clock.sleep_until(now_ns + _HOUSEKEEPING_NS)
+
+    def _send_due(self, now_ns: int) -> None:
+        """Send what is to be said to the nodes now."""
+        for node, sealed in self._talk().due(now_ns):
+            self._send(node, sealed)
 
     def _send(self, node: str, sealed: bytes) -> None:
         """Hand a sealed message to the link of its node; what no link takes is repeated later."""

@@ -48,6 +48,38 @@ class RequestState(StrEnum):
 
 
 @final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What became of a command: `outcome` is the node's result, or "expired", in one word."""
+
+    verb: int
+    outcome: str
+    detail: str
+    """In the node's own words; may be empty."""
+
+    @property
+    def is_answered(self) -> bool:
+        """Tell whether the node said anything."""
+        return self.outcome != RequestState.EXPIRED
+
+    @property
+    def was_obeyed(self) -> bool:
+        """Tell whether the node says that it did what was asked."""
+        return self.outcome == commands.RESULTS[commands.DONE]
+
+    @property
+    def text(self) -> str:
+        """All of it in words."""
+        verb = commands.VERBS[self.verb]
+        if not self.is_answered:
+            return (
+                f"{verb}: no answer in time, so it may have been obeyed; is the node on its link?"
+            )
+        detail = f" ({self.detail})" if self.detail else ""
+        return f"{verb}: {self.outcome.replace('_', ' ')}{detail}"
+
+
+@final
 @dataclass(slots=True, eq=False)
 class Request:
     """One command and what became of it."""
@@ -79,6 +111,11 @@ class Request:
     def was_obeyed(self) -> bool:
         """Tell whether the node says that it did what was asked."""
         return self.answer is not None and self.answer.result == commands.DONE
+
+    def ended(self) -> Ended:
+        """Return what became of it; meant for when it is done."""
+        detail = "" if self.answer is None else self.answer.detail
+        return Ended(verb=self.verb, outcome=self.outcome, detail=detail)
 
     async def done(self) -> None:
         """Return when it is answered or expired."""

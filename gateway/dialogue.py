@@ -123,6 +123,10 @@ class Dialogue:
             node, commands.ROTATE_KEY, {0: epoch, 1: salt}, now_ns, _ROTATE_S
         )
 
+    def key_epoch(self, node: str) -> int:
+        """Return the epoch of the root key there is of a node; raise `OperatorError` for none."""
+        return self._keeper.epoch(node)
+
     def settled_marks(self, marks: Sequence[ReplayMark]) -> list[ReplayMark]:
         """Return the replay windows that may outlive this run."""
         return self._receipts.settled_marks(marks)

@@ -76,9 +76,7 @@ class KeyKeeper:
 
         `epoch_heard` is what the node last said its epoch is.
         """
-        rotation = self._rotations.get(node)
-        if rotation is None:
-            raise OperatorError(f"no node {node!r} has keys here")
+        rotation = self._rotation(node)
         if not rotation.salt:
             rotation.epoch = max(rotation.epoch, epoch_heard)
             rotation.salt = secrets.token_bytes(SALT_BYTES)
@@ -111,7 +109,15 @@ class KeyKeeper:
 
     def epoch(self, node: str) -> int:
         """Return the epoch of the present key as far as it is known."""
-        return self._rotations[node].epoch
+        return self._rotation(node).epoch
+
+    def _rotation(self, node: str) -> _Rotation:
+        """Return what is known of a node's keys; raise `OperatorError` for an unknown one."""
+        rotation = self._rotations.get(node)
+        if rotation is None:
+            known = ", ".join(sorted(self._rotations))
+            raise OperatorError(f"no node {node!r} has keys here; the site has {known}")
+        return rotation
 
     def _keys(self, node: str) -> NodeKeys:
         """Return the keys to believe, whichever step a crash has interrupted."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from gateway.clock import NS_PER_S
-from gateway.commands import Arguments, Request
+from gateway.commands import Arguments, Ended
 from gateway.errors import LinkError, OperatorError
 from wire import commands
 from wire.cbor import encode
@@ -41,13 +41,13 @@ Progress = Callable[[int, int], None]
 """Told bytes sent and bytes in all."""
 
 
-class Requests(Protocol):
-    """What an update needs of a gateway."""
+class Performs(Protocol):
+    """What an update needs of a gateway, be it in this process or behind its control socket."""
 
-    def request(
+    async def perform(
         self, node: str, verb: int, arguments: Arguments, *, expires_s: float = ...
-    ) -> Request:
-        """Queue a command for a node."""
+    ) -> Ended:
+        """Command a node and return what became of it."""
         ...
 
 
@@ -94,7 +94,7 @@ def make_manifest(files: Files, sequence: int, class_id: str, vendor_id: str = V
 
 
 async def send_update(
-    gateway: Requests,
+    gateway: Performs,
     node: str,
     files: Files,
     *,
@@ -114,12 +114,12 @@ async def send_update(
     _LOG.info("update_begun node=%s files=%d bytes=%d", node, len(chosen), total)
     for verb, arguments, size in steps:
         expires_s = _FINISH_S if verb == commands.UPDATE_FINISH else _ANSWER_S
-        request = gateway.request(node, verb, arguments, expires_s=expires_s)
-        await request.done()
-        if not request.was_obeyed:
-            if verb != commands.UPDATE_FINISH:
-                gateway.request(node, commands.UPDATE_ABORT, {}, expires_s=_ANSWER_S)
-            raise LinkError(node, "update", _failure(request))
+        ended = await gateway.perform(node, verb, arguments, expires_s=expires_s)
+        if not ended.was_obeyed:
+            # A node that is silent now forgets it when the next update begins.
+            if verb != commands.UPDATE_FINISH and ended.is_answered:
+                await gateway.perform(node, commands.UPDATE_ABORT, {}, expires_s=_ANSWER_S)
+            raise LinkError(node, "update", ended.text)
         sent += size
         progress(sent, total)
     _LOG.info("update_sent node=%s sequence=%d", node, sequence)
@@ -143,12 +143,3 @@ def _steps(manifest: bytes, files: Files) -> Iterator[tuple[int, Arguments, int]
             piece = content[offset : offset + PIECE_BYTES]
             yield commands.UPDATE_DATA, {0: index, 1: offset, 2: piece}, len(piece)
     yield commands.UPDATE_FINISH, {}, 0
-
-
-def _failure(request: Request) -> str:
-    """Return why a step failed, in the node's own words where there are any."""
-    verb = commands.VERBS[request.verb]
-    if request.answer is None:
-        return f"{verb}: no answer; is the node on its link?"
-    detail = f" ({request.answer.detail})" if request.answer.detail else ""
-    return f"{verb}: {request.outcome}{detail}"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.clock import NS_PER_S
-from gateway.commands import Request, RequestState
+from gateway.commands import Ended, RequestState
 from gateway.errors import LinkError, OperatorError
 from gateway.updates import (
     PIECE_BYTES,
@@ -18,7 +18,6 @@ from gateway.updates import (
 )
 from wire import commands
 from wire.cbor import decode
-from wire.commands import CommandAnswer
 
 FILES = [
     ("firmware/main.mpy", bytes(range(256)) * 10),
@@ -37,23 +36,18 @@ class Node:
         self.refuses = refuses
         self.is_silent = is_silent
 
-    def request(self, node, verb, arguments, *, expires_s=120.0):
+    async def perform(self, node, verb, arguments, *, expires_s=120.0):
+        assert node == "a"
         payload = commands.encode_command(len(self.verbs) + 1, verb, dict(arguments))
         assert len(payload) < 1200, "it has to fit into the node's line buffer"
         assert expires_s >= 60
-        request = Request(node, len(self.verbs) + 1, verb, payload, 0)
         self.verbs.append(verb)
         if self.is_silent:
-            request.end(RequestState.EXPIRED)
-            return request
-        is_refused = self.refuses == len(self.verbs)
-        result = commands.REFUSED if is_refused else commands.DONE
-        detail = "class 'x', this node is 'y'" if is_refused else ""
-        if not is_refused:
-            self._take(commands.decode_command(payload))
-        answer = CommandAnswer(request.command_id, result, detail, None)
-        request.end(RequestState.ANSWERED, answer)
-        return request
+            return Ended(verb=verb, outcome=RequestState.EXPIRED.value, detail="")
+        if self.refuses == len(self.verbs):
+            return Ended(verb=verb, outcome="refused", detail="class 'x', this node is 'y'")
+        self._take(commands.decode_command(payload))
+        return Ended(verb=verb, outcome="done", detail="")
 
     def _take(self, command):
         arguments = command.arguments
@@ -118,8 +112,12 @@ def test_a_refused_finish_needs_no_abort():
 
 
 def test_a_silent_node_is_said():
-    with pytest.raises(LinkError, match="update_begin: no answer; is the node on its link"):
-        send(Node(is_silent=True))
+    node = Node(is_silent=True)
+    with pytest.raises(
+        LinkError, match=r"update_begin: no answer in time.*is the node on its link"
+    ):
+        send(node)
+    assert node.verbs == [commands.UPDATE_BEGIN], "nobody waits for a second answer"
 
 
 @pytest.mark.parametrize(
