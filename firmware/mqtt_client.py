@@ -38,7 +38,7 @@ def reason(simple, error) -> str:
     if isinstance(error, simple.MQTTException):
         code = error.args[0] if error.args else 0
         return "the broker refuses: %s" % _REFUSALS.get(code, "code %s" % code)
-    return "%s %s" % (type(error).__name__, error)
+    return "%s %s" % (type(error).__name__, str(error).strip())
 
 
 class _Socket:

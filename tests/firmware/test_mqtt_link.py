@@ -1,15 +1,17 @@
 """The node's MQTT link and a real broker: `umqtt.simple` itself, TLS, a broker that dies."""
 
 import contextlib
+import os
+import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from boards.build import build
+from boards.build import PROJECT_DIR, build
 from boards.catalog import load_board
 from boards.emulate import execute
 from drivers.tmp117.emulator import EMULATOR
@@ -255,44 +257,97 @@ def run_to_the_end(node: Any) -> None:
         node.run()
 
 
-UNIX = """
+EXCHANGE = """
 import sys, time
-sys.path.append({folder!r})
+sys.path += {paths!r}
+from firmware.mqtt_link import MqttLink
+
 class Hal:
     def ticks_us(self):
         return time.ticks_us()
+
+    def read_file(self, name):
+        return open(name, "rb").read()
+
 class Identity:
     node = "pump-a"
-from firmware.mqtt_link import MqttLink
-settings = {{"host": "127.0.0.1", "port": {port}, "allow_unencrypted": True}}
+
 hal = Hal()
-link = MqttLink(hal, settings, Identity())
+link = MqttLink(hal, {settings!r}, Identity())
 heard = []
-end_ms = time.ticks_add(time.ticks_ms(), 10000)
-while heard != [b"thanks"] and time.ticks_diff(end_ms, time.ticks_ms()) > 0:
-    if link.state == "up" and not heard:
+turns = 0
+while not heard and turns < 2000 and link.state in ("down: not connected yet", "up"):
+    if link.state == "up":
         link.send(b"hello")
     link.service(hal.ticks_us())
-    heard = heard or link.receive()[:1]
+    heard = link.receive()
     time.sleep_ms(5)
+    turns += 1
 print(heard, link.state)
 """
+
+
+def talk(peer: Peer, run: Callable[[], str]) -> str:
+    """What a node in a process of its own printed, after the peer has answered it."""
+    outputs: list[str] = []
+    thread = threading.Thread(target=lambda: outputs.append(run()))
+    thread.start()
+    peer.wait_for(lambda: bool(peer.messages) or not thread.is_alive())
+    peer.tell(b"thanks")
+    peer.wait_for(lambda: not thread.is_alive())
+    assert set(peer.messages) <= {b"hello"}
+    return outputs[0]
 
 
 def test_on_the_unix_port_of_micropython(broker: Broker, tmp_path: Path) -> None:
     board = load_board("host")
     image = build(board)
-    code = UNIX.format(folder=umqtt_folder(), port=broker.port)
+    code = EXCHANGE.format(paths=[umqtt_folder()], settings=plain(broker))
     with running(broker) as peer:
-        outputs: list[str] = []
+        found = talk(peer, lambda: execute(board, image, tmp_path / "host", code, timeout_s=30))
+        assert found == "[b'thanks'] up\n"
 
-        def run() -> None:
-            outputs.append(execute(board, image, tmp_path / "host", code, timeout_s=30))
 
-        thread = threading.Thread(target=run)
-        thread.start()
-        peer.wait_for(lambda: bool(peer.messages))
-        peer.tell(b"thanks")
-        peer.wait_for(lambda: not thread.is_alive())
-    assert outputs == ["[b'thanks'] up\n"]
-    assert set(peer.messages) == {b"hello"}
+def micropython_with_tls() -> str:
+    """A MicroPython of the system that has mbedTLS, such as Debian's; our own builds have none."""
+    program = os.environ.get("MICROPYTHON") or shutil.which("micropython")
+    if program is None:
+        pytest.skip("no MicroPython with TLS (apt-get install micropython, or set MICROPYTHON)")
+    found = subprocess.run([program, "-c", "import tls"], capture_output=True, check=False)
+    if found.returncode:
+        pytest.skip(f"{program} has no module tls")
+    return program
+
+
+@pytest.mark.parametrize(
+    ("authority", "changes", "said"),
+    [
+        ("ca", {}, "[b'thanks'] up"),
+        ("stranger", {}, "not correctly signed by the trusted CA"),
+        ("ca", {"host": "127.0.0.1"}, "(CN) does not match"),
+    ],
+    ids=["right", "wrong authority", "wrong name"],
+)
+def test_on_a_micropython_that_has_tls(
+    guarded: Broker, tmp_path: Path, authority: str, changes: dict[str, Any], said: str
+) -> None:
+    program = micropython_with_tls()
+    for name, secret in secrets(tmp_path, authority).items():
+        (tmp_path / name).write_bytes(secret)
+    paths = [str(PROJECT_DIR), umqtt_folder()]
+    script = tmp_path / "node.py"
+    script.write_text(EXCHANGE.format(paths=paths, settings=secure(guarded, **changes)))
+
+    def run() -> str:
+        result = subprocess.run(
+            [program, str(script)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+        return result.stdout + result.stderr
+
+    with running(guarded, ca=tmp_path / "ca.pem") as peer:
+        assert said in talk(peer, run)
