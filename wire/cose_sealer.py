@@ -26,7 +26,7 @@ from wire.cose_profile import (
     opening,
     partial_iv,
 )
-from wire.kernel import ALL, IS_MICROPYTHON, Buffer, const, micropython, ptr8
+from wire.kernel import ALL, Buffer, const, micropython, ptr8
 from wire.mac import BLOCK_BYTES, HmacSha256
 
 _STRUCTURE_END = const(70)
@@ -84,7 +84,7 @@ class JoiningSealer:
 
 
 class BufferSealer:
-    """Seals as JoiningSealer does; on MicroPython a seal is a view that the next seal changes.
+    """Seals as JoiningSealer does; a seal is a view that the next seal changes.
 
     The layout of a seal is kept: as long as its numbers keep their sizes and its payload its
     length, only their bytes are replaced.
@@ -92,33 +92,38 @@ class BufferSealer:
 
     def __init__(self, kid: Buffer, mac: HmacSha256) -> None:
         self._joining = JoiningSealer(kid, mac)
-        self._mac = mac
+        # Bound once: a method costs more to find than an attribute.
+        self._digest = mac.digest_padded
         self._buffer = bytearray(BLOCK_BYTES + MESSAGE_BYTES_MAX)
         self._buffer[:_STRUCTURE_END] = mac.inner_pad + MAC_STRUCTURE
         # No layout yet: that of a content type which does not exist.
-        self._bounds = (-1, 0, 0, 0, 0, 0, 0)
+        self._bounds = (-1, 0, 0, 0, 0, 0)
         whole = memoryview(self._buffer)
-        self._places = (0, 0, 0, 0, whole, whole, whole, whole)
+        self._places = (self._buffer, 0, 0, 0, whole, whole, whole, whole)
 
     @micropython.native
     def seal(
         self, content_type: int, sequence: int, boot_id: int, tick_us: int, payload: Buffer
     ) -> Buffer:
         """Return `payload` sealed; the same promises and errors as JoiningSealer.seal."""
-        of_type, of_boot, count, sequence_min, sequence_end, tick_min, tick_end = self._bounds
+        of_type, of_boot, sequence_min, sequence_end, tick_min, tick_end = self._bounds
         if (
             content_type != of_type
             or boot_id != of_boot
-            or len(payload) != count
             or not sequence_min <= sequence < sequence_end
             or not tick_min <= tick_us < tick_end
         ):
             return self._seal_anew(content_type, sequence, boot_id, tick_us, payload)
-        size, at, tick_at, header_end, place, hashed, tag_place, message = self._places
-        header_kernel(self._buffer, at, sequence, size, tick_at, tick_us, header_end)
-        place[ALL] = payload
-        tag_kernel(tag_place, self._mac.digest_padded(hashed), 32, self._buffer, header_end)
-        return message if IS_MICROPYTHON else bytes(message)
+        buffer, at, size, header_end, place, hashed, tag, message = self._places
+        try:
+            place[ALL] = payload
+        except ValueError:
+            # It has another length than the one before.
+            return self._seal_anew(content_type, sequence, boot_id, tick_us, payload)
+        hashed_kernel(buffer, at, sequence, size, header_end, tick_us)
+        tag[ALL] = self._digest(hashed)
+        sent_kernel(buffer, header_end)
+        return message
 
     def _seal_anew(
         self, content_type: int, sequence: int, boot_id: int, tick_us: int, payload: Buffer
@@ -139,11 +144,11 @@ class BufferSealer:
         bits = 8 * sequence_size
         sequences = _alike(sequence, 1 << (bits - 8) if bits > 8 else 0, 1 << bits)
         ticks = _alike(tick_us, _TICK_US_KEPT_MIN, 1 << 32)
-        self._bounds = (content_type, boot_id, count) + sequences + ticks
+        self._bounds = (content_type, boot_id) + sequences + ticks
         self._places = (
-            min(sequence_size, 4),
+            buffer,
             before_tick - len(boot_id_and_tick_label(boot_id)),
-            header_end,
+            min(sequence_size, 4),
             header_end,
             whole[end - count : end],
             whole[:end],
@@ -163,38 +168,33 @@ def _alike(number: int, first: int, end: int) -> "tuple[int, int]":
 
 
 @micropython.viper
-def header_kernel(
-    buffer: ptr8, at: int, number: int, size: int, tick_at: int, tick_us: int, header_end: int
+def hashed_kernel(
+    buffer: ptr8, at: int, number: int, size: int, header_end: int, tick_us: int
 ) -> int:
-    """Write the last `size` bytes of a number in front of `at`, 4 of `tick_us` before `tick_at`.
+    """Make of what was sent what is hashed: "C0" of "MAC0", no external data, and new numbers.
 
-    Then make of what was sent what is hashed: "C0" of "MAC0", and no external data.
+    The last `size` bytes of `number` end before `at`, the 4 of `tick_us` before `header_end`.
     """
     while size:
         at -= 1
         buffer[at] = number & 0xFF
         number >>= 8
         size -= 1
+    at = header_end
     number = tick_us
-    buffer[tick_at - 1] = number & 0xFF
-    buffer[tick_at - 2] = number >> 8 & 0xFF
-    buffer[tick_at - 3] = number >> 16 & 0xFF
-    buffer[tick_at - 4] = number >> 24 & 0xFF
+    buffer[at - 1] = number & 0xFF
+    buffer[at - 2] = number >> 8 & 0xFF
+    buffer[at - 3] = number >> 16 & 0xFF
+    buffer[at - 4] = number >> 24 & 0xFF
     buffer[68] = 0x43
     buffer[69] = 0x30
-    buffer[header_end] = 0x40
-    return header_end
+    buffer[at] = 0x40
+    return at
 
 
 @micropython.viper
-def tag_kernel(place: ptr8, tag: ptr8, left: int, buffer: ptr8, header_end: int) -> int:
-    """Make of what was hashed what is sent: D1 84, no unprotected header, and the tag in `place`.
-
-    `left` is the size of the tag.
-    """
-    while left:
-        left -= 1
-        place[left] = tag[left]
+def sent_kernel(buffer: ptr8, header_end: int) -> int:
+    """Make of what was hashed what is sent: D1 84, and no unprotected header."""
     buffer[68] = 0xD1
     buffer[69] = 0x84
     buffer[header_end] = 0xA0
