@@ -153,6 +153,11 @@ def block():
         before = hal.cycles_ns()
         waveform.poll()
         longest = max(longest, (hal.cycles_ns() - before) & 0xFFFFFFFF)
+        has_worked = True
+        while has_worked:
+            before = hal.cycles_ns()
+            has_worked = waveform.work()
+            longest = max(longest, (hal.cycles_ns() - before) & 0xFFFFFFFF)
     return longest
 
 block()
@@ -161,6 +166,8 @@ gc.collect()
 allocated = gc.mem_alloc()
 for _ in range(100):
     waveform.poll()
+    while waveform.work():
+        pass
 allocated = gc.mem_alloc() - allocated
 waveform.start()
 block()

@@ -41,7 +41,7 @@ CLOCK_HZ: Final = 180_000_000
 CYCLES_PER_INSTRUCTION: Final = 1.5
 BUDGET_SHARE: Final = 0.6
 NS_PER_INSTRUCTION: Final = 8
-BANDS_HZ: Final = ((20, 30), (45, 55), (90, 110), (140, 160), (190, 210), (290, 310), (480, 520))
+BANDS_HZ: Final = ((16, 32), (40, 60), (85, 115), (135, 165), (185, 215), (285, 315), (480, 520))
 WIDE_BAND_HZ: Final = (900, 1100)
 _KEYS: Final = NodeSecrets(root=bytes(range(32)), seed=bytes(range(32, 64)))
 

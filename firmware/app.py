@@ -1,32 +1,19 @@
 """The node put together: sample -> filter -> pack -> seal -> spool -> link.
 
-Order of `bring_up`: configuration, outputs to their safe level, keys, counters, chips, spool, boot
-record.  A node without a key or without counters does not run, since it could seal nothing; if
-anything else is missing or wrong, a chip, a channel, the whole configuration, the rest runs, and
-the status record says what does not.
+Order of `bring_up`: configuration, outputs to their safe level, keys, counters, what is held in
+memory from large to small, spool, boot record, chips.  A node without a key or without counters
+does not run, since it could seal nothing; if anything else is missing or wrong, a chip, a channel,
+the whole configuration, the rest runs, and the status record says what does not.
+
+Memory: what the start alone needs is imported where it is used and forgotten afterwards, and
+meanwhile the heap is collected every KiB, so that nothing short-lived lies between what stays.
 """
 
 import gc
-import hashlib
+import sys
 
-from firmware import config, keyfile, measured
-from firmware.actions import Actions
-from firmware.commands import Commands
-from firmware.counters import Counters
-from firmware.delivery import Delivery
-from firmware.downlink import Downlink
 from firmware.errors import ConfigError, StateError
-from firmware.link import SerialLink
-from firmware.node import Node
-from firmware.outputs import Outputs
-from firmware.sampling import Sampler
-from firmware.schedule import Schedule
-from firmware.sealing import Sealing
-from firmware.spool import Spool
-from firmware.status import Status
-from firmware.update import Update
-from firmware.uplink import Uplink
-from wire.measurement import files_sha256
+from wire.kernel import IS_MICROPYTHON
 
 CONFIG_FILE = "node.json"
 FIRMWARE_VERSION = "0.2.0"
@@ -37,69 +24,103 @@ _LINKS = {
     "mqtt": ("firmware.mqtt_link", "MqttLink"),
     "modbus_rtu": ("firmware.modbus_server", "ModbusLink"),
 }
+_START_ONLY = (
+    "firmware.config",
+    "firmware.config_items",
+    "firmware.features_table",
+    "firmware.features_velocity",
+    "firmware.fields",
+    "firmware.keyfile",
+    "firmware.manifest",
+    "firmware.measured",
+    "firmware.parts",
+    "firmware.update",
+    "frozen_files",
+    "wire.measurement",
+)
+"""Imported again should a command want one of them."""
+_COLLECT_BYTES = 1024
+_OF_CHANNELS = ("firmware.filter", "firmware.filter_stages")
 
 
-def bring_up(hal) -> Node:
+def bring_up(hal) -> "firmware.node.Node":  # type: ignore[name-defined]  # noqa: F821
     """A node on the board `hal`, in the order that the module states, announced in a boot record.
 
     Raises KeyFileError or StateError: a node that cannot seal or count does not run.
     """
-    text, settings, problems = _provisioned(hal)
+    from firmware.outputs import Outputs
+
+    _collect_every(_COLLECT_BYTES)
+    digest, settings, problems = _provisioned(hal)
     outputs = Outputs(hal, settings.outputs)
     outputs.start()
-    identity = keyfile.load(hal)
-    if settings.node != identity.node:
-        problems.append("node.json is for %r, node.key for %r" % (settings.node, identity.node))
-    counters = Counters(hal)
-    counters.start()
-    parts = {
-        "outputs": outputs,
-        "schedule": Schedule(settings.sample_period_us, settings.block_samples),
-        "sampler": Sampler(settings.channels, hal),
-        "waveforms": _waveforms(hal, settings.waveforms),
-        "update": Update(hal, VENDOR_ID, hal.BOARD),
-    }
-    _communicate(hal, settings, identity, counters, parts, problems)
-    node = Node(hal, settings, identity, parts)
-    parts["commands"].actions = Actions(hal, node, parts["update"]).table()
+    identity = _identity(hal, settings, problems)
+    parts = {"outputs": outputs, "counters": _counters(hal), "update": _on_command(hal)}
+    parts["waveforms"] = _waveforms(hal, settings.waveforms)
+    parts["checkpoints"] = _checkpoints(settings.checkpoint, identity)
+    _communicate(hal, settings, identity, parts, problems)
+    node = _node(hal, settings, identity, parts)
+    _announce(hal, settings, identity, parts, digest)
+    _forget(_START_ONLY if settings.channels else _START_ONLY + _OF_CHANNELS)
     parts["sampler"].start()
+    _collect_every(-1)
+    gc.collect()
     for waveform in parts["waveforms"]:
         waveform.start()
-    # What was needed for the start alone would otherwise lie between what stays.
-    gc.collect()
-    _announce(hal, settings, identity, counters, parts, text)
-    gc.collect()
     return node
 
 
-def _communicate(hal, settings, identity, counters, parts, problems) -> None:
-    """Everything between a payload and the line, both ways."""
-    checkpoints = _checkpoints(settings.checkpoint, identity)
-    link = _link(hal, settings, identity, problems)
-    sealing = Sealing(identity, counters, hal.ticks_us, checkpoints)
-    uplink = Uplink(sealing, link, counters, hal.ticks_us)
-    spool = Spool(
-        hal,
-        settings.spool["segments"],
-        settings.spool["segment_bytes"],
-        uplink.declare,
-        settings.spool["behind_bytes"],
-    )
-    delivery = uplink.delivery = Delivery(spool, link, settings.receipts)
-    commands = Commands(hal)
+def _provisioned(hal) -> "tuple":
+    """(SHA-256 of node.json, configuration, problems)."""
+    import hashlib
+
+    from firmware import config
+
     try:
-        commands.start()
-    except StateError as error:
-        commands.refuse_all()
-        problems.append("no command is obeyed: %s" % error)
-    parts["link"] = link
-    parts["spool"] = spool
-    parts["checkpoints"] = checkpoints
-    parts["uplink"] = uplink
-    parts["delivery"] = delivery
-    parts["commands"] = commands
-    parts["downlink"] = Downlink(identity, counters, commands, delivery, uplink.answer)
-    parts["status"] = uplink.status = Status(problems, parts)
+        # Read into one buffer: a long configuration is the largest object of a start.
+        text = bytearray(max(hal.file_size(CONFIG_FILE), 0))
+        hal.read_file_at(CONFIG_FILE, 0, text)
+    except OSError as error:
+        code = error.args[0] if error.args else "?"
+        what = "%s cannot be read (errno %s): provision the node" % (CONFIG_FILE, code)
+        return (hashlib.sha256(b"").digest(),) + config.nothing_configured(what)
+    return (hashlib.sha256(text).digest(),) + config.parse(text)
+
+
+def _identity(hal, settings, problems):
+    """The node's name and keys."""
+    from firmware import keyfile
+
+    identity = keyfile.load(hal)
+    if settings.node != identity.node:
+        problems.append("node.json is for %r, node.key for %r" % (settings.node, identity.node))
+    return identity
+
+
+def _counters(hal):
+    from firmware.counters import Counters
+
+    counters = Counters(hal)
+    counters.start()
+    return counters
+
+
+def _on_command(hal):
+    from firmware.on_command import OnCommand
+
+    return OnCommand(hal, VENDOR_ID, getattr(hal, "BOARD", ""))
+
+
+def _waveforms(hal, tables) -> "list":
+    """The fast chips; their modules take memory only where there is one."""
+    if not tables:
+        return []
+    from firmware.waveform import Waveform
+
+    waveforms = [Waveform(table, hal) for table in tables]
+    # The tables were several KiB, and whoever has the settings has them.
+    del tables[:]
+    return waveforms
 
 
 def _checkpoints(table, identity):
@@ -112,22 +133,60 @@ def _checkpoints(table, identity):
     return Checkpoints(kid, identity.seed, table["every_frames"], table["every_s"] * 1000000)
 
 
-def _waveforms(hal, tables) -> "list":
-    """The fast chips; their modules take memory only where there is one."""
-    if not tables:
-        return []
-    from firmware.waveform import Waveform
+def _communicate(hal, settings, identity, parts, problems) -> None:
+    """Everything between a payload and the line, both ways."""
+    from firmware.commands import Commands
+    from firmware.delivery import Delivery
+    from firmware.downlink import Downlink
+    from firmware.outgoing import Outgoing
+    from firmware.sealing import Sealing
+    from firmware.spool import Spool
+    from firmware.status import Status
+    from firmware.uplink import Uplink
 
-    return [Waveform(table, hal) for table in tables]
+    counters = parts["counters"]
+    link = parts["link"] = _link(hal, settings, identity, problems)
+    sealing = Sealing(identity, counters, hal.ticks_us, parts["checkpoints"])
+    uplink = parts["uplink"] = Uplink(sealing, link, counters, hal.ticks_us)
+    sizes = settings.spool
+    spool = parts["spool"] = Spool(
+        hal, sizes["segments"], sizes["segment_bytes"], uplink.declare, sizes["behind_bytes"]
+    )
+    delivery = parts["delivery"] = uplink.delivery = Delivery(spool, link, settings.receipts)
+    outgoing = parts["outgoing"] = Outgoing(uplink, link, hal.ticks_us)
+    commands = parts["commands"] = Commands(hal)
+    commands.actions = parts["update"]
+    try:
+        commands.start()
+    except StateError as error:
+        commands.refuse_all()
+        problems.append("no command is obeyed: %s" % error)
+    parts["downlink"] = Downlink(identity, counters, commands, delivery, outgoing.answer)
+    parts["status"] = uplink.status = Status(problems, parts)
 
 
-def _announce(hal, settings, identity, counters, parts, text: bytes) -> None:
+def _node(hal, settings, identity, parts):
+    from firmware.node import Node
+    from firmware.sampling import Sampler
+    from firmware.schedule import Schedule
+
+    parts["schedule"] = Schedule(settings.sample_period_us, settings.block_samples)
+    parts["sampler"] = Sampler(settings.channels, hal)
+    node = Node(hal, settings, identity, parts)
+    parts["update"].node = node
+    return node
+
+
+def _announce(hal, settings, identity, parts, digest: bytes) -> None:
     """Declare what the last boot may have left unsaid, then say who has started."""
-    uplink, spool = parts["uplink"], parts["spool"]
-    spool.start(counters.sequence_start)
+    from firmware import measured
+    from wire.measurement import files_sha256
+
+    counters = parts["counters"]
+    parts["spool"].start(counters.sequence_start)
     parts["delivery"].start()
     entries = measured.measure(hal)
-    uplink.send_boot(
+    parts["uplink"].send_boot(
         {
             "firmware": FIRMWARE_VERSION,
             "interpreter": hal.identity()[:64],
@@ -140,7 +199,7 @@ def _announce(hal, settings, identity, counters, parts, text: bytes) -> None:
             "files_sha256": files_sha256(entries),
             "public_key": b"" if parts["checkpoints"] is None else parts["checkpoints"].public_key,
             "key_epoch": identity.epoch,
-            "config_sha256": hashlib.sha256(text).digest(),
+            "config_sha256": digest,
         },
         entries,
     )
@@ -159,15 +218,24 @@ def _link(hal, settings, identity, problems):
     else:
         what = "link.kind: %r is none of %s" % (kind, ", ".join(sorted(_LINKS)))
     problems.append("the serial line is used: node.json: %s" % what)
+    from firmware.link import SerialLink
+
     return SerialLink(hal, {}, identity)
 
 
-def _provisioned(hal) -> "tuple":
-    """(text of node.json, configuration, problems)."""
-    try:
-        text = hal.read_file(CONFIG_FILE)
-    except OSError as error:
-        code = error.args[0] if error.args else "?"
-        what = "%s cannot be read (errno %s): provision the node" % (CONFIG_FILE, code)
-        return (b"",) + config.nothing_configured(what)
-    return (text,) + config.parse(text)
+def _collect_every(count: int) -> None:
+    """Have the heap collected whenever so many bytes were taken from it; -1: when it is full."""
+    if IS_MICROPYTHON:
+        gc.threshold(count)
+
+
+def _forget(names) -> None:
+    """Take modules out of memory: nothing but `sys.modules` and their package refers to them."""
+    if not IS_MICROPYTHON:
+        return
+    for name in names:
+        if name in sys.modules:
+            del sys.modules[name]
+            package, _, attribute = name.rpartition(".")
+            if package and hasattr(sys.modules[package], attribute):
+                delattr(sys.modules[package], attribute)

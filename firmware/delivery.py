@@ -41,12 +41,9 @@ class Delivery:
         if self._wants_receipts and self._spool.frames:
             self._is_known = False
 
-    def put(self, sequence: int, message, now_us: int) -> None:
-        """Store a frame, and send it at once when all before it have been sent."""
-        is_next = self._spool.newest <= self._sent
+    def put(self, sequence: int, message) -> None:
+        """Store a frame; `pump` sends it when its turn comes."""
         self._spool.put(sequence, message)
-        if is_next and not self._again and self._has_room(sequence):
-            self._send(sequence, message, now_us)
 
     def pump(self, now_us: int) -> bool:
         """Send one stored frame if one is due; whether one was sent."""

@@ -41,6 +41,9 @@ except ImportError:
     from firmware import features_transform as engine  # type: ignore[no-redef]
 
 _SUM, _SQUARES, _VELOCITY = const(0), const(8), const(16)
+# What one call works on: axes are fed one after the other.
+_SAMPLES = array("i", bytes(4 * CHUNK))
+_PARTS = array("i", bytes(4 * SUMS))
 _MOMENT = const(24)
 _MOMENT_BITS = const(12)
 _ROWS_SUM = array("i", (2, 0, 0, 0))
@@ -67,8 +70,6 @@ class Axis:
         self._unit_s = velocity[0] if velocity else 0.0
         self._velocity = engine.VelocityFilter(velocity, _VELOCITY) if velocity else None
         self._has_kurtosis = has_kurtosis
-        self._samples = array("i", bytes(4 * CHUNK))
-        self._sums = array("i", bytes(4 * SUMS))
         self._digits = array("i", bytes(4 * DIGITS * (7 if has_kurtosis else 3)))
         self._reference = 0
         self._error = 0
@@ -97,7 +98,7 @@ class Axis:
 
     def feed(self, samples, first: int, count: int) -> None:
         """Take `count` (1 to CHUNK) triples of `samples`, an array('i'), from triple `first` on."""
-        x, sums, digits = self._samples, self._sums, self._digits
+        x, sums, digits = _SAMPLES, _PARTS, self._digits
         oldest = 3 * first + self._index
         newest = oldest + 3 * (count - 1)
         split_kernel(x, newest, 0, oldest, samples, self._reference, sums, SIGN)

@@ -9,7 +9,7 @@ Goertzel filter costs as much per sample for each bin as the FFT for all of them
 spreads a tone over four bins, so a tone closer to an edge than two bins is counted in part.
 
 Promises: `points` is the smallest power of two, 64 to 1024, that puts four bins into the narrowest
-band; a transform is spread over many calls of `advance`, at a pace that follows the samples, so
+band; a transform is spread over many calls of `work`, at a pace that follows the samples, so
 every axis has a piece in each block of at least 2 * points samples.  Pieces do not overlap and lie
 within the block.  No object is made but small integers.
 """
@@ -57,7 +57,7 @@ class Bands:
         self._transform = engine.Transform(points)
         self._lanes = [_Lane(bands, rate_hz, points) if bands else None for bands in axes]
         self._order = [lane for lane in self._lanes if lane is not None]
-        slices = sum([self._transform.slices() + len(lane.bins) for lane in self._order])
+        slices = sum([self._transform.slices() + len(lane.bins) // 2 for lane in self._order])
         self._cost = points * 100
         self._gain = slices * _PACE_PERCENT
         self._credit = 0
@@ -77,14 +77,19 @@ class Bands:
         for lane in self._order:
             lane.begin()
 
-    def advance(self, samples: int) -> None:
-        """Do the part of the work that falls to `samples` more samples of each axis."""
+    def credit(self, samples: int) -> None:
+        """Note the work that falls to `samples` more samples of each axis."""
         self._credit += samples * self._gain
-        while self._credit >= self._cost:
-            if not self._slice():
-                self._credit = 0
-                return
-            self._credit -= self._cost
+
+    def work(self) -> bool:
+        """Do one slice of what is due; whether there was anything to do."""
+        if self._credit < self._cost:
+            return False
+        if not self._slice():
+            self._credit = 0
+            return False
+        self._credit -= self._cost
+        return True
 
     def _slice(self) -> bool:
         """One slice of the transform at hand, or begin the next; whether there was anything."""
@@ -102,10 +107,12 @@ class Bands:
             if self._transform.advance():
                 self._band = 0
         else:
-            low, high = lane.bins[self._band]
-            self._transform.add_energy(low, high, lane.energies, DIGITS * self._band)
-            self._band += 1
-            if self._band == len(lane.bins):
+            band, bins = self._band, lane.bins
+            self._transform.add_energy(
+                bins[2 * band], bins[2 * band + 1], lane.energies, DIGITS * band
+            )
+            self._band = band + 1
+            if 2 * self._band == len(bins):
                 lane.pieces += 1
                 self._lane = None
         return True
@@ -124,7 +131,9 @@ class _Lane:
     """One axis: the newest samples, and the energies of its bands in this block."""
 
     def __init__(self, bands, rate_hz: int, points: int) -> None:
-        self.bins = [_bins(low_hz, high_hz, rate_hz, points) for low_hz, high_hz in bands]
+        self.bins = array("H")
+        for low_hz, high_hz in bands:
+            self.bins.extend(array("H", _bins(low_hz, high_hz, rate_hz, points)))
         self.energies = array("i", bytes(4 * DIGITS * len(bands)))
         self.ring = array("H", bytes(2 * points))
         self.at = 0

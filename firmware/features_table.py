@@ -1,16 +1,22 @@
-"""The features of a waveform: from the configuration to axes, bands and channel names.
+"""The features of a waveform: from the configuration to chip, axes, bands and channel names.
 
 Promises: `channels_of` never raises, so a node with a wrong waveform can still be put together;
-`parse_features` refuses what cannot be run with a ConfigError that names the feature.
+`build` refuses what cannot be run with a ConfigError that names it.  Needed for the start alone: a
+board forgets this file afterwards, and nothing that stays refers to it.
 """
+
+from array import array
 
 from firmware import fields as check
 from firmware.errors import ConfigError
 from firmware.features_axis import Axis
 from firmware.features_bands import Bands
+from firmware.features_block import Block
 from firmware.features_velocity import VELOCITY
+from firmware.parts import find_bus, find_driver
 
 AXES = ("x", "y", "z")
+FEATURES = ("rms", "peak", "crest", "kurtosis", "velocity_rms", "band")
 UNITS = {
     "rms": "m/s2",
     "peak": "m/s2",
@@ -20,6 +26,29 @@ UNITS = {
     "band": "m/s2",
 }
 FEATURES_MAX = 40
+_FIFO_BITS, _FIFO_TRIPLES = 20, 32
+"""Of a driver that does not say: width of a count, depth of the FIFO."""
+
+
+def build(table, hal) -> "tuple":
+    """(chip, not started yet, the Block of its features, depth of its FIFO), or ConfigError."""
+    driver = find_driver(table["part"])
+    # Differences of two counts need a bit more than a count.
+    narrow_bits = max(getattr(driver, "FIFO_BITS", _FIFO_BITS) - 15, 0)
+    features = parse_features(table)
+    bands = bands_of(features, table)
+    axes = axes_of(features, table["rate_hz"], narrow_bits, bands)
+    bus = find_bus(hal, driver, table["bus"])
+    try:
+        chip = driver(bus, table["address"], sleep_us=hal.sleep_us, **table["options"])
+    except (TypeError, ValueError) as error:
+        raise ConfigError("options of %s: %s" % (table["part"], error)) from None
+    # Axis, feature and number of the band in its axis, as features_block.py takes them apart.
+    codes = array("H")
+    for axis, feature, band, _ in features:
+        codes.append(axis + 4 * FEATURES.index(feature) + 64 * band)
+    triples = getattr(driver, "FIFO_TRIPLES", _FIFO_TRIPLES)
+    return chip, Block(axes, bands, codes, narrow_bits), triples
 
 
 def channels_of(table) -> "list":
@@ -86,9 +115,9 @@ def axes_of(features, rate_hz: int, narrow_bits: int, bands) -> "list":
     """The three Axis objects, None where an axis has no feature."""
     axes = []
     for index in range(3):
-        wanted = {feature for axis, feature, _ in features if axis == index}
+        wanted = {feature for axis, feature, _, _ in features if axis == index}
         velocity = VELOCITY[rate_hz] if "velocity_rms" in wanted else None
         keep = None if bands is None else bands.keeper(index)
-        axis = Axis(index, narrow_bits, keep, velocity, "kurtosis" in wanted)
-        axes.append(axis if wanted else None)
+        has_kurtosis = "kurtosis" in wanted
+        axes.append(Axis(index, narrow_bits, keep, velocity, has_kurtosis) if wanted else None)
     return axes

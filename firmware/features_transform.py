@@ -26,6 +26,8 @@ ENERGY_BITS = const(20)
 squared."""
 VELOCITY_BITS = FINE_BITS
 _PIECE_BINS = const(32)
+# What one call works on: one axis goes through here at a time.
+_PARTS = array("i", bytes(4 * SUMS))
 
 
 def _plan(at: int) -> array:
@@ -41,7 +43,6 @@ class Transform:
         self._table = sine_table(points)
         self._work = array("i", bytes(4 * points))
         self._piece = array("i", bytes(8 * _PIECE_BINS))
-        self._sums = array("i", bytes(4 * SUMS))
         self._plan = _plan(0)
         self._half = 0
         self._size = 0
@@ -74,13 +75,13 @@ class Transform:
     def add_energy(self, low: int, high: int, digits, at: int) -> None:
         """Add the energy of the bins `low` to `high` - 1 to the wide sum at `at`."""
         shift = shift_for(self._size, BINS_BITS)
-        plan = self._plan
+        plan, sums = self._plan, _PARTS
         plan[1] = plan[5] = plan[9] = at
         while low < high:
             end = min(low + _PIECE_BINS, high)
             bins_kernel(self._work, low, end, self._piece, self._table, self._quarter, shift, SIGN)
-            squares_kernel(self._piece, 0, 2 * (end - low), self._sums, SIGN)
-            gather_kernel(digits, 0, 0, self._sums, plan, len(plan), self._scale + shift, SIGN)
+            squares_kernel(self._piece, 0, 2 * (end - low), sums, SIGN)
+            gather_kernel(digits, 0, 0, sums, plan, len(plan), self._scale + shift, SIGN)
             low = end
 
 
@@ -90,11 +91,10 @@ class VelocityFilter:
     def __init__(self, velocity, at: int) -> None:
         self._cascade = Cascade(velocity[2])
         self._plan = _plan(at)
-        self._sums = array("i", bytes(4 * SUMS))
         self.reset = self._cascade.reset
 
     def add_squares(self, samples, count: int, digits) -> None:
         """Filter `samples` in place and add their squares, times 4**VELOCITY_BITS, to `digits`."""
         self._cascade.run(samples, count)
-        squares_kernel(samples, 0, count, self._sums, SIGN)
-        gather_kernel(digits, 0, 0, self._sums, self._plan, len(self._plan), 0, SIGN)
+        squares_kernel(samples, 0, count, _PARTS, SIGN)
+        gather_kernel(digits, 0, 0, _PARTS, self._plan, len(self._plan), 0, SIGN)

@@ -2,18 +2,19 @@
 
 Promises: a sample is taken in its slot or counted as an overrun (`schedule.py`); a block becomes a
 sealed frame, in which a value that could not be had is missing, and a status record says why; no
-value is ever made up.  What is not sampling runs in the gaps, in the order of `_tasks`: outputs to
-be released first, then fast chips, what is to be sent, the line, signatures, status.  The
-watchdog is fed by samples alone: a node that does not get round to sampling starts again.
+value is ever made up.  Fast chips are polled when they are due.  Everything else runs in the gaps,
+a step at a time, where it fits before the next sample and before a fast chip would lose any, in the
+order of `_tasks`: outputs to be released, features, what is to be sent, the line, garbage,
+signatures, status.  The watchdog is fed by samples alone: a node that does not get round to
+sampling starts again.
 """
 
 import gc
 
 from firmware.tasks import Task
 from wire import content
-from wire.errors import WireError
 from wire.kernel import IS_MICROPYTHON
-from wire.senml import Packer
+from wire.senml_packer import Packer
 
 _LINK_EVERY_US = 20000
 _RETRY_EVERY_US = 1000000
@@ -21,6 +22,9 @@ _RETRY_EVERY_US = 1000000
 
 class Node:
     """One node on one board; `parts` are what bring_up made, by name (firmware/app.py)."""
+
+    free_bytes = None
+    """Of the heap, after the newest collection."""
 
     def __init__(self, hal, settings, identity, parts) -> None:
         self._hal = hal
@@ -30,6 +34,7 @@ class Node:
         self.schedule = parts["schedule"]
         self._waveforms = parts["waveforms"]
         self._uplink = parts["uplink"]
+        self._outgoing = parts["outgoing"]
         self._downlink = parts["downlink"]
         self._delivery = parts["delivery"]
         self._spool = parts["spool"]
@@ -39,29 +44,29 @@ class Node:
         self._checkpoints = parts["checkpoints"]
         self._status = parts["status"]
         self._watchdog = hal.watchdog(settings.watchdog_ms)
+        base_name = identity.node + ":"
         named = [(channel.name, channel.unit) for channel in settings.channels]
-        self._packer = Packer(identity.node + ":", named) if named else None
-        self._wave_packers = [
-            Packer(identity.node + ":", waveform.channels) for waveform in self._waveforms
-        ]
+        self._packer = Packer(base_name, named) if named else None
         # The link shows all channels of the node in one row: polled ones, then each fast chip's.
-        self._firsts = []
+        self._rows = []
         channels = len(named)
         for waveform in self._waveforms:
-            waveform.base_name = identity.node + ":"
-            self._firsts.append(channels)
+            waveform.base_name = base_name
+            self._rows.append((waveform, Packer(base_name, waveform.channels), channels))
             channels += len(waveform.channels)
         self._link.prepare(channels, self.schedule)
         self._garbage = False
         self._tasks = (
             Task(self._release),
-            Task(self._poll_waveforms),
+            Task(self._work_waveforms),
+            Task(self._outgoing.send),
+            Task(self._pack_waveforms),
             Task(self._delivery.pump),
             Task(self._serve_link, _LINK_EVERY_US),
+            Task(self._collect),
             Task(self._sign),
             Task(self._report, settings.status_us),
             Task(self._retry, _RETRY_EVERY_US),
-            Task(self._collect),
         )
 
     def run(self) -> None:
@@ -76,7 +81,7 @@ class Node:
             self.sampler.sample()
             self._watchdog.feed()
             if schedule.advance():
-                self._send_block(schedule.middle_us())
+                self._end_block(schedule.middle_us())
 
     def use(self, identity) -> None:
         """Seal and believe under other keys from now on."""
@@ -91,6 +96,7 @@ class Node:
 
     def restart(self) -> None:
         """Start the board anew, with nothing left in RAM that belongs in flash."""
+        self._outgoing.send()
         self._spool.flush()
         self._hal.reset()
 
@@ -106,7 +112,10 @@ class Node:
         hal = self._hal
         now_us = hal.ticks_us()
         if now_us >= due_us:
-            # No gap at all: the line is heard all the same, and the tasks lose their patience.
+            # No gap at all: what is packed leaves, and the line is heard, all the same; the tasks
+            # lose their patience.
+            if self._outgoing.send():
+                self._delivery.pump(now_us)
             if self._link.is_waiting():
                 self._hear(now_us)
             self._step(now_us, due_us)
@@ -120,8 +129,17 @@ class Node:
             if has_input:
                 self._hear(now_us)
 
-    def _step(self, now_us: int, due_us: int) -> bool:
-        return any(task.run(self._hal, now_us, due_us) for task in self._tasks)
+    def _step(self, now_us: int, until_us: int) -> bool:
+        """Do one thing that fits before `until_us`; whether there was any.  A poll always fits."""
+        for waveform in self._waveforms:
+            if now_us >= waveform.due_us:
+                waveform.poll()
+                return True
+            until_us = min(until_us, waveform.limit_us)
+        for task in self._tasks:  # noqa: SIM110 - a generator is an object for every step
+            if task.run(self._hal, now_us, until_us):
+                return True
+        return False
 
     def _wake_us(self, now_us: int, due_us: int) -> int:
         """When the next thing has to be looked at."""
@@ -135,7 +153,7 @@ class Node:
             wake_us = min(wake_us, now_us + self._link.poll_us)
         return max(wake_us, now_us + 1)
 
-    def _send_block(self, middle_us: int) -> None:
+    def _end_block(self, middle_us: int) -> None:
         self._garbage = True
         if self._is_on_trial and self._delivery.is_proven:
             # It samples, seals and is heard: what an update can break, it has not broken.
@@ -143,19 +161,7 @@ class Node:
             self._update.confirm()
         values = self.sampler.take()
         if self._packer is not None:
-            self._send_values(self._packer, 0, values, middle_us)
-
-    def _send_values(self, packer, first: int, values, middle_us: int) -> None:
-        self._link.publish(first, values, middle_us)
-        tick_us = self._hal.ticks_us()
-        time_s = (middle_us - tick_us) / 1000000
-        try:
-            payload = packer.pack(values, [time_s] * len(values))
-        except WireError as error:
-            self._status.note("values", str(error))
-            return
-        if payload is not None:
-            self._uplink.send(content.SENML_CBOR, payload, tick_us)
+            self._outgoing.pack(self._packer, 0, values, middle_us)
 
     # --- between samples: each says whether it did something -------------------------------------
 
@@ -166,20 +172,23 @@ class Node:
         self.outputs.release(now_us)
         return True
 
-    def _poll_waveforms(self, now_us: int) -> bool:
-        for index, waveform in enumerate(self._waveforms):
-            if now_us < waveform.due_us:
-                continue
-            waveform.poll()
+    def _work_waveforms(self, _now_us: int) -> bool:
+        for waveform in self._waveforms:  # noqa: SIM110 - as in _step
+            if waveform.work():
+                return True
+        return False
+
+    def _pack_waveforms(self, _now_us: int) -> bool:
+        for waveform, packer, first in self._rows:
             if waveform.is_complete:
                 self._garbage = True
-                middle_us = waveform.middle_us
-                packer, first = self._wave_packers[index], self._firsts[index]
-                self._send_values(packer, first, waveform.take(), middle_us)
-            block = waveform.take_captured()
-            if block is not None:
-                self._uplink.send(content.RAW_BLOCK, *block)
-            return True
+                self._outgoing.pack(packer, first, waveform.take(), waveform.middle_us)
+                return True
+            piece = waveform.take_captured()
+            if piece is not None:
+                self._garbage = True
+                self._outgoing.add(content.RAW_BLOCK, *piece)
+                return True
         return False
 
     def _hear(self, received_us: int) -> bool:
@@ -199,16 +208,18 @@ class Node:
         if not checkpoints.is_busy:
             if not checkpoints.is_due(now_us):
                 return False
+            self._outgoing.send()
             self._uplink.begin_checkpoint(checkpoints)
             return True
         signed = checkpoints.step()
         if signed is not None:
             self._garbage = True
-            self._uplink.send(content.CHECKPOINT, signed)
+            self._outgoing.add(content.CHECKPOINT, signed)
         return True
 
     def _report(self, now_us: int) -> bool:
-        self._uplink.send(content.STATUS_RECORD, self._status.record(self, now_us))
+        self._outgoing.add(content.STATUS_RECORD, self._status.record(self, now_us))
+        self._garbage = True
         return True
 
     def _retry(self, _now_us: int) -> bool:
@@ -221,4 +232,5 @@ class Node:
         self._garbage = False
         if IS_MICROPYTHON:
             gc.collect()
+            self.free_bytes = gc.mem_free()
         return True

@@ -6,13 +6,12 @@ on.  A reading that several channels use (same chip, reading and argument) is re
 `take` gives None for a channel of whose block a sample is missing: a value is never made up of
 less, nor of a number that is none.  What the configuration has wrong disables its channels alone.
 
-Leaves bytes to the driver (drivers/<part>/driver.py), which it finds by the part number.
+Leaves bytes to the driver (drivers/<part>/driver.py), which parts.py finds by the part number.
 Rule of order: `start`; then `sample` once a slot and `take` once a block, with `retry` between.
 """
 
 from drivers.errors import DriverError
 from firmware.errors import ConfigError
-from firmware.filter import make_filter
 from wire.kernel import const
 
 _WAIT_SAMPLES = const(4)
@@ -32,6 +31,10 @@ class Sampler:
 
     def start(self) -> "list":
         """Find, identify and configure every chip; the problems, as `problems` has them."""
+        if not self._channels:
+            return []
+        from firmware.filter import make_filter
+
         chips = {}
         readings = {}
         for channel in self._channels:
@@ -42,6 +45,7 @@ class Sampler:
                 self._reading(channel, chips, readings).lanes.append(lane)
             except ConfigError as error:
                 self._standing.append("channel %s: %s" % (channel.name, error))
+        self._channels = ()
         for chip in self._chips:
             chip.start()
         return self.problems()
@@ -91,10 +95,14 @@ class Sampler:
 
     def _reading(self, channel, chips, readings):
         """The reading of a channel, shared with other channels where it is the same."""
-        place = (channel.part, channel.bus, channel.address)
+        from firmware.parts import find_bus, find_driver, kind_of_bus
+
+        driver = find_driver(channel.part)
+        place = (channel.part, kind_of_bus(driver), channel.bus, channel.address)
         chip = chips.get(place)
         if chip is None:
-            chip = _Chip(self._hal, channel)
+            bus = find_bus(self._hal, driver, channel.bus)
+            chip = _Chip(driver, bus, channel, self._hal.sleep_us)
             chips[place] = chip
             self._chips.append(chip)
         argument = None if isinstance(channel.argument, str) else channel.argument
@@ -108,11 +116,9 @@ class Sampler:
 class _Chip:
     """One chip, running or waiting to be tried again."""
 
-    def __init__(self, hal, channel):
-        driver = find_driver(channel.part)
-        bus = find_bus(hal, driver, channel.bus)
+    def __init__(self, driver, bus, channel, sleep_us):
         try:
-            self.driver = driver(bus, channel.address, sleep_us=hal.sleep_us, **channel.options)
+            self.driver = driver(bus, channel.address, sleep_us=sleep_us, **channel.options)
         except (TypeError, ValueError) as error:
             raise ConfigError("options of %s: %s" % (channel.part, error)) from None
         self.is_running = False
@@ -209,8 +215,7 @@ class _Lane:
     def miss(self) -> None:
         """The block is not whole, and what the filter remembers is no longer the last sample."""
         if self._is_whole and self.filter is not None:
-            self._is_whole = False
-            self.filter = make_filter(self._value)
+            self.use(self._value)
 
     def take(self):
         """The value of the block, or None."""
@@ -221,24 +226,9 @@ class _Lane:
         return value if is_whole else None
 
     def use(self, value) -> None:
+        """Filter anew, as `value` says; what there is of the present block is not whole."""
+        from firmware.filter import make_filter
+
         self.filter = make_filter(value)
         self._value = value
         self._is_whole = False
-
-
-def find_driver(part: str):
-    """The driver class of a part number; ConfigError when it is not in this image."""
-    try:
-        module = __import__("drivers.%s.driver" % part, None, None, ("DRIVER",))
-    except ImportError:
-        raise ConfigError("no driver for part %s in this image" % part) from None
-    return module.DRIVER
-
-
-def find_bus(hal, driver, number: int):
-    """The bus `number` of the kind that `driver` says; ConfigError when the board has none."""
-    kind = getattr(driver, "BUS", "i2c")
-    try:
-        return getattr(hal, kind)(number)
-    except (AttributeError, IndexError, KeyError, OSError, ValueError) as error:
-        raise ConfigError("%s %d is not on this board (%s)" % (kind, number, error)) from None

@@ -4,9 +4,6 @@ Promises: a problem stays in the record until it is gone, the newest word on eac
 without a problem says so with an empty list.
 """
 
-import gc
-
-from wire.kernel import IS_MICROPYTHON
 from wire.status import encode_status
 
 
@@ -26,7 +23,7 @@ class Status:
             del self._noted[matter]
 
     def problems(self) -> "list":
-        """Every problem there is now, the most basic first."""
+        """Every problem there is now, each once, the most basic first."""
         found = self._standing + list(self._noted.values()) + self._parts["sampler"].problems()
         for waveform in self._parts["waveforms"]:
             found += waveform.problems()
@@ -36,7 +33,7 @@ class Status:
             found.append("flash: %d operations of the spool were refused" % errors)
         if link.state != "up":
             found.append("link: " + link.state)
-        return found
+        return [what for index, what in enumerate(found) if what not in found[:index]]
 
     def record(self, node, now_us: int) -> bytes:
         """The payload of a status record."""
@@ -57,6 +54,6 @@ class Status:
             "key_epoch": node.identity.epoch,
             "problems": self.problems(),
         }
-        if IS_MICROPYTHON:
-            fields["free_bytes"] = gc.mem_free()
+        if node.free_bytes is not None:
+            fields["free_bytes"] = node.free_bytes
         return encode_status(fields)

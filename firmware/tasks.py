@@ -6,6 +6,7 @@ by the schedule.  So nothing starves, and nothing is late without being seen.
 """
 
 PATIENCE = 64
+_SURPRISE_US = 1000
 
 
 class Task:
@@ -32,6 +33,8 @@ class Task:
         if not self._action(now_us):
             return False
         took_us = hal.ticks_us() - now_us
-        # The longest run so far, which is forgotten slowly: a line may have been busy only once.
-        self._cost_us = max(took_us, self._cost_us - (self._cost_us >> 4))
+        # The longest run so far, which is forgotten slowly; one that is far longer than all before
+        # counts in part until it comes again, since a line may have been busy only once.
+        cost_us = self._cost_us
+        self._cost_us = max(min(took_us, 4 * cost_us + _SURPRISE_US), cost_us - (cost_us >> 4))
         return True

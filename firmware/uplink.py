@@ -6,7 +6,6 @@ counted in `unsealed` and told in the status record: repeating a number would br
 
 from wire import content
 from wire.errors import WireError
-from wire.measurement import ENTRIES_MAX, encode_measurement
 from wire.messages import encode_boot, encode_loss
 
 
@@ -30,10 +29,10 @@ class Uplink:
         self._sealing.use(identity)
 
     def send(self, content_type: int, payload, tick_us=None) -> None:
-        """Seal and store `payload`, and send it when its turn comes."""
+        """Seal and store `payload`, which goes out when its turn comes."""
         sealed = self._seal(content_type, payload, tick_us)
         if sealed is not None:
-            self.delivery.put(sealed[0], sealed[1], self._ticks_us())
+            self.delivery.put(*sealed)
 
     def answer(self, content_type: int, payload) -> None:
         """Seal and send `payload` now: it answers somebody who waits."""
@@ -47,11 +46,15 @@ class Uplink:
 
     def send_boot(self, fields, entries) -> None:
         """Who has started, and what it runs."""
+        from wire.measurement import ENTRIES_MAX, encode_measurement
+
         self.send(content.BOOT_RECORD, encode_boot(fields))
+        self.delivery.pump(self._ticks_us())
         parts = (len(entries) + ENTRIES_MAX - 1) // ENTRIES_MAX
         for part in range(parts):
             chosen = entries[part * ENTRIES_MAX : (part + 1) * ENTRIES_MAX]
             self.send(content.MEASUREMENT, encode_measurement(part, parts, chosen))
+            self.delivery.pump(self._ticks_us())
 
     def begin_checkpoint(self, checkpoints) -> None:
         """Have everything sealed so far signed."""

@@ -7,26 +7,25 @@ with the first sample behind the gap, and the filters start anew.  A wrong table
 Time of a block: what is read at once ends half a period before the read; `middle_us` is the mean of
 first and last sample, so a chip whose rate is off by 1 % moves no value.
 
-`poll` makes no object but integers (clock times beyond 2**30 us and a reading of the bus, as the
-board does it); `take` makes the floats of a block.
+`poll` is short, and `work` does one step, at most a few milliseconds of it, so that polls stay in
+time: samples through the sums, a slice of a transform, the features of an axis.  Neither makes any
+object but integers (clock times beyond 2**30 us and a reading of the bus, as the board does it),
+until a block is complete: its features are floats.
 
     {"name": "vibration", "part": "adxl355", "bus": 1, "address": null, "rate_hz": 4000,
      "block_samples": 4000, "options": {}, "features": [
         {"name": "x-rms", "axis": "x", "feature": "rms"},
         {"name": "x-band-1", "axis": "x", "feature": "band", "low_hz": 90, "high_hz": 110}]}
 
-Rule of order: when `due_us` has come, `poll`; when then `is_complete`, `middle_us` and `take`; then
-`take_captured`.
+Rule of order: `poll` from `due_us` on and before `limit_us`; between polls `work` until it does
+nothing, and when then `is_complete`, `middle_us` and `take`; then `take_captured`.
 """
 
 from array import array
 
 from drivers.errors import DriverError
 from firmware.errors import ConfigError
-from firmware.features_capture import Capture
-from firmware.features_table import axes_of, bands_of, channels_of, parse_features
 from firmware.kernels import CHUNK, copy_kernel
-from firmware.sampling import find_bus, find_driver
 from wire.kernel import const
 
 NEVER_US = 1 << 62
@@ -34,53 +33,50 @@ _READ_TRIPLES = const(32)
 """At most so many are read at once, and more than so many go through the kernels together."""
 _BACKOFF_US = const(1000000)
 _BACKOFF_US_MAX = const(64000000)
-_FIFO_BITS, _FIFO_TRIPLES = 20, 32
-"""Of a driver that does not say: width of a count, depth of the FIFO."""
 
 
 class Waveform:
     """One fast chip of the configuration `table` on the board `hal`."""
 
+    base_name = ""
+    """Goes in front of the name in a captured piece; set by whoever knows the node."""
+    due_us = limit_us = NEVER_US
+    """When the next `poll` is due, and from when on it would find samples lost."""
+    is_complete = False
+    """Whether a block with all its features is there for `take`."""
+    start_us = middle_us = 0
+    """First sample and middle of the block that `is_complete`."""
+    blocks_dropped = 0
+    _chip = _block = _capture = _problem = None
+    _backoff_us = _BACKOFF_US
+    _interval_us = _depth_us = 0
+    _overruns = _held = _count = _first_us = _last_us = _captures = 0
+    _is_running = _has_reference = _is_full = False
+
     def __init__(self, table, hal):
-        self._table = table
+        from firmware.features_table import build, channels_of
+
         self._hal = hal
         self.name = table["name"]
         self.channels = channels_of(table)
         """[(name, unit)] of what `take` returns."""
-        self.base_name = ""
-        """Goes in front of the name in a captured piece; set by whoever knows the node."""
-        self.due_us = NEVER_US
-        """When the next `poll` is due."""
-        self.is_complete = False
-        self.start_us = self.middle_us = 0
-        """First sample and middle of the block that `is_complete`."""
-        self.blocks_dropped = 0
-        self._features = []
-        self._axes = []
-        self._bands = None
-        self._chip = None
-        self._problem = None
-        self._backoff_us = _BACKOFF_US
-        self._period_ns = 1000000000 // table["rate_hz"]
-        self._interval_us = 0
-        self._narrow_bits = 0
+        self._rate_hz = table["rate_hz"]
+        self._block_samples = table["block_samples"]
+        self._period_ns = 1000000000 // self._rate_hz
+        try:
+            self._chip, self._block, triples = build(table, hal)
+        except ConfigError as error:
+            self._problem = "waveform %s: %s" % (self.name, error)
+            return
+        self._depth_us = (triples - 1) * self._period_ns // 1000
+        self._interval_us = min(triples // 2, _READ_TRIPLES) * self._period_ns // 1000
         self._read = array("i", bytes(12 * _READ_TRIPLES))
         self._samples = array("i", bytes(12 * (CHUNK + _READ_TRIPLES)))
-        self._held = 0
-        self._capture = Capture(self.name, "m/s2", self._period_ns)
-        self._overruns = 0
-        self._count = 0
-        self._is_running = self._has_reference = False
-        self._first_us = 0
 
     def start(self) -> "list":
         """Find and start the chip; the problems, as `problems` has them."""
-        try:
-            self._prepare()
-        except ConfigError as error:
-            self._problem = "waveform %s: %s" % (self.name, error)
-            return self.problems()
-        self._run(self._hal.ticks_us())
+        if self._chip is not None:
+            self._run(self._hal.ticks_us())
         return self.problems()
 
     def problems(self) -> "list":
@@ -91,43 +87,48 @@ class Waveform:
         return found
 
     def poll(self) -> None:
-        """Drain the FIFO, at most _READ_TRIPLES, and do the work that has become due."""
+        """Drain the FIFO, at most _READ_TRIPLES."""
         now_us = self._hal.ticks_us()
         if not self._is_running:
             self._run(now_us)
             return
-        if self.is_complete:
-            # Nobody took it; its sums are needed for the next block.
-            self.blocks_dropped += 1
-            self.take()
+        if self._held > CHUNK:
+            self._make_room()
         try:
             triples = self._chip.fifo_read_into(self._read)
         except DriverError as error:
             self._fail(error, now_us)
             return
         self.due_us = now_us if triples == _READ_TRIPLES else now_us + self._interval_us
+        self.limit_us = now_us + self._depth_us
         if self._chip.fifo_overruns != self._overruns:
             self._overruns = self._chip.fifo_overruns
             self._lose()
-        if not self._capture.feed(self._read, triples, self._before_us(now_us, triples)):
+        capture, first_us = self._capture, self._before_us(now_us, triples)
+        if capture is not None and not capture.feed(self._read, triples, first_us):
+            self._capture = None
             self._problem = "waveform %s: a capture was not taken in time" % self.name
         copy_kernel(self._samples, 3 * self._held, 3 * triples, self._read, 0)
         self._held += triples
-        if self._bands is not None:
-            self._bands.advance(triples)
-        if self._held > _READ_TRIPLES:
-            self._feed(min(self._held, CHUNK), self._before_us(now_us, self._held))
+        self._last_us = now_us
+        if not self._is_full:
+            self._block.credit(triples)
+
+    def work(self) -> bool:
+        """Do one step of what the samples so far ask for; whether there was one."""
+        if self._is_full:
+            if self.is_complete:
+                return False
+            self.is_complete = self._block.finish(self._chip.fifo_lsb_m_s2)
+            return True
+        if self._held > _READ_TRIPLES or self._held >= self._block_samples - self._count:
+            self._feed()
+            return True
+        return self._is_running and self._block.work()
 
     def take(self) -> "list":
         """The features of the complete block, None for what cannot be told; the next one begins."""
-        lsb = self._chip.fifo_lsb_m_s2
-        found = [axis.finish(lsb) if axis is not None else None for axis in self._axes]
-        values = []
-        for axis, feature, band in self._features:
-            if feature == "band":
-                values.append(self._bands.value(axis, band, lsb * (1 << self._narrow_bits)))
-            else:
-                values.append(found[axis][feature])
+        values = self._block.values
         self._begin()
         return values
 
@@ -135,39 +136,31 @@ class Waveform:
         """Keep the next `samples` raw samples; None, or a text that says why not."""
         if not self._is_running:
             return "waveform %s is not running" % self.name
-        return self._capture.begin(samples)
+        if self._capture is not None:
+            return "a capture is running"
+        from firmware.features_capture import SAMPLES_MAX, Capture
+
+        if not 1 <= samples <= SAMPLES_MAX:
+            return "a capture has 1 to %d samples" % SAMPLES_MAX
+        self._captures += 1
+        self._capture = Capture(self._captures, samples, self.name, "m/s2", self._period_ns)
+        return None
 
     def take_captured(self):
         """(payload of a raw block, tick that its time refers to), or None."""
-        if self._chip is None:
+        if self._capture is None:
             return None
         lsb = self._chip.fifo_lsb_m_s2
-        return self._capture.take(self.base_name, lsb, self._hal.ticks_us())
-
-    def _prepare(self) -> None:
-        table = self._table
-        driver = find_driver(table["part"])
-        triples = min(getattr(driver, "FIFO_TRIPLES", _FIFO_TRIPLES) // 2, _READ_TRIPLES)
-        self._interval_us = triples * self._period_ns // 1000
-        # Differences of two counts need a bit more than a count.
-        self._narrow_bits = max(getattr(driver, "FIFO_BITS", _FIFO_BITS) - 15, 0)
-        self._features = parse_features(table)
-        self._bands = bands_of(self._features, table)
-        self._features = [(axis, feature, band) for axis, feature, band, _ in self._features]
-        self._axes = axes_of(self._features, table["rate_hz"], self._narrow_bits, self._bands)
-        bus = find_bus(self._hal, driver, table["bus"])
-        try:
-            self._chip = driver(
-                bus, table["address"], sleep_us=self._hal.sleep_us, **table["options"]
-            )
-        except (TypeError, ValueError) as error:
-            raise ConfigError("options of %s: %s" % (table["part"], error)) from None
+        piece = self._capture.take(self.base_name, lsb, self._hal.ticks_us())
+        if self._capture.is_done:
+            self._capture = None
+        return piece
 
     def _run(self, now_us: int) -> None:
         """Start the chip, or say when to try again."""
         try:
             self._chip.start()
-            self._chip.fifo_start(self._table["rate_hz"])
+            self._chip.fifo_start(self._rate_hz)
         except DriverError as error:
             self._fail(error, now_us)
             return
@@ -182,15 +175,19 @@ class Waveform:
         self._has_reference = False
         self._held = 0
         self._begin()
-        self.due_us = self._hal.ticks_us() + self._interval_us
+        now_us = self._hal.ticks_us()
+        self.due_us = now_us + self._interval_us
+        self.limit_us = now_us + self._depth_us
 
     def _fail(self, error, now_us: int) -> None:
         if self._is_running and (self._count or self._held):
             self.blocks_dropped += 1
-        self._capture.end()
-        self._is_running = self.is_complete = False
+        self._capture = None
+        self._is_running = self._is_full = self.is_complete = False
+        self._held = 0
         self._problem = "waveform %s: %s" % (self.name, error)
         self.due_us = now_us + self._backoff_us
+        self.limit_us = NEVER_US
         self._backoff_us = min(2 * self._backoff_us, _BACKOFF_US_MAX)
 
     def _lose(self) -> None:
@@ -198,35 +195,37 @@ class Waveform:
         if self._count or self._held:
             self.blocks_dropped += 1
         self._held = 0
-        if self._capture.end():
+        if self._capture is not None:
+            self._capture = None
             self._problem = "waveform %s: a capture ended at lost samples" % self.name
         self._has_reference = False
         self._begin()
+
+    def _make_room(self) -> None:
+        """Nobody has worked for so long that what the FIFO has would find no room."""
+        if self._is_full:
+            # Nobody took it; its sums are needed for the next block.
+            self.blocks_dropped += 1
+            self._begin()
+        self._feed()
 
     def _before_us(self, now_us: int, triples: int) -> int:
         """When the first of `triples` was taken, the last of which was read at `now_us`."""
         return now_us - ((2 * triples - 1) * self._period_ns // 2) // 1000
 
     def _begin(self) -> None:
-        self.is_complete = False
+        self.is_complete = self._is_full = False
         self._count = 0
-        for axis in self._axes:
-            if axis is not None:
-                axis.clear()
-        if self._bands is not None:
-            self._bands.begin()
+        self._block.begin()
 
-    def _feed(self, count: int, first_us: int) -> None:
-        """Take `count` of the samples that are held, or what the block still needs."""
-        left = self._table["block_samples"] - self._count
-        count = min(count, left)
+    def _feed(self) -> None:
+        """Take the oldest CHUNK of the samples that are held, or what the block still needs."""
+        left = self._block_samples - self._count
+        count = min(self._held, CHUNK, left)
+        first_us = self._before_us(self._last_us, self._held)
         if not self._count:
             self._first_us = first_us
-        for axis in self._axes:
-            if axis is not None:
-                if not self._has_reference:
-                    axis.start(self._samples, 0, count)
-                axis.feed(self._samples, 0, count)
+        self._block.feed(self._samples, count, not self._has_reference)
         self._has_reference = True
         self._count += count
         self._held -= count
@@ -235,4 +234,4 @@ class Waveform:
             last_us = first_us + (count - 1) * self._period_ns // 1000
             self.start_us = self._first_us
             self.middle_us = (self._first_us + last_us) // 2
-            self.is_complete = True
+            self._is_full = True

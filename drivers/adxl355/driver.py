@@ -103,6 +103,8 @@ class Adxl355:
 
     PART = "adxl355"
     BUS = "spi"
+    FIFO_BITS = 20
+    FIFO_TRIPLES = FIFO_TRIPLES
 
     def __init__(self, spi, address, sleep_us, full_scale_g: int = 2, rate_hertz: float = 125):
         self._port = SpiPort(self.PART, spi, address, DIALECT, _TRIPLE_BYTES * FIFO_TRIPLES)

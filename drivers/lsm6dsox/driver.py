@@ -20,6 +20,7 @@ from drivers.lsm6dsox.registers import (
     FIFO_DATA_OUT_TAG,
     FIFO_STATUS1,
     FIFO_WORD_BYTES,
+    FIFO_WORDS,
     OUTX_A,
     OUTY_A,
     OUTZ_A,
@@ -74,6 +75,8 @@ class Lsm6dsox:
 
     PART = "lsm6dsox"
     BUS = "i2c"
+    FIFO_BITS = 16
+    FIFO_TRIPLES = FIFO_WORDS
 
     def __init__(self, i2c, address: int, sleep_us, full_scale_g: int = 2, rate_hertz: float = 104):
         self._port = RegisterPort(self.PART, i2c, address)

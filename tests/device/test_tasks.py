@@ -72,3 +72,12 @@ def test_a_task_with_a_period_keeps_it_and_idle_work_costs_nothing():
     assert done == [0, 1000, 2000, 3000, 4000]
     idle, _ = _task(clock, [None])
     assert not idle.run(clock, 0, 100)
+
+
+def test_one_long_run_is_a_surprise_and_two_are_a_habit():
+    clock = Clock()
+    task, done = _task(clock, [20, 2500000, 20, 2500000, 2500000, 20])
+    for _ in range(5):
+        assert task.run(clock, clock.now_us, clock.now_us + 100000)
+    assert not task.run(clock, clock.now_us, clock.now_us + 5000)
+    assert len(done) == 5

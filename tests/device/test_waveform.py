@@ -107,10 +107,16 @@ def _waveform(clock, features):
     )
 
 
+def _poll(waveform):
+    waveform.poll()
+    while waveform.work():
+        pass
+
+
 def _block(waveform, clock):
     for _ in range(200):
         clock.now_us = max(clock.now_us, waveform.due_us)
-        waveform.poll()
+        _poll(waveform)
         if waveform.is_complete:
             return waveform.take()
     raise AssertionError(waveform.problems())
@@ -157,7 +163,7 @@ def test_lost_samples_drop_the_block_and_restart_the_filters():
     waveform.start()
     _block(waveform, clock)
     clock.now_us = waveform.due_us
-    waveform.poll()
+    _poll(waveform)
     _Chip.lost = 7
     before_us = waveform.middle_us
     _close(_block(waveform, clock)[0], 5071.6 * _LSB, 0.3)
@@ -171,7 +177,7 @@ def test_a_silent_chip_is_tried_again():
     waveform.start()
     _Chip.silent = True
     clock.now_us = waveform.due_us
-    waveform.poll()
+    _poll(waveform)
     assert "silent" in waveform.problems()[0]
     assert waveform.due_us == clock.now_us + 1000000
     _Chip.silent = False
@@ -187,12 +193,12 @@ def test_polling_makes_no_object():
     waveform.start()
     _block(waveform, clock)
     clock.now_us = waveform.due_us
-    waveform.poll()
+    _poll(waveform)
     gc.collect()
     before = gc.mem_alloc()
     for _ in range(8):
         clock.now_us = waveform.due_us
-        waveform.poll()
+        _poll(waveform)
     assert gc.mem_alloc() - before == 0, gc.mem_alloc() - before
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from drivers.errors import DriverError
-from firmware.config import Channel
+from firmware.config_items import Channel
 from firmware.errors import ConfigError
 from firmware.sampling import Sampler
 

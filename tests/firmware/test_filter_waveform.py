@@ -62,12 +62,19 @@ def signal(n: int) -> tuple[int, int, int]:
     return round(256_000 + x), -5, round(z)
 
 
+def poll(waveform: Waveform) -> None:
+    """Drain the FIFO, and do all the work that follows from it."""
+    waveform.poll()
+    while waveform.work():
+        pass
+
+
 def run(waveform: Waveform, clock: Clock, until_us: int) -> list[tuple[int, list[Any]]]:
     """Poll whenever it is due; (middle_us, values) of every block."""
     blocks = []
     while waveform.due_us < until_us:
         clock.now_us = max(clock.now_us, waveform.due_us)
-        waveform.poll()
+        poll(waveform)
         if waveform.is_complete:
             blocks.append((waveform.middle_us, waveform.take()))
     clock.now_us = until_us
@@ -196,7 +203,7 @@ def test_a_capture_is_every_sample_once(chip: type[FifoChip]) -> None:
     found: list[int] = []
     while len(found) < 900:
         clock.now_us = waveform.due_us
-        waveform.poll()
+        poll(waveform)
         piece = waveform.take_captured()
         if piece is not None:
             payload, tick_us = piece
