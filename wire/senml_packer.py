@@ -34,14 +34,14 @@ class Packer:
         self._channels = list(channels)
         count = len(self._channels)
         self._count = count
-        # The values, then the time; their bits are read as words.
-        self._floats = array("f", [0.0] * (count + 1))
-        floats = memoryview(self._floats)
-        self._words = floats if IS_MICROPYTHON else floats.cast("B").cast("I")
-        self._slots = array("H", [0] * (2 * count))
-        # An array of no records: no float fits into it.
-        self._pack = bytearray(b"\x80")
-        self._view = memoryview(self._pack)
+        # An array of no records, into which no float fits; where the floats stand; the values, then
+        # the time, whose bits are read as words.
+        content = memoryview(bytearray(b"\x80"))
+        slots = array("H", [0] * (2 * count))
+        floats = array("f", [0.0] * (count + 1))
+        words = floats if IS_MICROPYTHON else memoryview(floats).cast("B").cast("I")
+        # One tuple, because each attribute that is looked up costs its time.
+        self._layout = (content, slots, count, words, floats)
         self._indexes: "list[int]" = []
         self._some: "Packer | None" = None
 
@@ -50,14 +50,13 @@ class Packer:
         """Return the pack of one value for each channel, in their order; see `pack` above.
 
         A value None leaves its record out, and without any value the pack is None. `times_s` is one
-        time for all, or a list with one for each. On MicroPython the pack is a view of the packer's
-        buffer and valid until the next call; on CPython it is bytes.
+        time for all, or a list with one for each. The pack is a view of the packer's buffer, valid
+        until the next call.
         """
+        content, slots, count, words, floats = self._layout
         try:
-            if pack_kernel(
-                values, times_s, self._count, self._floats, self._pack, self._words, self._slots
-            ):
-                return self._view if IS_MICROPYTHON else bytes(self._view)
+            if pack_kernel(content, 0, values, times_s, slots, count, words, floats):
+                return content
         except (TypeError, IndexError):
             # A value that is None, a list of times, more values than channels.
             return self._pack_unusual(values, times_s)
@@ -96,11 +95,9 @@ class Packer:
             for index, (name, unit) in enumerate(self._channels)
         ]
         parts, slots = _laid_out(self._base_name, records)  # type: ignore[arg-type]
-        self._pack = bytearray(b"".join(parts))
-        self._view = memoryview(self._pack)
-        for index, slot in enumerate(slots):
-            self._slots[index] = slot
-        return self._view if IS_MICROPYTHON else bytes(self._view)
+        content = memoryview(bytearray(b"".join(parts)))
+        self._layout = (content, array("H", slots)) + self._layout[2:]
+        return content
 
     def _checked(
         self, values: "list[float | None]", times_s: "float | list[float]"
@@ -163,66 +160,49 @@ def same_kernel(items: object, first: object) -> int:
 
 @micropython.viper
 def pack_kernel(
+    pack: ptr8,
+    at: int,
     values: object,
     time_s: object,
-    channels: int,
+    slots: ptr16,
+    count: int,
+    words: ptr32,
     floats: object,
-    pack: object,
-    words: object,
-    slots: object,
 ) -> int:
-    """Write `values`, one for each of `channels`, and the time of all into `pack`.
+    """Write `count` values and the time of all over those in `pack`; 0 if they do not fit there.
 
-    A float is put into `floats` to have its bits in `words`, which is the same memory. Whatever is
-    no number there raises TypeError. Returns 0 as write_kernel does.
+    A float is put into `floats` to have its bits in `words`, which is the same memory; what is no
+    number raises TypeError there. Slot i is where value i begins, slot `count` + i where its time
+    does. They fit if they are so many, finite, of the sizes that stand there, and the time is not
+    ahead. `at` is 0 at first, an argument because the first two of those lie in registers.
     """
-    count = 0
     for value in values:  # type: ignore[attr-defined]
-        floats[count] = value  # type: ignore[index]
-        count += 1
-    if count != channels:
+        floats[at] = value  # type: ignore[index]
+        at += 1
+    floats[at] = time_s  # type: ignore[index]
+    if at != count or (words[at] and words[at] >> 31 & 1 == 0):
         return 0
-    floats[count] = time_s  # type: ignore[index]
-    return int(write_kernel(pack, 0, 0, words, slots, 0, count))
-
-
-@micropython.viper
-def write_kernel(
-    pack: ptr8, at: int, word: int, words: ptr32, slots: ptr16, index: int, count: int
-) -> int:
-    """Write `count` floats and then the time that follows them over those in `pack`.
-
-    `words` has their bits; slot i is where value i begins, slot `count` + i where its time does.
-    Returns 0 as soon as one has another size than the float in its slot, or is not finite, or the
-    time lies ahead. `index` begins at 0; it, `at` and `word` are arguments because the first three
-    of those lie in registers.
-    """
-    if words[count] and words[count] >> 31 & 1 == 0:
-        return 0
-    slots_end = 2 * count
-    while index < slots_end:
-        at = int(slots[index])
+    index = 0
+    while index < 2 * count:
         if index <= count:
             word = int(words[index])
+            short = -1
+            if word & 0x1FFF == 0:
+                short = int(half(word >> 16 & 0x8000, word >> 23 & 0xFF, word >> 13 & 0x3FF))
             if word >> 23 & 0xFF == 0xFF:
                 return 0
+        at = int(slots[index])
         index += 1
-        if word & 0x1FFF == 0:
-            short = int(half(word >> 16 & 0x8000, word >> 23 & 0xFF, word >> 13 & 0x3FF))
-            if short >= 0:
-                if pack[at] != 0xF9:
-                    return 0
-                pack[at + 1] = short >> 8
-                pack[at + 2] = short & 0xFF
-                continue
-        if pack[at] != 0xFA:
+        if short < 0:
+            if pack[at] != 0xFA:
+                return 0
+            pack[at + 1] = word >> 24 & 0xFF
+            pack[at + 2] = word >> 16 & 0xFF
+            pack[at + 3] = word >> 8 & 0xFF
+            pack[at + 4] = word & 0xFF
+        elif pack[at] == 0xF9:
+            pack[at + 1] = short >> 8
+            pack[at + 2] = short & 0xFF
+        else:
             return 0
-        at += 1
-        pack[at] = word >> 24 & 0xFF
-        at += 1
-        pack[at] = word >> 16 & 0xFF
-        at += 1
-        pack[at] = word >> 8 & 0xFF
-        at += 1
-        pack[at] = word & 0xFF
     return 1
