@@ -100,6 +100,10 @@ class Bank:
             self._show(message, key)
         return False
 
+    def has_room(self) -> bool:
+        """Whether `put` of the next frame could do anything."""
+        return not self._waiting
+
     def take_written(self) -> "list":
         """The message that was written whole, in a list, or an empty list."""
         if not self._complete:

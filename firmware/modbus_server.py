@@ -56,6 +56,10 @@ class ModbusLink:
         """Show `values`, of channel `first` and those after it, taken at `time_us`."""
         self._bank.publish(first, values, time_us)
 
+    def has_room(self) -> bool:
+        """Whether it is worth while to fetch a frame for `send`."""
+        return self._bank.has_room()
+
     def send(self, message) -> bool:
         """Show `message` in the window as soon as it is free; True once it was taken."""
         return self._bank.put(message)

@@ -54,6 +54,7 @@ class MqttLink:
         self._up = b"twinrig/" + self._node + b"/up"
         self._down = b"twinrig/" + self._node + b"/down"
         self._spread = binascii.crc32(self._node) & 0xFF
+        self._calendar = None
         self._client = None
         self._stream = MqttStream(hal.ticks_us)
         self._step = self._join
@@ -80,6 +81,10 @@ class MqttLink:
 
     def is_waiting(self) -> bool:
         """Whether `receive` should be asked: there is no telling without."""
+        return self.state == "up"
+
+    def has_room(self) -> bool:
+        """Whether it is worth while to fetch a frame for `send`."""
         return self.state == "up"
 
     def send(self, message) -> bool:
@@ -144,9 +149,7 @@ class MqttLink:
     def _greet(self, now_us: int) -> None:
         settings, stream = self._settings, self._stream
         if settings.get("tls_ca"):
-            from firmware.mqtt_tls import context
-
-            stream.encrypt(context(self._hal.read_file(settings["tls_ca"])), settings["host"])
+            self._encrypt(self._hal.read_file(settings["tls_ca"]))
         user = password = None
         if settings.get("user"):
             user, password = settings["user"].encode(), b""
@@ -162,6 +165,14 @@ class MqttLink:
         client.connect(True)
         self._client = client
         self._step = self._subscribe
+
+    def _encrypt(self, authority: bytes) -> None:
+        from firmware import mqtt_tls
+
+        if self._calendar is None:
+            self._calendar = mqtt_tls.Calendar(self._hal)
+        self._calendar.prepare(authority)
+        self._stream.encrypt(mqtt_tls.context(authority), self._settings["host"])
 
     def _subscribe(self, now_us: int) -> None:
         self._wait_until(now_us + WAIT_US)
@@ -221,6 +232,9 @@ class MqttLink:
         self.state = ("down: " + reason(self._mqtt, error))[:_STATE_CHARACTERS]
         pause_us = self._pause_us + (self._pause_us * self._spread >> 10)
         self._due_us = self._hal.ticks_us() + pause_us
+        if "future" in self.state and self._calendar is not None and self._calendar.later():
+            # Nobody is to blame but our calendar, which has got a step further.
+            return
         self._pause_us = min(2 * self._pause_us, PAUSE_US_MAX)
 
 

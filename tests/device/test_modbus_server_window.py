@@ -103,7 +103,9 @@ def test_an_empty_window_has_no_ticket():
 def test_a_frame_stays_until_its_ticket_is_written():
     bank = make_bank()
     first, second = sealed(1), sealed(2, size=6)
+    assert bank.has_room()
     assert not bank.put(first)
+    assert not bank.has_room()
     assert not bank.put(first)
     assert not bank.put(second)
     assert bank.input_register(2) == 1
