@@ -6,16 +6,14 @@ with 130 and leaves no process behind.
 """
 
 import asyncio
-import logging
-import signal
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
 from twinrig_board import board_app
+from twinrig_gateway import gateway_app
 from twinrig_terminal import console, progress
 
 app = typer.Typer(
@@ -24,7 +22,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-gateway_app = typer.Typer(help="The gateway.", no_args_is_help=True)
 hil_app = typer.Typer(help="The hardware-in-the-loop rig.", no_args_is_help=True)
 app.add_typer(board_app, name="board")
 app.add_typer(gateway_app, name="gateway")
@@ -57,93 +54,6 @@ def demo(
         result = asyncio.run(run_demo(console, watch, linger_s=seconds, trace=trace, board=board))
     if result.failures:
         raise typer.Exit(1)
-
-
-@gateway_app.command("check")
-def gateway_check(
-    site: Annotated[Path, typer.Argument(help="A site.toml.")],
-    keys: Annotated[bool, typer.Option(help="Also open the key files it names.")] = True,
-) -> None:
-    """Say everything that is wrong with a site file, without running anything."""
-    from gateway.site import load_keys, load_site
-
-    loaded = load_site(site)
-    if keys:
-        load_keys(loaded)
-    signals = len(loaded.units())
-    console.print(f"{site}: ok: {len(loaded.nodes)} nodes, {signals} signals", soft_wrap=True)
-
-
-@gateway_app.command("trust")
-def gateway_trust(
-    thumbprint: Annotated[
-        str | None, typer.Argument(help="Start of the thumbprint; without it, list them.")
-    ] = None,
-    state: Annotated[Path, typer.Option(help="The gateway's state folder.")] = Path("state"),
-) -> None:
-    """Let an OPC UA client in whose certificate was rejected, or list who waits."""
-    from gateway.clock import SystemClock
-    from gateway.sinks.opcua_identity import TrustList
-
-    trusted = TrustList(state / "opcua", SystemClock())
-    if thumbprint is None:
-        waiting = trusted.rejected()
-        console.print("\n".join(waiting) if waiting else "no rejected certificates")
-        return
-    console.print(f"trusted: {trusted.trust(thumbprint).stem}", soft_wrap=True)
-
-
-@gateway_app.command("run")
-def gateway_run(
-    site: Annotated[Path, typer.Argument(help="A site.toml.")],
-    state: Annotated[
-        Path, typer.Option(help="Folder for certificates, store and counters.")
-    ] = Path("state"),
-) -> None:
-    """Run the gateway of a site until Ctrl-C."""
-    from gateway.app import Gateway
-    from gateway.clock import SystemClock
-    from gateway.errors import ConfigError
-    from gateway.site import load_site
-
-    # The libraries' own chatter at INFO runs to a thousand lines at every start.
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("twinrig").setLevel(logging.INFO)
-
-    loaded = load_site(site)
-    on_a_rig = [
-        f"nodes[{index}].link: {node.name} hangs on a rig, where only `twinrig hil run` reads it;"
-        ' give it link = "serial" and a port'
-        for index, node in enumerate(loaded.nodes)
-        if node.link == "rig"
-    ]
-    if on_a_rig:
-        raise ConfigError(str(site), on_a_rig)
-
-    async def run() -> None:
-        gateway = Gateway(loaded, SystemClock(), state)
-        await gateway.start()
-        try:
-            for name, address in gateway.endpoints().items():
-                console.print(f"{name}: {address}", soft_wrap=True)
-            console.print("running; Ctrl-C or SIGTERM ends it")
-            await gateway.run()
-        finally:
-            await gateway.stop()
-
-    asyncio.run(_until_signal(run()))
-
-
-async def _until_signal(work: Coroutine[None, None, None]) -> None:
-    """Do `work` until it ends, or until SIGINT or SIGTERM asks for an orderly end."""
-    task = cast("asyncio.Task[None]", asyncio.current_task())
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel)
-    try:
-        await work
-    except asyncio.CancelledError:
-        task.uncancel()
 
 
 @hil_app.command("run")

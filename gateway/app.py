@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, final
 
@@ -193,7 +193,7 @@ class Gateway:
 
     def facts(self, node: str) -> dict[str, object]:
         """Return what a node last said of itself, as `control.py` has it."""
-        return {"key_epoch": self._talk().key_epoch(node), **self._node_log.facts(node)}
+        return self._talk().facts(node) | self._node_log.facts(node)
 
     async def poll_modbus(self, now_ns: int) -> list[Record]:
         """Poll every Modbus device that is due and take the answers through all stages."""
@@ -219,11 +219,15 @@ class Gateway:
             found |= sink.endpoints()
         return found
 
-    async def run(self) -> None:
-        """Run the links in wall time until cancelled; between `start` and `stop`."""
+    async def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Run the links in wall time until cancelled; between `start` and `stop`.
+
+        `ready` is called when the gateway can be asked. Raises `OperatorError` if it cannot be.
+        """
         self._started()
         with Control(self, self._state_dir, self._clock) as control:
             self._is_running = True
+            ready()
             try:
                 async with asyncio.TaskGroup() as group:
                     for worker in control.workers():

@@ -7,7 +7,8 @@
     {"ask": "rotate_key", "node": N}
         -> {"outcome": "done", "detail": ""}           once the node has answered, or time is up
     {"ask": "node", "node": N}
-        -> {"key_epoch": 0, "boot_id": 3, "boot": {...}, "status_boot_id": 3, "status": {...}}
+        -> {"key_epoch": 0, "heard_boot_id": 3, "boot_id": 3, "boot": {...}, "status_boot_id": 3,
+            "status": {...}}
     anything that cannot be -> {"error": "what, where, how to mend it"}
 
 Promises: only a process of the gateway's own user is heard (the file's mode, and the kernel's word

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
+from gateway.clock import NS_PER_S, SystemClock
 from gateway.commands import EXPIRES_S, Arguments, Ended
 from gateway.control import LINE_BYTES_MAX, SOCKET, argument_names, socket_address
 from gateway.errors import OperatorError
@@ -23,6 +24,7 @@ from wire import commands
 _ANSWER_S: Final = 10.0
 """Longest a gateway may take beyond what the command itself may wait."""
 _ROTATE_S: Final = 600.0
+_POLL_NS: Final = NS_PER_S // 4
 Facts = Mapping[str, int | float | str]
 
 
@@ -32,6 +34,8 @@ class NodeFacts:
 
     key_epoch: int
     """Of the root key that the gateway has of it."""
+    heard_boot_id: int
+    """Of its newest frame, of whatever kind."""
     boot_id: int
     boot: Facts
     """Its last boot record, by the names of `wire.messages`."""
@@ -65,11 +69,30 @@ class ControlClient:
         answer = await self._ask({"ask": "rotate_key", "node": node}, _ROTATE_S + _ANSWER_S)
         return _ended(commands.ROTATE_KEY, answer)
 
+    async def newest_boot(self, node: str, wait_s: float) -> int:
+        """Return the newest boot id of a node, of which something must come within `wait_s`."""
+        try:
+            async with asyncio.timeout(wait_s):
+                while (boot_id := (await self.facts(node)).heard_boot_id) < 0:
+                    await _pause()
+        except TimeoutError as error:
+            raise OperatorError(
+                f"{node}: nothing was heard of it for {wait_s:g} s; see that it is on its link"
+            ) from error
+        return boot_id
+
+    async def key_epoch_after(self, node: str, epoch: int) -> int:
+        """Return the epoch of the gateway's key of a node, once it is above `epoch`."""
+        while (now := (await self.facts(node)).key_epoch) <= epoch:
+            await _pause()
+        return now
+
     async def facts(self, node: str) -> NodeFacts:
         """Return what a node last said of itself."""
         match await self._ask({"ask": "node", "node": node}, _ANSWER_S):
             case {
                 "key_epoch": int() as epoch,
+                "heard_boot_id": int() as heard_boot_id,
                 "boot_id": int() as boot_id,
                 "boot": dict() as boot,
                 "status_boot_id": int() as status_boot_id,
@@ -77,6 +100,7 @@ class ControlClient:
             }:
                 return NodeFacts(
                     key_epoch=epoch,
+                    heard_boot_id=heard_boot_id,
                     boot_id=boot_id,
                     boot=boot,
                     status_boot_id=status_boot_id,
@@ -126,6 +150,11 @@ class ControlClient:
 
     def _error(self, what: str, remedy: str) -> OperatorError:
         return OperatorError(f"{self._state_dir / SOCKET}: {what}; {remedy}")
+
+
+async def _pause() -> None:
+    clock = SystemClock()
+    await clock.sleep_until(clock.now_ns() + _POLL_NS)
 
 
 def _ended(verb: int, answer: Mapping[str, object]) -> Ended:

@@ -57,6 +57,8 @@ class Dialogue:
         )
         self._epochs: dict[str, int] = {}
         self._unkept: dict[str, NodeKeys] = {}
+        self._boots: dict[str, int] = {}
+        """The newest boot heard of each node."""
         self._keep_again_ns = 0
 
     def start(self) -> None:
@@ -123,9 +125,12 @@ class Dialogue:
             node, commands.ROTATE_KEY, {0: epoch, 1: salt}, now_ns, _ROTATE_S
         )
 
-    def key_epoch(self, node: str) -> int:
-        """Return the epoch of the root key there is of a node; raise `OperatorError` for none."""
-        return self._keeper.epoch(node)
+    def facts(self, node: str) -> dict[str, object]:
+        """Return epoch of a node's key and its newest boot; raise `OperatorError` for no node."""
+        return {
+            "key_epoch": self._keeper.epoch(node),
+            "heard_boot_id": self._sync.newest_boot(node),
+        }
 
     def settled_marks(self, marks: Sequence[ReplayMark]) -> list[ReplayMark]:
         """Return the replay windows that may outlive this run."""
@@ -143,6 +148,10 @@ class Dialogue:
             _LOG.info("node_key_kept node=%s epoch=%d", node, self._keeper.epoch(node))
 
     def _verified(self, record: Verified) -> None:
+        boot_id = record.boot_id or 0
+        if boot_id > self._boots.get(record.source, -1):
+            self._boots[record.source] = boot_id
+            self._downlink.leap(record.source)
         if record.content_type == content.COMMAND_ANSWER:
             answer = commands.decode_command_answer(record.payload)
             request = self._journal.answered(record.source, answer)

@@ -6,12 +6,15 @@ Left to others: what to say and when (`dialogue.py`), framing and which link car
 """
 
 from collections.abc import Mapping
-from typing import final
+from typing import Final, final
 
 from gateway.clock import NS_PER_US
 from wire.cose_sealer import JoiningSealer
 from wire.keys import downlink_key
 from wire.mac import HmacSha256
+
+NODE_BLOCK: Final = 16
+"""Messages for which a node reserves numbers at a time."""
 
 
 @final
@@ -36,6 +39,14 @@ class Downlink:
         """Seal for a node under another root key from now on; numbers go on."""
         kid = node.encode()
         self._sealers[node] = JoiningSealer(kid, HmacSha256(downlink_key(root, kid)))
+
+    def leap(self, node: str) -> None:
+        """Pass over the numbers that a node which has just started refuses.
+
+        It does not know which of its last block it had heard (`firmware/counters.py`), and would be
+        deaf for as many messages otherwise.
+        """
+        self._sequences[node] += NODE_BLOCK
 
     def seal(self, node: str, content_type: int, payload: bytes, now_ns: int) -> bytes:
         """Return the COSE_Mac0 of one message and use up its sequence number."""

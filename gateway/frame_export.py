@@ -76,6 +76,25 @@ def export_frames(
     )
 
 
+def write_export(
+    store_path: Path, node: str, first: int | None, last: int | None, out: Path
+) -> Exported:
+    """Write an export into a file, whole or not at all; see `export_frames`."""
+    partial = out.with_name(out.name + ".partial")
+    try:
+        try:
+            with partial.open("w", encoding="ascii") as file:
+                exported = export_frames(store_path, node, first, last, file)
+            partial.replace(out)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise OperatorError(
+            f"{out}: cannot be written ({error.strerror}); name a file in a folder of yours"
+        ) from error
+    return exported
+
+
 def _open(path: Path) -> sqlite3.Connection:
     """Open the store for reading alone; a missing file is not made."""
     if not path.is_file():

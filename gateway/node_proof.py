@@ -34,6 +34,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from gateway.errors import OperatorError
 from gateway.proof_index import ForgeryError, Head, ProofIndex
 from wire.checkpoint import EMPTY_LEAF
 from wire.merkle import Tree
@@ -41,6 +42,7 @@ from wire.merkle import Tree
 _GUESSES_MAX: Final = 65_536
 """So many numbers without a frame are taken for live answers in one subtree; more are missing."""
 _RANGES_SHOWN: Final = 5
+_KEY_DIGITS: Final = 64
 
 
 class Verdict(StrEnum):
@@ -244,7 +246,7 @@ class _Survey:
         declared: tuple[Range, ...],
         unproven: tuple[Range, ...],
     ) -> Verdict:
-        if not self._boots or unproven or _count(missing) != _count(declared):
+        if not self._boots or unproven or count_of(missing) != count_of(declared):
             return Verdict.INCOMPLETE
         return Verdict.COMPLETE
 
@@ -262,11 +264,11 @@ class _Survey:
         words = [f"numbers {low} to {high}, {self._index.checkpoints} checkpoints"]
         if missing:
             words.append(
-                f"{_count(missing)} missing ({_words(missing)}), of which the node declares "
-                f"{_count(declared)}"
+                f"{count_of(missing)} missing ({words_of(missing)}), of which the node declares "
+                f"{count_of(declared)}"
             )
         if unproven:
-            words.append(f"{_count(unproven)} here but not proven ({_words(unproven)})")
+            words.append(f"{count_of(unproven)} here but not proven ({words_of(unproven)})")
         return "; ".join(words)
 
 
@@ -322,11 +324,33 @@ def _forged(index: ProofIndex, reason: str) -> Proof:
     )
 
 
-def _count(ranges: Iterable[Range]) -> int:
+def read_public_key(text: str) -> bytes:
+    """Return the 32 bytes of 64 hexadecimal digits, or of a file that holds them.
+
+    Raises `OperatorError` for anything else.
+    """
+    digits = text
+    try:
+        if len(text) != _KEY_DIGITS:
+            with Path(text).open(encoding="ascii") as file:
+                digits = file.read(_KEY_DIGITS + 2).strip()
+        key = bytes.fromhex(digits)
+    except (OSError, ValueError):
+        key = b""
+    if len(key) * 2 != _KEY_DIGITS or len(digits) != _KEY_DIGITS:
+        raise OperatorError(
+            f"--key {text}: is neither {_KEY_DIGITS} hexadecimal digits nor a file of them; the "
+            "node's boot record has its public key, and `twinrig board provision` prints it"
+        )
+    return key
+
+
+def count_of(ranges: Iterable[Range]) -> int:
+    """Return how many numbers the ranges have."""
     return sum(last - first + 1 for first, last in ranges)
 
 
-def _words(ranges: Sequence[Range]) -> str:
+def words_of(ranges: Sequence[Range]) -> str:
     """Return the first few ranges in words."""
     shown = [
         str(first) if first == last else f"{first} to {last}"

@@ -1,6 +1,6 @@
 """Reads an export of a node's frames once, and keeps by number what a proof needs of each.
 
-    {"node":"pump-a","received_ns":1700000000000000000,"frame":"d184..."}      one line each
+An export is a recording as `links/replay.py` writes and reads it, one frame on each line.
 
 Promises: bounded memory whatever the length of the export: some 100 bytes of each frame go to a
 database in a temporary file that only this process sees. A line that is no such object is an error
@@ -8,7 +8,6 @@ with its number; a frame that contradicts a signature or another frame is a `For
 are not looked at. Left to others: comparing frames with the signed trees (`node_proof.py`).
 """
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import Final, NamedTuple, final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gateway.errors import OperatorError, TraceError
+from gateway.errors import OperatorError
+from gateway.links.replay import recorded_frames
 from wire import content, cose
 from wire.checkpoint import Checkpoint, decode_checkpoint, frame_leaf
 from wire.errors import WireError
@@ -26,8 +26,6 @@ from wire.messages import Loss, decode_loss
 from wire.sign1 import sign1_open
 
 PUBLIC_KEY_BYTES: Final = 32
-_LINE_BYTES_MAX: Final = 16_384
-_KEYS: Final = frozenset(("node", "received_ns", "frame"))
 _SCHEMA: Final = """
 CREATE TABLE frames (
     sequence INTEGER PRIMARY KEY, boot INTEGER NOT NULL, line INTEGER NOT NULL,
@@ -88,8 +86,8 @@ class ProofIndex:
     def read(self, export: Path) -> None:
         """Take all lines; raise `TraceError` for bad input, `ForgeryError` for contradictions."""
         self._database.execute("BEGIN")
-        for number, node, data in _lines(export):
-            self._add(number, node, data)
+        for number, frame in enumerate(recorded_frames(export), start=1):
+            self._add(number, frame.source, frame.data)
         self._database.execute("COMMIT")
 
     def heads(self) -> Iterator[Head]:
@@ -217,44 +215,3 @@ class ProofIndex:
 def _split(hashes: bytes) -> tuple[bytes, ...]:
     """Return the hashes that stand one behind the other in `hashes`."""
     return tuple(hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES))
-
-
-def _lines(export: Path) -> Iterator[tuple[int, str, bytes]]:
-    """Yield (line number, node, sealed message); nothing but the current line is in memory."""
-    number = 0
-    try:
-        with export.open("rb") as file:
-            while line := file.readline(_LINE_BYTES_MAX + 1):
-                number += 1
-                yield number, *_fields(export, number, line)
-    except OSError as error:
-        raise TraceError(
-            str(export), f"cannot be read ({error.strerror}); name an existing export"
-        ) from error
-    if number == 0:
-        raise TraceError(str(export), "is empty; export at least one frame")
-
-
-def _fields(export: Path, number: int, line: bytes) -> tuple[str, bytes]:
-    """Return node and sealed message of one line."""
-    if len(line) > _LINE_BYTES_MAX:
-        raise TraceError(str(export), f"line exceeds {_LINE_BYTES_MAX} bytes", number)
-    try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise TraceError(str(export), f"is no JSON ({error})", number) from error
-    match fields:
-        case {"node": str() as node, "received_ns": int(), "frame": str() as digits} if (
-            fields.keys() == _KEYS
-        ):
-            pass
-        case _:
-            raise TraceError(
-                str(export),
-                'must be {"node": "...", "received_ns": <integer>, "frame": "<hexadecimal>"}',
-                number,
-            )
-    try:
-        return node, bytes.fromhex(digits)
-    except ValueError as error:
-        raise TraceError(str(export), f'"frame" is no hexadecimal ({error})', number) from error

@@ -170,6 +170,11 @@ class Sync:
         interval = clock.intervals.get(clock.boot_id)
         return interval is not None and interval.is_known
 
+    def newest_boot(self, source: str) -> int:
+        """Return the newest boot id heard of a node; -1 if none was."""
+        boot_id = self._clock(source).boot_id
+        return -1 if boot_id is None else boot_id
+
     def clocks(self, now_ns: int) -> list[ClockState]:
         """Return what is known of every node's clock at `now_ns`, sorted by name."""
         states = []

@@ -79,8 +79,7 @@ def proven(tmp_path: Path) -> Callable[..., Proof]:
     def run(frames: dict[int, bytes] | list[bytes], **bounds: int) -> Proof:
         listed = list(frames.values()) if isinstance(frames, dict) else frames
         lines = [
-            json.dumps({"node": "pump-a", "received_ns": 7, "frame": frame.hex()})
-            for frame in listed
+            json.dumps({"t_ns": 7, "source": "pump-a", "hex": frame.hex()}) for frame in listed
         ]
         path = tmp_path / "export.jsonl"
         path.write_text("\n".join(lines) + "\n")
@@ -380,12 +379,12 @@ def test_a_loss_record_that_is_none(proven) -> None:
     [
         ("", "is empty"),
         ("{", "no JSON"),
-        ("[" * 5000, "no JSON"),
+        ("[" * 5000, "no JSON|nested too deeply"),
         ("[]", "must be"),
-        ('{"node":"pump-a","received_ns":1}', "must be"),
-        ('{"node":"pump-a","received_ns":"1","frame":""}', "must be"),
-        ('{"node":"pump-a","received_ns":1,"frame":"d1","more":1}', "must be"),
-        ('{"node":"pump-a","received_ns":1,"frame":"xy"}', "no hexadecimal"),
+        ('{"source":"pump-a","t_ns":1}', "must be"),
+        ('{"source":"pump-a","t_ns":"1","hex":""}', "must be"),
+        ('{"source":"pump-a","t_ns":1,"hex":"d1","more":1}', "must be"),
+        ('{"source":"pump-a","t_ns":1,"hex":"xy"}', "no hexadecimal"),
         ('{"node":"' + "a" * 17000 + '"}', "exceeds"),
     ],
 )

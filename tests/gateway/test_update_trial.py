@@ -25,6 +25,7 @@ class EagerClock:
 def said(boot_id: int, reason: str, status_boot_id: int = -1, state: str = "") -> NodeFacts:
     return NodeFacts(
         key_epoch=0,
+        heard_boot_id=boot_id,
         boot_id=boot_id,
         boot={"boot_reason": reason},
         status_boot_id=status_boot_id,
