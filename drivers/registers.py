@@ -26,6 +26,7 @@ class Field:
 
     width = 1
     access = READ_WRITE
+    settings: "dict" = None  # type: ignore[assignment]
 
     def __init__(
         self, name: str, low: int, width: int = 1, access: str = READ_WRITE, settings=None
@@ -36,7 +37,8 @@ class Field:
             self.width = width
         if access != READ_WRITE:
             self.access = access
-        self.settings = settings
+        if settings is not None:
+            self.settings = settings
 
     def mask(self) -> int:
         """Return the field's bits, in place."""
@@ -82,6 +84,7 @@ class Register:
     access = READ_ONLY
     reset = 0
     fields: "tuple" = ()
+    lsb: "float" = None  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -102,7 +105,8 @@ class Register:
             self.reset = reset
         if fields:
             self.fields = fields
-        self.lsb = lsb
+        if lsb is not None:
+            self.lsb = lsb
 
     @property
     def width_bytes(self) -> int:

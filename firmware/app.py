@@ -12,7 +12,7 @@ meanwhile the heap is collected every KiB, so that nothing short-lived lies betw
 import gc
 import sys
 
-from firmware.errors import ConfigError, StateError
+from firmware.errors import ConfigError
 from wire.kernel import IS_MICROPYTHON
 
 CONFIG_FILE = "node.json"
@@ -25,6 +25,7 @@ _LINKS = {
     "modbus_rtu": ("firmware.modbus_server", "ModbusLink"),
 }
 _START_ONLY = (
+    "firmware.commands",
     "firmware.config",
     "firmware.config_items",
     "firmware.features_table",
@@ -36,6 +37,7 @@ _START_ONLY = (
     "firmware.parts",
     "firmware.update",
     "frozen_files",
+    "wire.commands",
     "wire.measurement",
 )
 """Imported again should a command want one of them."""
@@ -55,7 +57,8 @@ def bring_up(hal) -> "firmware.node.Node":  # type: ignore[name-defined]  # noqa
     outputs = Outputs(hal, settings.outputs)
     outputs.start()
     identity = _identity(hal, settings, problems)
-    parts = {"outputs": outputs, "counters": _counters(hal), "update": _on_command(hal)}
+    parts = {"outputs": outputs, "counters": _counters(hal)}
+    parts["on_command"] = _on_command(hal, problems)
     parts["waveforms"] = _waveforms(hal, settings.waveforms)
     parts["checkpoints"] = _checkpoints(settings.checkpoint, identity)
     _communicate(hal, settings, identity, parts, problems)
@@ -105,10 +108,13 @@ def _counters(hal):
     return counters
 
 
-def _on_command(hal):
+def _on_command(hal, problems):
     from firmware.on_command import OnCommand
 
-    return OnCommand(hal, VENDOR_ID, getattr(hal, "BOARD", ""))
+    on_command = OnCommand(hal, VENDOR_ID, getattr(hal, "BOARD", ""))
+    if on_command.problem is not None:
+        problems.append(on_command.problem)
+    return on_command
 
 
 def _waveforms(hal, tables) -> "list":
@@ -135,7 +141,6 @@ def _checkpoints(table, identity):
 
 def _communicate(hal, settings, identity, parts, problems) -> None:
     """Everything between a payload and the line, both ways."""
-    from firmware.commands import Commands
     from firmware.delivery import Delivery
     from firmware.downlink import Downlink
     from firmware.outgoing import Outgoing
@@ -154,26 +159,23 @@ def _communicate(hal, settings, identity, parts, problems) -> None:
     )
     delivery = parts["delivery"] = uplink.delivery = Delivery(spool, link, settings.receipts)
     outgoing = parts["outgoing"] = Outgoing(uplink, link, hal.ticks_us)
-    commands = parts["commands"] = Commands(hal)
-    commands.actions = parts["update"]
-    try:
-        commands.start()
-    except StateError as error:
-        commands.refuse_all()
-        problems.append("no command is obeyed: %s" % error)
-    parts["downlink"] = Downlink(identity, counters, commands, delivery, outgoing.answer)
+    on_command = parts["on_command"]
+    parts["downlink"] = Downlink(identity, counters, on_command, delivery, outgoing.answer)
     parts["status"] = uplink.status = Status(problems, parts)
 
 
 def _node(hal, settings, identity, parts):
     from firmware.node import Node
-    from firmware.sampling import Sampler
     from firmware.schedule import Schedule
 
+    if settings.channels:
+        from firmware.sampling import Sampler
+    else:
+        from firmware.schedule import NoChannels as Sampler
     parts["schedule"] = Schedule(settings.sample_period_us, settings.block_samples)
     parts["sampler"] = Sampler(settings.channels, hal)
     node = Node(hal, settings, identity, parts)
-    parts["update"].node = node
+    parts["on_command"].node = node
     return node
 
 
@@ -191,7 +193,7 @@ def _announce(hal, settings, identity, parts, digest: bytes) -> None:
             "firmware": FIRMWARE_VERSION,
             "interpreter": hal.identity()[:64],
             "reset_cause": hal.reset_cause(),
-            "boot_reason": parts["update"].state(),
+            "boot_reason": parts["on_command"].state(),
             "unique_id": hal.unique_id(),
             "sample_period_us": settings.sample_period_us,
             "block_samples": settings.block_samples,

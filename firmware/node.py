@@ -38,8 +38,8 @@ class Node:
         self._downlink = parts["downlink"]
         self._delivery = parts["delivery"]
         self._spool = parts["spool"]
-        self._update = parts["update"]
-        self._is_on_trial = self._update.state() == "trial"
+        self._on_command = parts["on_command"]
+        self._is_on_trial = self._on_command.state() == "trial"
         self._link = parts["link"]
         self._checkpoints = parts["checkpoints"]
         self._status = parts["status"]
@@ -158,7 +158,7 @@ class Node:
         if self._is_on_trial and self._delivery.is_proven:
             # It samples, seals and is heard: what an update can break, it has not broken.
             self._is_on_trial = False
-            self._update.confirm()
+            self._on_command.confirm()
         values = self.sampler.take()
         if self._packer is not None:
             self._outgoing.pack(self._packer, 0, values, middle_us)
@@ -223,7 +223,7 @@ class Node:
         return True
 
     def _retry(self, _now_us: int) -> bool:
-        return self.sampler.retry()
+        return bool(self.sampler.retry())
 
     def _collect(self, _now_us: int) -> bool:
         """Take the garbage out while there is time, so that it never has to be in a slot."""

@@ -8,6 +8,30 @@ overruns add up to the slots gone by.  How late the samples were is measured, no
     due_us  ->  arrive(now_us): in its slot?  -> sample -> advance(): was that the block's last?
 """
 
+from firmware.errors import ConfigError
+
+
+class NoChannels:
+    """What stands for a Sampler (firmware/sampling.py) on a node that has fast chips alone."""
+
+    def __init__(self, _channels, _hal) -> None:
+        pass
+
+    def start(self) -> "list":
+        """No problem."""
+        return []
+
+    problems = take = start
+
+    def sample(self) -> None:
+        """A slot without anything to read."""
+
+    retry = sample
+
+    def set_filter(self, name: str, _value) -> None:
+        """Refuse: there is no such channel."""
+        raise ConfigError("there is no channel %s" % name)
+
 
 class Schedule:
     """Slots `period_us` apart, `block_samples` to a block; microseconds of the board's clock."""

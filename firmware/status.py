@@ -49,8 +49,8 @@ class Status:
             "spool_bytes": spool.bytes,
             "rejected": sum(parts["downlink"].rejected.values()),
             "link_restarts": parts["link"].restarts,
-            "command_id": parts["commands"].last_id,
-            "update_state": parts["update"].state(),
+            "command_id": parts["on_command"].last_id,
+            "update_state": parts["on_command"].state(),
             "key_epoch": node.identity.epoch,
             "problems": self.problems(),
         }

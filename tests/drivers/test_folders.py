@@ -17,7 +17,16 @@ UNITS = (
     "_tesla",
     "_count",
 )
-NO_READINGS = {"PART", "BUS", "start", "self_test", "fifo_start", "fifo_read_into"}
+NO_READINGS = {
+    "PART",
+    "BUS",
+    "FIFO_BITS",
+    "FIFO_TRIPLES",
+    "start",
+    "self_test",
+    "fifo_start",
+    "fifo_read_into",
+}
 
 
 def folders():
