@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.modbus import crc16_modbus
+from firmware.app import bring_up
 from firmware.errors import ConfigError
 from firmware.keyfile import Identity
 from firmware.modbus_bank import NO_VALID_VALUE, NO_VALUE_YET, TOO_OLD, Bank
@@ -14,8 +15,11 @@ from firmware.modbus_line import FRAME_BYTES_MAX, RequestFinder
 from firmware.modbus_rtu import Server
 from firmware.modbus_server import ModbusLink
 from tests.firmware.fake_hal import FakeHal
-from tests.firmware.node_run import ROOT_KEY, SEED, Gateway
+from tests.firmware.node_run import KID, ROOT_KEY, SEED, Gateway, configuration, make_hal
 from wire import content
+from wire.cose import open_sealed
+from wire.keys import uplink_key
+from wire.mac import HmacSha256
 
 UNIT = 17
 
@@ -121,6 +125,30 @@ def make_link(line: QuietLine, **changes: Any) -> tuple[ModbusLink, FakeHal]:
     link.prepare(1, Schedule())
     link.receive()
     return link, hal
+
+
+def test_a_frame_that_nobody_took_outlives_a_power_cut() -> None:
+    files = configuration(
+        link={"kind": "modbus_rtu", "unit_id": UNIT},
+        spool={"segments": 4, "segment_bytes": 16384, "behind_bytes": 0},
+    )
+    shown = []
+    for _ in range(2):
+        hal = make_hal(files=files)
+        hal.rs485 = lambda _number: QuietLine()  # type: ignore[attr-defined]
+        hal.deadline_us = 3_000_000
+        node = bring_up(hal)
+        with pytest.raises(SystemExit):
+            node.run()
+        assert not node._delivery.is_proven
+        assert not node._link.has_room()
+        shown.append(bytes(node._link._bank._window))
+        # What was in RAM is gone; the files are still there.
+        files = hal.files
+    assert shown[0] == shown[1]
+    mac = HmacSha256(uplink_key(ROOT_KEY, KID))
+    message = shown[0][: node._link._bank._waiting]
+    assert open_sealed(message, mac, KID)[0].sequence == 0
 
 
 def test_a_line_that_hears_itself_does_not_answer_itself() -> None:

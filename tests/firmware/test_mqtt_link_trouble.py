@@ -223,12 +223,14 @@ def test_a_broker_that_says_nothing_or_takes_nothing_is_left() -> None:
     silent.service(SILENCE_US + 1)
     assert silent.state.startswith("down: ")
     deaf = connected(Wire(room=5))
+    assert deaf.has_room()
     assert deaf.send(b"first")
     assert not deaf.send(b"second")
     deaf.service(STALL_US)
     assert deaf.state == "up"
     deaf.service(STALL_US + 1)
     assert deaf.state.startswith("down: ")
+    assert not deaf.has_room()
 
 
 def test_what_tls_could_not_send_is_offered_again_in_the_same_length() -> None:
