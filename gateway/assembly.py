@@ -52,15 +52,16 @@ def make_pipeline(
 ) -> Pipeline:
     """Return the stages of a site."""
     time = site.time
+    storing = [node.name for node in site.nodes if node.receipts]
     sync = Sync(
         keys,
         probe_period_ns=int(time.probe_period_s * NS_PER_S),
         drift_ppm=time.drift_ppm,
         bound_max_ns=int(time.bound_max_ms * NS_PER_MS),
         unsynchronised_bound_ns=int(time.unsynchronised_bound_ms * NS_PER_MS),
-        storing=[node.name for node in site.nodes if node.receipts],
+        storing=storing,
     )
-    verify = Verify(keys, ledger, marks, units=site.units())
+    verify = Verify(keys, ledger, marks, units=site.units(), storing=storing)
     return Pipeline(verify, sync, assets, ledger)
 
 

@@ -100,6 +100,7 @@ class Dialogue:
             sealed = self._downlink.seal(request.source, content.TIME_PROBE, payload, now_ns)
             found.append((request.source, sealed))
             self._sync.probe_sent(request.source, request.probe_id, now_ns)
+            self._verify.asked(request.source)
         for receipt in self._receipts.due(now_ns, self._sync.is_known):
             payload = encode_receipt(receipt.highest, receipt.seen)
             sealed = self._downlink.seal(receipt.node, content.RECEIPT, payload, now_ns)
@@ -107,6 +108,7 @@ class Dialogue:
         for command in self._journal.due(now_ns):
             sealed = self._downlink.seal(command.node, content.COMMAND, command.payload, now_ns)
             found.append((command.node, sealed))
+            self._verify.asked(command.node)
         return found
 
     def request(

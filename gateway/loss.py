@@ -3,15 +3,16 @@
 Promises two identities for every source, at any moment between two `feed` calls:
 
     received == verified + sum(rejected by reason)            nothing disappears inside
-    announced == numbered + refused + lost + awaited + declared
+    announced == numbered + refused + lost + unanswered + awaited + declared
                                                               nothing disappears on the way
 
 `announced` is how many frames the node is known to have made, from its own authenticated sequence
 numbers: the span from the lowest to the highest number seen of each boot, over both lanes.
 `numbered` counts the verified frames that carried a number, `refused` authentic frames whose
 content was rejected. Numbers not seen are `awaited` while the node may still have them in its
-spool, `lost` when the data lane has passed them, `declared` when the node said in a loss record
-that they are gone; one that comes after all moves to `recovered`. `stages/numbering.py` has the
+spool, `lost` when the data lane has passed them, `unanswered` when they are taken for answers of
+the moment that the line took, `declared` when the node said in a loss record that they are gone;
+one that comes after all moves to `recovered`. `stages/numbering.py` has the
 rules. What a node sent before the first frame we saw of a boot is unknown and not counted as lost.
 For every sink: offered == delivered + sum(dropped by reason) + queued.
 A sink that reports its queue (`LossLedger.queued`) is held to this: a record taken and forgotten
@@ -38,6 +39,7 @@ class Account:
     numbered: int = 0
     refused: int = 0
     lost: int = 0
+    unanswered: int = 0
     awaited: int = 0
     declared: int = 0
     recovered: int = 0
@@ -69,6 +71,9 @@ class SourceBalance:
     numbered: int
     refused: int
     lost: int
+    """Data that did not come, of which nobody says why."""
+    unanswered: int
+    """Answers of the live lane that the line took; no data."""
     awaited: int
     declared: int
     recovered: int
@@ -86,9 +91,15 @@ class SourceBalance:
         return (
             self.received == self.verified + self.rejected_total
             and self.announced
-            == self.numbered + self.refused + self.lost + self.awaited + self.declared
+            == self.numbered
+            + self.refused
+            + self.lost
+            + self.unanswered
+            + self.awaited
+            + self.declared
             and self.verified >= max(self.numbered, self.delivered)
-            and min(self.lost, self.awaited, self.declared, self.recovered, self.refused) >= 0
+            and min(self.lost, self.unanswered, self.awaited, self.declared) >= 0
+            and min(self.recovered, self.refused) >= 0
         )
 
 
@@ -162,6 +173,7 @@ class LossLedger:
             numbered=account.numbered,
             refused=account.refused,
             lost=account.lost,
+            unanswered=account.unanswered,
             awaited=account.awaited,
             declared=account.declared,
             recovered=account.recovered,

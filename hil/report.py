@@ -14,6 +14,9 @@ from boards.catalog import load_board
 from gateway.records import State
 from hil.result import RunResult
 
+_SELDOM = ("unanswered", "awaited", "declared")
+"""Accounts of numbers without a frame, beside `lost`."""
+
 
 def summary_line(result: RunResult) -> str:
     """One line: `frames=N verified=N rejected=N lost=N alarm_delay_s=X speed=Yx`."""
@@ -64,14 +67,18 @@ def _identities(result: RunResult) -> Text:
         return Text("  the ledger DOES NOT ADD UP", style="bold red")
     return Text(
         "  adds up: received = verified + rejected\n"
-        "           announced by sequence numbers = numbered + refused + lost"
+        "           announced by sequence numbers = numbered + refused + lost + unanswered"
+        " + awaited + declared"
     )
 
 
 def _ledger(result: RunResult) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 1))
     table.add_column("source")
-    headings = ("sent", "received", "verified", "rejected", "line errors", "lost", "delivered")
+    # What is almost always zero has no column while it is.
+    seldom = [name for name in _SELDOM if any(getattr(row, name) for row in result.ledger)]
+    headings = ["sent", "received", "verified", "rejected", "line errors", "lost", *seldom]
+    headings.append("delivered")
     for heading in headings:
         table.add_column(heading, justify="right")
     sent = {board.node: board.sent_frames for board in result.boards}
@@ -85,6 +92,7 @@ def _ledger(result: RunResult) -> Table:
             f"{row.rejected_total}" + (f" ({reasons})" if reasons else ""),
             str(sum(row.line_errors.values())),
             str(row.lost),
+            *(str(getattr(row, name)) for name in seldom),
             str(row.delivered),
         )
     return table

@@ -76,16 +76,17 @@ class RunResult:
 
     @property
     def lost(self) -> int:
-        """Frames that a node has sent and the gateway does not know of.
+        """Frames that a node has numbered and the gateway does not have at the end.
 
-        A forged frame is received without having been sent, so per node only what is authentic
-        counts: verified, refused for its content, or damaged on the line.
+        A node may send a frame twice, so this is no difference of counts on the line but what the
+        ledger says of the numbers. Answers of the moment are not among them: see `unanswered`.
         """
-        sent = {board.node: board.sent_frames for board in self.boards}
-        return sum(
-            max(0, sent[row.source] - row.verified - row.refused - sum(row.line_errors.values()))
-            for row in self._node_rows()
-        )
+        return sum(row.lost + row.awaited + row.declared for row in self._node_rows())
+
+    @property
+    def unanswered(self) -> int:
+        """Answers of the live lane that the line took; nothing of the plant was in them."""
+        return sum(row.unanswered for row in self._node_rows())
 
     def _node_rows(self) -> list[SourceBalance]:
         nodes = {board.node for board in self.boards}

@@ -283,6 +283,7 @@ class OpcUaSink:
                 "Verified": source.verified,
                 "Rejected": source.rejected_total,
                 "Lost": source.lost,
+                "Unanswered": source.unanswered,
                 "Awaited": source.awaited,
                 "Declared": source.declared,
                 "Recovered": source.recovered,

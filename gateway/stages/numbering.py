@@ -5,10 +5,18 @@ boot all numbers from the lowest to the highest one seen were announced, and eac
 one of
 
     arrived    verified or refused
-    awaited    missing, above the highest of the data lane, which comes in order: the node may
-               still have it
-    lost       missing, below it
+    awaited    missing, and the node may still have it
+    lost       missing, and the node will not send it again
+    unanswered the same, but an answer of the live lane explains it: these are not stored, so one
+               that the line took is gone, and no data with it
     declared   the node said in a loss record that it will not deliver it
+
+A node that stores its frames until they are receipted never has two of them under way that lie
+further apart than the replay window reaches. So it may still have what lies above the data lane's
+highest number less that window; of any other node, what lies above that highest number. Of what a
+storing node will not send again, as many numbers are taken for answers as questions of the gateway
+(`asked`) are without one: a count, no proof, behind which as many frames of data could hide. Proof
+gives `gateway/node_proof.py`.
 
 A number that was lost or declared and arrives after all is `recovered`. A loss record may also name
 numbers outside of what was seen (from before the gateway's start, or left out by a cut of power):
@@ -23,7 +31,7 @@ from typing import Final, final
 
 from gateway.loss import Account
 from gateway.stages.intervals import Interval, IntervalSet, gaps, size
-from gateway.stages.replay_window import BOOTS_MAX, ReplayMark
+from gateway.stages.replay_window import BOOTS_MAX, WINDOW, ReplayMark
 
 INTERVALS_MAX: Final = 256
 
@@ -33,7 +41,8 @@ class _Boot:
     """The numbers of one boot."""
 
     __slots__ = (
-        "awaited", "data_high", "declared", "floor", "forgotten", "high", "lost", "low", "missing",
+        "awaited", "data_high", "declared", "floor", "forgotten", "gone", "high", "is_closed",
+        "low", "missing",
     )  # fmt: skip
 
     def __init__(self, floor: int) -> None:
@@ -42,12 +51,14 @@ class _Boot:
         self.low: int | None = None if floor < 0 else floor + 1
         self.high = floor
         self.data_high = floor
+        self.is_closed = False
+        """Nothing more is awaited of it."""
         self.missing = IntervalSet()
         self.declared = IntervalSet()
         self.forgotten = 0
         """Missing numbers that are only counted any more, all of them lost."""
-        self.lost = 0
-        """What of the account's sum is of this boot."""
+        self.gone = 0
+        """What of the sums is of this boot: lost or unanswered, and awaited."""
         self.awaited = 0
 
     def knows(self, sequence: int) -> bool:
@@ -57,13 +68,22 @@ class _Boot:
 
 @final
 class Numbering:
-    """Counts announced, awaited, lost, declared and recovered numbers of one node.
+    """Counts announced, awaited, lost, unanswered, declared and recovered numbers of one node.
 
     `marks` are the replay windows an earlier run left: what it counted is not counted again.
+    `is_storing` tells that the node keeps its frames until they are receipted.
     """
 
-    def __init__(self, account: Account, marks: list[ReplayMark]) -> None:
+    def __init__(
+        self, account: Account, marks: list[ReplayMark], *, is_storing: bool = False
+    ) -> None:
         self._account = account
+        self._is_storing = is_storing
+        self._horizon = -1
+        """A storing node sends nothing again up to here."""
+        self._questions = 0
+        """Asked, and not answered so far."""
+        self._gone = 0
         floors: dict[int, int] = {}
         for mark in marks:
             floors[mark.boot_id] = max(floors.get(mark.boot_id, -1), mark.highest)
@@ -72,6 +92,11 @@ class Numbering:
         """Numbers that a loss record named and that were seen in no boot."""
         self._outside_counted = 0
         """How many of them stand in the account as declared."""
+
+    def asked(self) -> None:
+        """Take note that the node was sent something that it answers, if it gets it."""
+        self._questions += 1
+        self._share_out()
 
     def arrived(self, boot_id: int, sequence: int, *, is_live: bool) -> None:
         """Take note of an authentic frame whose number is new to the replay window."""
@@ -83,10 +108,13 @@ class Numbering:
             self._fill(boot, sequence)
         else:
             self._grow(boot, sequence)
-        if not is_live and sequence > boot.data_high:
+        if is_live:
+            self._questions = max(self._questions - 1, 0)
+        elif sequence > boot.data_high:
             boot.data_high = sequence
             self._pass_over(boot_id)
         self._settle(boot)
+        self._share_out()
 
     def declare(self, first: int, last: int, frames: int) -> None:
         """Take note of a loss record: numbers `first` to `last`, `frames` of them were frames.
@@ -105,6 +133,7 @@ class Numbering:
             frames -= size(pieces)
             self._account.declared += size(pieces)
             self._settle(boot)
+            self._share_out()
             unknown = [gap for piece in unknown for gap in _outside_of(boot, piece)]
         self._declare_outside(unknown, frames)
 
@@ -115,8 +144,9 @@ class Numbering:
             boot = self._boots[boot_id] = _Boot(-1)
             if len(self._boots) > BOOTS_MAX:
                 oldest = self._boots.pop(min(self._boots))
-                oldest.data_high = oldest.high
+                oldest.data_high, oldest.is_closed = oldest.high, True
                 self._settle(oldest)
+                self._share_out()
         return boot
 
     def _grow(self, boot: _Boot, sequence: int) -> None:
@@ -152,7 +182,7 @@ class Numbering:
         """Take a number out of what is missing or declared."""
         account = self._account
         if boot.missing.cut(sequence, sequence):
-            account.recovered += sequence <= boot.data_high
+            account.recovered += sequence <= self._passed(boot)
         elif boot.declared.cut(sequence, sequence):
             account.declared -= 1
             account.recovered += 1
@@ -165,21 +195,36 @@ class Numbering:
             account.recovered += 1
 
     def _pass_over(self, boot_id: int) -> None:
-        """Await nothing more of earlier boots: the data lane has come to this one."""
+        """Await nothing more of what the data lane has left behind by coming to this boot."""
+        if self._is_storing:
+            self._horizon = max(self._horizon, self._boots[boot_id].data_high - WINDOW)
+            for boot in self._boots.values():
+                self._settle(boot)
+            return
         for earlier_id, earlier in self._boots.items():
             if earlier_id < boot_id and earlier.awaited:
                 earlier.data_high = earlier.high
                 self._settle(earlier)
 
+    def _passed(self, boot: _Boot) -> int:
+        """Return up to which number of a boot nothing is awaited."""
+        return self._horizon if self._is_storing and not boot.is_closed else boot.data_high
+
     def _settle(self, boot: _Boot) -> None:
-        """Bring the account's sums of missing numbers up to date with a boot."""
-        if not (len(boot.missing) or boot.lost or boot.awaited):
+        """Bring the sums of missing numbers up to date with a boot."""
+        if not (len(boot.missing) or boot.gone or boot.awaited):
             return
-        awaited = boot.missing.above(boot.data_high)
-        lost = boot.forgotten + boot.missing.above(-1) - awaited
+        awaited = boot.missing.above(self._passed(boot))
+        gone = boot.forgotten + boot.missing.above(-1) - awaited
         self._account.awaited += awaited - boot.awaited
-        self._account.lost += lost - boot.lost
-        boot.awaited, boot.lost = awaited, lost
+        self._gone += gone - boot.gone
+        boot.awaited, boot.gone = awaited, gone
+
+    def _share_out(self) -> None:
+        """Divide what will not come any more into answers and data."""
+        unanswered = min(self._gone, self._questions) if self._is_storing else 0
+        self._account.unanswered = unanswered
+        self._account.lost = self._gone - unanswered
 
     def _bound(self, boot: _Boot) -> None:
         """Forget the lowest intervals when there are too many."""

@@ -70,7 +70,13 @@ class _Node:
     __slots__ = ("account", "keyring", "lanes", "name", "numbering", "prefix")
 
     def __init__(
-        self, name: str, keys: NodeKeys, account: Account, marks: list[ReplayMark]
+        self,
+        name: str,
+        keys: NodeKeys,
+        account: Account,
+        marks: list[ReplayMark],
+        *,
+        is_storing: bool,
     ) -> None:
         self.name = name
         self.prefix = f"{name}:"
@@ -79,7 +85,7 @@ class _Node:
         self.lanes = {
             lane: ReplayWindow(lane, [mark for mark in marks if mark.lane is lane]) for lane in Lane
         }
-        self.numbering = Numbering(account, marks)
+        self.numbering = Numbering(account, marks, is_storing=is_storing)
 
 
 @final
@@ -91,6 +97,7 @@ class Verify:
     of a node is taken whatever its boot id, so a replay from before the start is not recognised.
     `units` is the SenML unit of every configured signal by its resolved name (`Site.units()`), of
     nodes and polled devices alike; None leaves channels and units unchecked.
+    `storing` are the nodes that keep frames until they have a receipt.
     """
 
     def __init__(
@@ -100,10 +107,12 @@ class Verify:
         marks: Iterable[ReplayMark] = (),
         *,
         units: Mapping[str, str] | None = None,
+        storing: Iterable[str] = (),
     ) -> None:
         kept: dict[str, list[ReplayMark]] = {}
         for mark in marks:
             kept.setdefault(mark.source, []).append(mark)
+        storing_nodes = frozenset(storing)
         self._units = None if units is None else dict(units)
         self._ledger = ledger
         self._nodes = {
@@ -112,6 +121,7 @@ class Verify:
                 root if isinstance(root, NodeKeys) else NodeKeys(root=root),
                 ledger.account(name),
                 kept.get(name, []),
+                is_storing=name in storing_nodes,
             )
             for name, root in keys.items()
         }
@@ -153,6 +163,10 @@ class Verify:
     def data_marks(self, source: str) -> list[ReplayMark]:
         """Return the windows of a node's data lane, oldest boot first."""
         return self._nodes[source.encode()].lanes[Lane.DATA].marks(source)
+
+    def asked(self, source: str) -> None:
+        """Take note that a node was sent something that it answers."""
+        self._nodes[source.encode()].numbering.asked()
 
     def use_keys(self, source: str, keys: NodeKeys) -> None:
         """Believe other root keys of a node from now on."""

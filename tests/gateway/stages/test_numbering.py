@@ -6,15 +6,15 @@ from hypothesis import strategies as st
 
 from gateway.loss import Account
 from gateway.stages.numbering import INTERVALS_MAX, Numbering
-from gateway.stages.replay_window import BOOTS_MAX, Lane, ReplayMark
+from gateway.stages.replay_window import BOOTS_MAX, WINDOW, Lane, ReplayMark
 
 
 class Node:
     """A numbering and its account; `count` is what has arrived."""
 
-    def __init__(self, marks=()):
+    def __init__(self, marks=(), *, is_storing=False):
         self.account = Account("n")
-        self.numbering = Numbering(self.account, list(marks))
+        self.numbering = Numbering(self.account, list(marks), is_storing=is_storing)
         self.count = 0
 
     def data(self, *numbers, boot=1):
@@ -36,7 +36,7 @@ class Node:
 
     def check(self):
         account = self.account
-        gone = account.lost + account.awaited + account.declared
+        gone = account.lost + account.unanswered + account.awaited + account.declared
         assert account.announced == self.count + gone, account
         assert min(account.lost, account.awaited, account.declared, account.recovered) >= 0
 
@@ -45,6 +45,11 @@ class Node:
         """(lost, awaited, declared, recovered)."""
         account = self.account
         return account.lost, account.awaited, account.declared, account.recovered
+
+    def asked(self, count=1):
+        for _ in range(count):
+            self.numbering.asked()
+            self.check()
 
 
 @pytest.fixture
@@ -146,6 +151,47 @@ def test_a_record_that_names_earlier_losses_again_declares_only_what_is_new(node
     assert node.sums == (0, 0, 113, 0)
 
 
+# --- nodes that store their frames ---------------------------------------------------------------
+
+
+def test_a_storing_node_may_still_have_what_the_window_reaches():
+    node = Node(is_storing=True)
+    node.data(10, 12, 11 + WINDOW - 1)
+    assert node.sums == (0, WINDOW - 2, 0, 0)
+    node.data(11 + WINDOW)
+    assert node.sums == (1, WINDOW - 3, 0, 0), "11 is not sent again"
+    node.data(11)
+    assert node.sums == (0, WINDOW - 3, 0, 1)
+
+
+def test_a_storing_node_may_still_have_frames_of_its_last_start():
+    node = Node(is_storing=True)
+    node.data(10, 12)
+    node.data(20, boot=2)
+    assert node.sums == (0, 1, 0, 0)
+    node.data(11)
+    assert node.sums == (0, 0, 0, 0)
+
+
+def test_what_is_gone_is_an_answer_only_if_there_was_a_question():
+    node = Node(is_storing=True)
+    node.asked(2)
+    node.data(0, *range(4, 100))
+    assert node.sums == (1, 0, 0, 0)
+    assert node.account.unanswered == 2
+    node.live(100)
+    assert (node.account.lost, node.account.unanswered) == (2, 1), "one question has its answer"
+    node.loss(2, 2, 1)
+    assert node.sums == (1, 0, 1, 0)
+    assert node.account.unanswered == 1
+
+
+def test_of_a_node_that_stores_nothing_everything_missing_is_lost(node):
+    node.asked(5)
+    node.data(0, 2)
+    assert (node.account.lost, node.account.unanswered) == (1, 0)
+
+
 def test_numbers_that_a_power_cut_left_out_are_no_frames(node):
     node.data(10, boot=1)
     node.loss(11, 255, 0)
@@ -200,15 +246,19 @@ STEPS = st.one_of(
     st.tuples(st.just("data"), st.integers(1, 6), NUMBERS),
     st.tuples(st.just("live"), st.integers(1, 6), NUMBERS),
     st.tuples(st.just("loss"), NUMBERS, st.integers(0, 15), st.integers(0, 16)),
+    st.tuples(st.just("asked")),
 )
 
 
-@given(st.lists(STEPS, max_size=60))
+@given(st.lists(STEPS, max_size=60), st.booleans())
 @settings(derandomize=True, deadline=None, max_examples=400)
-def test_the_sums_hold_for_any_node_even_one_that_lies(steps):
-    node = Node()
+def test_the_sums_hold_for_any_node_even_one_that_lies(steps, is_storing):
+    node = Node(is_storing=is_storing)
     seen = set()
     for step in steps:
+        if step[0] == "asked":
+            node.asked()
+            continue
         if step[0] == "loss":
             node.loss(step[1], step[1] + step[2], min(step[3], step[2] + 1))
         elif step[1:] not in seen:
