@@ -90,7 +90,11 @@ class Wiring:
 
 
 class BoardPort:
-    """One board on the rig; times in nanoseconds of its own virtual clock, zero at its hello."""
+    """One board on the rig; times in nanoseconds of virtual time.
+
+    The board's own clock is zero at its hello: `started_ns` is when that is, later than 0 for a
+    board that was started again.
+    """
 
     def __init__(
         self,
@@ -99,11 +103,13 @@ class BoardPort:
         wiring: Wiring,
         *,
         uplink: "Callable[[BoardPort, int, bytes], None]",
+        started_ns: int = 0,
     ) -> None:
         self.node = node
         self.emulated = emulated
         self.wiring = wiring
-        self.now_ns = 0
+        self.started_ns = started_ns
+        self.now_ns = started_ns
         self.identity = ""
         self.is_live = True
         self.has_been_stopped = False
@@ -115,7 +121,7 @@ class BoardPort:
         self.due_ns = 0
         self.sent_frames = 0
         self._uplink = uplink
-        self._line_free_ns = 0
+        self._line_free_ns = started_ns
         self._cpu_ns: int | None = None
         self._inbox = bytearray()
         self._lines = {
@@ -133,6 +139,19 @@ class BoardPort:
     def transactions_sha256(self) -> str:
         """SHA-256 over every request with its time and every reply, so far."""
         return self._digest.hexdigest()
+
+    def restarted_at(self, now_ns: int) -> "BoardPort":
+        """Return the port of this board's next start; what was counted goes on.
+
+        Its `emulated` is still that of this one.
+        """
+        port = BoardPort(
+            self.node, self.emulated, self.wiring, uplink=self._uplink, started_ns=now_ns
+        )
+        port.sent_frames, port.transactions = self.sent_frames, self.transactions
+        port.computed_ns, port.log_lines = self.computed_ns, self.log_lines
+        port._digest = self._digest
+        return port
 
     def take(self) -> Request:
         """Read one request and advance the clock; raises RigError when it is not one."""
@@ -167,7 +186,8 @@ class BoardPort:
         for number, line in self._lines.items():
             # Bit n tells of UART n.
             flags |= bool(line.any()) << number
-        reply = _REPLY.pack(status, flags, len(payload), self.now_ns // 1000) + payload
+        reply = _REPLY.pack(status, flags, len(payload), (self.now_ns - self.started_ns) // 1000)
+        reply += payload
         self._digest.update(reply)
         os.write(self.emulated.reply_fd, reply)
 
@@ -224,7 +244,7 @@ class BoardPort:
 
     def _hello(self, request: Request) -> None:
         self.identity = request.payload.decode(errors="replace")
-        self.now_ns = 0
+        self.now_ns = self.started_ns
         self.answer()
 
     def _i2c(self, request: Request) -> None:

@@ -73,11 +73,30 @@ class Lockstep:
     def add(self, port: BoardPort) -> None:
         """Add a board before the run starts; it counts as computing."""
         self._ports.append(port)
+        self._register(port)
+
+    def _register(self, port: BoardPort) -> None:
         self._by_fd[port.emulated.request_fd] = port
         self._by_fd[port.emulated.pid_fd] = port
         self._poll.register(port.emulated.request_fd, select.POLLIN)
         self._poll.register(port.emulated.pid_fd, select.POLLIN)
         self._running.add(port.emulated.request_fd)
+
+    def remove(self, port: BoardPort) -> None:
+        """Leave a board out, whose process is to be ended, until another one is put in its place.
+
+        To be called between two events, when every live board is parked.
+        """
+        if port.is_live:
+            self._forget(port)
+
+    def put_back(self, port: BoardPort) -> None:
+        """Put a board that has just been started in the place of the one of the same node.
+
+        What is on the line to the node stays there, as it does on a wire.
+        """
+        self._ports[self._ports.index(self._port(port.node))] = port
+        self._register(port)
 
     def uplink(self, port: BoardPort, at_ns: int, data: bytes) -> None:
         """Called by a port when its board has put bytes on the line."""
@@ -147,8 +166,13 @@ class Lockstep:
         if port.is_live:
             self._running.add(port.emulated.request_fd)
         else:
-            self._poll.unregister(port.emulated.request_fd)
-            self._poll.unregister(port.emulated.pid_fd)
+            self._forget(port)
+
+    def _forget(self, port: BoardPort) -> None:
+        port.waiting = None
+        for descriptor in (port.emulated.request_fd, port.emulated.pid_fd):
+            self._poll.unregister(descriptor)
+            del self._by_fd[descriptor]
 
     def _settle(self) -> None:
         """Serve local requests until every live board is parked."""

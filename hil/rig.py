@@ -31,6 +31,8 @@ LEAD_IN_MIN_US: Final = 2_000_000
 """Longest start of a board: the slowest chip has its first result within 1.3 s."""
 LEAD_IN_MAX_US: Final = 60_000_000
 RUN_CODE: Final = "import firmware.main"
+CAUSE_FILE: Final = "reset.cause"
+"""What a board leaves that has reset itself (boards/rig_clock.py)."""
 
 Progress = Callable[[str, int], None]
 
@@ -143,6 +145,28 @@ class Rig:
         )
         self._emulated.append(emulated)
         self.lockstep.add(BoardPort(node.name, emulated, wiring, uplink=self.lockstep.uplink))
+
+    def restart(self, node: str) -> None:
+        """Cut the power of a node and start it again, now, with the files it has.
+
+        The chips keep theirs.
+        """
+        old = next(port for port in self.lockstep.ports if port.node == node)
+        board, dead = self._boards[node], old.emulated
+        new_port = old.restarted_at(self.lockstep.now_ns)
+        self.lockstep.remove(old)
+        dead.close()
+        self._emulated.remove(dead)
+        image = self._images[board.name]
+        new_port.emulated = start(board, image, dead.folder, code=RUN_CODE, files={})
+        self._emulated.append(new_port.emulated)
+        self.lockstep.put_back(new_port)
+
+    def restart_those_that_ask(self) -> None:
+        """Start the boards again that have reset themselves, as a board that has power does."""
+        for port in self.ports:
+            if port.has_ended_by_itself and (port.emulated.folder / CAUSE_FILE).exists():
+                self.restart(port.node)
 
     @property
     def ports(self) -> Sequence[BoardPort]:

@@ -39,6 +39,15 @@ _TAIL_NS = 500_000_000
 _DRAIN_EVERY_TICKS = 5
 """Stored frames are receipted at this pace; a node waits 15 s for a receipt."""
 
+Line = Callable[[str, int, bytes, bool], bytes]
+"""(node, virtual ns, bytes, whether they come from the node) -> what of them arrives."""
+
+
+def whole_line(_node: str, _time_ns: int, data: bytes, _is_up: bool, /) -> bytes:
+    """Return all of it: nothing happens to a good line."""
+    return data
+
+
 _TICK = "tick"
 _END = "end"
 
@@ -47,7 +56,8 @@ class Run:
     """One run of one scenario; an asynchronous context manager.
 
     scenario, opened: as read by scenario.py; site: the gateway's site, with the ports it is to use;
-    observer: sees every record with the virtual UTC at which it was made.
+    observer: sees every record with the virtual UTC at which it was made; line: what becomes of the
+    bytes between boards and gateway.
     """
 
     def __init__(
@@ -58,6 +68,7 @@ class Run:
         folder: Path,
         *,
         observer: Callable[[Record, int], None] = lambda record, now_ns: None,
+        line: Line = whole_line,
     ) -> None:
         self.scenario = scenario
         self.opened = opened
@@ -66,6 +77,8 @@ class Run:
         self.plc = PumpPlc() if scenario.plc is not None else None
         self._site = site
         self._observer = observer
+        self._line = line
+        self._acts: dict[str, Callable[[], None]] = {}
         self._epoch_ns = opened.trace.start_utc_ns - self.rig.origin_us * 1000
         self._clock = ManualClock(self._epoch_ns)
         self._frames = hashlib.sha256()
@@ -119,6 +132,12 @@ class Run:
             found["modbus"] = f"tcp://127.0.0.1:{self.plc.port}"
         return found
 
+    def at(self, time_ns: int, act: Callable[[], None]) -> None:
+        """Have something done at a virtual time; to be called before `play`."""
+        tag = f"act {len(self._acts)}"
+        self._acts[tag] = act
+        self.rig.lockstep.set_timer(time_ns, tag)
+
     async def play(
         self,
         *,
@@ -147,6 +166,8 @@ class Run:
             elif event.tag == _TICK:
                 await self._tick(event)
                 playing(event.time_ns / 1e9, end_ns / 1e9)
+            elif event.tag in self._acts:
+                self._acts[event.tag]()
             else:
                 break
         self._check_boards()
@@ -167,7 +188,8 @@ class Run:
         """Bytes from a node: out of the frame, into the gateway."""
         now_ns = self._advance(event.time_ns)
         gateway = self._gateway()
-        for message, reason in self._deframers[event.node].feed(event.data):
+        arrived = self._line(event.node, event.time_ns, event.data, True)
+        for message, reason in self._deframers[event.node].feed(arrived):
             self._frames.update(f"{event.node} {event.time_ns} {reason} {len(message)} ".encode())
             self._frames.update(message)
             if reason is not None:
@@ -183,7 +205,7 @@ class Run:
         gateway = self._gateway()
         self.rig.lockstep.set_timer(event.time_ns + _TICK_NS, _TICK)
         for node, data in gateway.downlink(now_ns):
-            self.rig.lockstep.send(node, data)
+            self.rig.lockstep.send(node, self._line(node, event.time_ns, data, False))
         if self.plc is not None:
             self.plc.advance(event.time_ns)
         self._observe(await gateway.poll_modbus(now_ns), now_ns)
@@ -196,6 +218,7 @@ class Run:
 
     def _check_boards(self) -> None:
         """A node that has stopped by itself would otherwise just be silent."""
+        self.rig.restart_those_that_ask()
         for port in self.rig.ports:
             if port.has_ended_by_itself:
                 said = "; ".join(port.log_lines) or "it said nothing"

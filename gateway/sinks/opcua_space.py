@@ -69,8 +69,8 @@ HEALTH: Final = {
 """What a node says about itself."""
 _ARRAYS: Final = frozenset(("Blamed", "BlamedShare", "Problems"))
 SOURCE_COUNTERS: Final = (
-    "Received", "Verified", "Rejected", "Lost", "Awaited", "Declared", "Recovered", "Delivered",
-    "LineErrors",
+    "Received", "Verified", "Rejected", "Lost", "Unanswered", "Awaited", "Declared",
+    "Recovered", "Delivered", "LineErrors",
 )  # fmt: skip
 SINK_COUNTERS: Final = ("Offered", "Delivered", "Dropped", "Queued")
 

@@ -112,7 +112,7 @@ class Numbering:
             self._questions = max(self._questions - 1, 0)
         elif sequence > boot.data_high:
             boot.data_high = sequence
-            self._pass_over(boot_id)
+            self._pass_over(boot_id, sequence)
         self._settle(boot)
         self._share_out()
 
@@ -194,10 +194,10 @@ class Numbering:
             account.declared -= 1
             account.recovered += 1
 
-    def _pass_over(self, boot_id: int) -> None:
-        """Await nothing more of what the data lane has left behind by coming to this boot."""
+    def _pass_over(self, boot_id: int, sequence: int) -> None:
+        """Await nothing more of what the data lane has left behind by coming to this number."""
         if self._is_storing:
-            self._horizon = max(self._horizon, self._boots[boot_id].data_high - WINDOW)
+            self._horizon = max(self._horizon, sequence - WINDOW)
             for boot in self._boots.values():
                 self._settle(boot)
             return
