@@ -75,3 +75,15 @@ def connect(settings, read_file, sleep_us) -> None:
         if time.ticks_diff(end_ms, time.ticks_ms()) <= 0:
             raise OSError(_ETIMEDOUT)
         sleep_us(_POLL_US)
+
+
+def date(day=None):
+    """The chip's date (year, month, day), set to `day` first if given.
+
+    A board starts in the year 2000, and Mbed TLS holds certificates against that date.
+    """
+    clock = machine.RTC()
+    if day is not None:
+        year, month, day_of_month = day
+        clock.datetime((year, month, day_of_month, 0, 0, 0, 0, 0))
+    return clock.datetime()[:3]

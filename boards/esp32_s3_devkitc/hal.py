@@ -58,3 +58,4 @@ remove_file = node_files.remove_file
 rename_file = node_files.rename_file
 file_size = node_files.file_size
 make_folder = node_files.make_folder
+date = node_esp32.date

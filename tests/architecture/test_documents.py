@@ -51,11 +51,11 @@ def test_readme_has_one_sentence_for_each_top_folder(
 
 def test_documents_name_only_targets_of_the_makefile(documents: dict[str, str], root: Path) -> None:
     makefile = (root / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     named = {
         (path, target)
         for path, text in documents.items()
-        for target in re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE)
+        for target in re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)
     }
     assert len(named) > 4, "the documents name no commands?"
     assert sorted((path, target) for path, target in named if target not in targets) == []
