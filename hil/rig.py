@@ -31,6 +31,7 @@ LEAD_IN_MIN_US: Final = 2_000_000
 """Longest start of a board: the slowest chip has its first result within 1.3 s."""
 LEAD_IN_MAX_US: Final = 60_000_000
 RUN_CODE: Final = "import firmware.main"
+_EXIT_S: Final = 10.0
 CAUSE_FILE: Final = "reset.cause"
 """What a board leaves that has reset itself (boards/rig_clock.py)."""
 
@@ -165,7 +166,12 @@ class Rig:
     def restart_those_that_ask(self) -> None:
         """Start the boards again that have reset themselves, as a board that has power does."""
         for port in self.ports:
-            if port.has_ended_by_itself and (port.emulated.folder / CAUSE_FILE).exists():
+            if not port.has_ended_by_itself:
+                continue
+            if port.emulated.board.simulation == "process":
+                # What it writes on its way out counts.
+                port.emulated.process.wait(timeout=_EXIT_S)
+            if (port.emulated.folder / CAUSE_FILE).exists():
                 self.restart(port.node)
 
     @property
