@@ -34,8 +34,11 @@ def repeat_scenario(
     opened = open_trace(scenario, place, trace)
     site = south_only(load_site(scenario.gateway.site))
     results = []
+    images: dict[str, Path] = {}
     for _ in range(times):
-        results.append(asyncio.run(_once(Run(scenario, opened, site, place), building, playing)))
+        # All runs with the images of the first one, whatever is edited meanwhile.
+        run = Run(scenario, opened, site, place, images=images)
+        results.append(asyncio.run(_once(run, building, playing)))
         each(results[-1])
     return results
 

@@ -74,7 +74,14 @@ def rig_secrets(seed: int, node: str) -> NodeSecrets:
 class Rig:
     """The boards of one run of one scenario."""
 
-    def __init__(self, scenario: Scenario, site: Site, trace: Trace, folder: Path) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        site: Site,
+        trace: Trace,
+        folder: Path,
+        images: dict[str, Path] | None = None,
+    ) -> None:
         self.scenario = scenario
         self.site = site
         self.trace = trace
@@ -86,7 +93,7 @@ class Rig:
             board.node: rig_secrets(scenario.scenario.seed, board.node) for board in scenario.boards
         }
         self._boards = {board.node: load_board(board.board) for board in scenario.boards}
-        self._images: dict[str, Path] = {}
+        self._images = {} if images is None else images
         self._emulated: list[Emulated] = []
 
     @property
@@ -108,15 +115,15 @@ class Rig:
 
         While another build holds the cache, `stop` ends the wait: a thread hears no Ctrl-C.
         """
-        for board in self._boards.values():
-            self._images[board.name] = build(board, APPLICATION, progress=progress, stop=stop)
+        for name, board in {board.name: board for board in self._boards.values()}.items():
+            if name not in self._images:
+                self._images[name] = build(board, APPLICATION, progress=progress, stop=stop)
 
     def start(self) -> None:
         """Wire the chips and start every board; plans and builds what was not yet."""
         if not self.drives:
             self.plan()
-        if not self._images:
-            self.build()
+        self.build()
         nodes = {node.name: node for node in self.site.nodes}
         try:
             for name, board in self._boards.items():

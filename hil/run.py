@@ -57,7 +57,8 @@ class Run:
 
     scenario, opened: as read by scenario.py; site: the gateway's site, with the ports it is to use;
     observer: sees every record with the virtual UTC at which it was made; line: what becomes of the
-    bytes between boards and gateway.
+    bytes between boards and gateway; images: by board, for those that are built already, and for
+    what this run builds.
     """
 
     def __init__(
@@ -69,11 +70,12 @@ class Run:
         *,
         observer: Callable[[Record, int], None] = lambda record, now_ns: None,
         line: Line = whole_line,
+        images: dict[str, Path] | None = None,
     ) -> None:
         self.scenario = scenario
         self.opened = opened
         self.folder = folder
-        self.rig = Rig(scenario, site, opened.trace, folder)
+        self.rig = Rig(scenario, site, opened.trace, folder, images)
         self.plc = PumpPlc() if scenario.plc is not None else None
         self._site = site
         self._observer = observer

@@ -195,14 +195,13 @@ async def test_as_many_as_are_served_may_wait_for_their_node(tmp_path: Path) -> 
             await client.perform("a", commands.RESTART, {})
         outcomes.append(str(ended.value))
 
-    async with asyncio.TaskGroup() as group:
-        async with serving(tmp_path, desk) as client:
-            for _ in range(TALKS_MAX - 1):
-                group.create_task(wait(client))
-            while len(desk.asked) < TALKS_MAX - 1:
-                await client.facts("a")
-            assert (await client.facts("a")).key_epoch == 2, "one place is left"
-            assert outcomes == []
+    async with asyncio.TaskGroup() as group, serving(tmp_path, desk) as client:
+        for _ in range(TALKS_MAX - 1):
+            group.create_task(wait(client))
+        while len(desk.asked) < TALKS_MAX - 1:
+            await client.facts("a")
+        assert (await client.facts("a")).key_epoch == 2, "one place is left"
+        assert outcomes == []
     assert len(outcomes) == TALKS_MAX - 1
     assert all("ended before it answered" in outcome for outcome in outcomes)
 

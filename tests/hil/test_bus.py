@@ -89,6 +89,21 @@ def test_the_clock_starts_at_the_hello_and_counts_computing(tmp_path: Path) -> N
     assert list(port.log_lines) == ["later"]
 
 
+def test_a_board_that_was_started_again_has_a_new_clock_and_old_counts(tmp_path: Path) -> None:
+    lockstep = Lockstep()
+    with ScriptedBoard(tmp_path / "a", []) as first, ScriptedBoard(tmp_path / "b", []) as second:
+        old = BoardPort("node", first.emulated, Wiring(i2c={}), uplink=lockstep.uplink)
+        lockstep.add(old)
+        old.sent_frames, old.transactions = 3, 7
+        new = old.restarted_at(5_000_000_000)
+        lockstep.remove(old)
+        new.emulated = second.emulated
+        lockstep.put_back(new)
+        assert lockstep.ports == [new]
+        assert (new.sent_frames, new.transactions) == (3, 7)
+        assert (new.now_ns, new.started_ns) == (5_000_000_000, 5_000_000_000)
+
+
 def test_the_cpu_clock_may_wrap(tmp_path: Path) -> None:
     script = [
         request(OP_HELLO, cpu_ns=0xFFFF_FF00),
