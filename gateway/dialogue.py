@@ -5,7 +5,10 @@
 
 Promises: at one moment a node is sent its probe first, then the receipt, then the command. Keys
 that a frame has changed go to the disk at once; when the disk does not take them, the keys before
-stay there with what leads to the new ones, and it is tried again. An old node that knows neither
+stay there with what leads to the new ones, and it is tried again. While a node may have either of
+two keys it gets receipts under both, so its frames keep coming, and the first one under the new key
+ends the doubt; after its word that it has rotated it hears everything under the new one. `due` and
+`heard` raise nothing when a disk is full. An old node that knows neither
 receipts nor commands is asked the time and nothing else (`receipts = false` in the site).
 Left to others: connections and framing (`app.py`), when a frame is stored (`sinks/store.py`).
 """
@@ -48,10 +51,11 @@ class Dialogue:
         stages: tuple[Verify, Sync],
         state_dir: Path,
     ) -> None:
+        self._nodes = [node.name for node in nodes]
         self._keeper = keeper
         self._downlink = downlink
         self._verify, self._sync = stages
-        self._journal = CommandJournal(state_dir / JOURNAL, [node.name for node in nodes])
+        self._journal = CommandJournal(state_dir / JOURNAL, self._nodes)
         self._receipts = Receipts(
             [node.name for node in nodes if node.receipts], self._verify.data_marks
         )
@@ -59,14 +63,21 @@ class Dialogue:
         self._unkept: dict[str, NodeKeys] = {}
         self._boots: dict[str, int] = {}
         """The newest boot heard of each node."""
+        self._failed: dict[str, int] = {}
+        """The boot in which a rotation failed: the next one shows which key the node has."""
         self._keep_again_ns = 0
 
     def start(self) -> None:
         """Read the commands that an earlier run left; raise `OperatorError` if they are damaged."""
         self._journal.load()
+        for node in self._nodes:
+            self._downlink.use_roots(node, self._verify.keys(node).in_use)
 
     def heard(self, records: Iterable[Record]) -> None:
         """Take what one frame has led to; call it before the records are published."""
+        changed = self._verify.take_changed_keys()
+        for node, keys in changed.items():
+            self._use_keys(node, keys)
         for record in records:
             match record:
                 case Verified(provenance=Provenance.SEALED):
@@ -78,10 +89,6 @@ class Dialogue:
                     self._reported(record)
                 case _:
                     pass
-        changed = self._verify.take_changed_keys()
-        for node, keys in changed.items():
-            self._downlink.use_root(node, keys.root)
-            self._unkept[node] = keys
         if changed:
             self._keep_keys()
 
@@ -102,9 +109,9 @@ class Dialogue:
             self._sync.probe_sent(request.source, request.probe_id, now_ns)
             self._verify.asked(request.source)
         for receipt in self._receipts.due(now_ns, self._sync.is_known):
-            payload = encode_receipt(receipt.highest, receipt.seen)
-            sealed = self._downlink.seal(receipt.node, content.RECEIPT, payload, now_ns)
-            found.append((receipt.node, sealed))
+            node, payload = receipt.node, encode_receipt(receipt.highest, receipt.seen)
+            for sealed in self._downlink.seal_each(node, content.RECEIPT, payload, now_ns):
+                found.append((node, sealed))
         for command in self._journal.due(now_ns):
             sealed = self._downlink.seal(command.node, content.COMMAND, command.payload, now_ns)
             found.append((command.node, sealed))
@@ -123,6 +130,8 @@ class Dialogue:
         """Ask a node for a new root key; both are believed until its first frame under it."""
         epoch, salt, keys = self._keeper.begin(node, self._epochs.get(node, 0))
         self._verify.use_keys(node, keys)
+        self._downlink.use_roots(node, keys.in_use)
+        self._failed.pop(node, None)
         return self._journal.request(
             node, commands.ROTATE_KEY, {0: epoch, 1: salt}, now_ns, _ROTATE_S
         )
@@ -149,11 +158,21 @@ class Dialogue:
             del self._unkept[node]
             _LOG.info("node_key_kept node=%s epoch=%d", node, self._keeper.epoch(node))
 
+    def _use_keys(self, node: str, keys: NodeKeys) -> None:
+        """Talk under these keys from now on, and have them kept."""
+        self._verify.use_keys(node, keys)
+        self._downlink.use_roots(node, keys.in_use)
+        self._failed.pop(node, None)
+        self._unkept[node] = keys
+
     def _verified(self, record: Verified) -> None:
         boot_id = record.boot_id or 0
         if boot_id > self._boots.get(record.source, -1):
             self._boots[record.source] = boot_id
             self._downlink.leap(record.source)
+        if boot_id > self._failed.get(record.source, boot_id):
+            # It started anew and seals under the old key: the new one is not on its flash.
+            self._give_up(record.source)
         if record.content_type == content.COMMAND_ANSWER:
             answer = commands.decode_command_answer(record.payload)
             request = self._journal.answered(record.source, answer)
@@ -164,7 +183,7 @@ class Dialogue:
             self._receipts.taken(record.source, record.sequence, is_boot=is_boot)
 
     def _answered(self, request: Request) -> None:
-        """Say what became of a command; a rotation that was refused is over."""
+        """Say what became of a command, and which keys follow from the answer to a rotation."""
         verb = commands.VERBS.get(request.verb, str(request.verb))
         _LOG.info(
             "command_ended node=%s id=%d verb=%s outcome=%s",
@@ -172,8 +191,22 @@ class Dialogue:
         )  # fmt: skip
         if request.verb != commands.ROTATE_KEY or request.answer is None:
             return
-        if request.answer.result not in (commands.DONE, commands.OUTCOME_UNKNOWN):
-            self._verify.use_keys(request.node, self._keeper.give_up(request.node))
+        node, result = request.node, request.answer.result
+        keys = self._verify.keys(node)
+        if keys.following is None or result == commands.OUTCOME_UNKNOWN:
+            return
+        if result == commands.DONE:
+            self._downlink.use_roots(node, (keys.following, keys.root))
+        elif result == commands.FAILED:
+            # What a flash refuses may be on it all the same.
+            self._failed[node] = self._boots[node]
+        else:
+            self._give_up(node)
+
+    def _give_up(self, node: str) -> None:
+        """End a rotation that the node did not make."""
+        self._use_keys(node, self._keeper.give_up(node))
+        self._keep_keys()
 
     def _reported(self, report: Report) -> None:
         """Learn from a node's own words where its counters stand."""

@@ -2,10 +2,11 @@
 
 Promises: a pair of (boot id, sequence) is never used twice with a key. The boot id is the gateway's
 own start counter (`state.py`), on disk before the first message leaves: a crash only skips numbers.
+A node whose root key is being rotated may have either: what needs no answer is sealed for both.
 Left to others: what to say and when (`dialogue.py`), framing and which link carries it (`app.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, final
 
 from gateway.clock import NS_PER_US
@@ -31,14 +32,19 @@ class Downlink:
         self._boot_id = boot_id
         self._started_ns = started_ns
         self._sequences = dict.fromkeys(roots, 0)
-        self._sealers: dict[str, JoiningSealer] = {}
+        self._sealers: dict[str, list[JoiningSealer]] = {}
         for node, root in roots.items():
-            self.use_root(node, root)
+            self.use_roots(node, (root,))
 
-    def use_root(self, node: str, root: bytes) -> None:
-        """Seal for a node under another root key from now on; numbers go on."""
+    def use_roots(self, node: str, roots: Sequence[bytes]) -> None:
+        """Seal for a node under other root keys from now on; numbers go on.
+
+        `seal` takes the first one, `seal_each` all of them.
+        """
         kid = node.encode()
-        self._sealers[node] = JoiningSealer(kid, HmacSha256(downlink_key(root, kid)))
+        self._sealers[node] = [
+            JoiningSealer(kid, HmacSha256(downlink_key(root, kid))) for root in roots
+        ]
 
     def leap(self, node: str) -> None:
         """Pass over the numbers that a node which has just started refuses.
@@ -50,8 +56,19 @@ class Downlink:
 
     def seal(self, node: str, content_type: int, payload: bytes, now_ns: int) -> bytes:
         """Return the COSE_Mac0 of one message and use up its sequence number."""
+        return self._seal(self._sealers[node][0], node, content_type, payload, now_ns)
+
+    def seal_each(self, node: str, content_type: int, payload: bytes, now_ns: int) -> list[bytes]:
+        """Return a message sealed under every root key that the node may have."""
+        return [
+            self._seal(sealer, node, content_type, payload, now_ns)
+            for sealer in self._sealers[node]
+        ]
+
+    def _seal(
+        self, sealer: JoiningSealer, node: str, content_type: int, payload: bytes, now_ns: int
+    ) -> bytes:
         sequence = self._sequences[node]
         self._sequences[node] = sequence + 1
         tick_us = max(0, now_ns - self._started_ns) // NS_PER_US
-        sealed = self._sealers[node].seal(content_type, sequence, self._boot_id, tick_us, payload)
-        return bytes(sealed)
+        return bytes(sealer.seal(content_type, sequence, self._boot_id, tick_us, payload))

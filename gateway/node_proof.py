@@ -333,7 +333,7 @@ def read_public_key(text: str) -> bytes:
     try:
         if len(text) != _KEY_DIGITS:
             with Path(text).open(encoding="ascii") as file:
-                digits = file.read(_KEY_DIGITS + 2).strip()
+                digits = file.read(2 * _KEY_DIGITS).strip()
         key = bytes.fromhex(digits)
     except (OSError, ValueError):
         key = b""

@@ -7,10 +7,11 @@ The steps of a rotation, each on the disk before the next:
 1. `begin`: epoch, salt and a mark of the new key; only then is the node asked;
 2. `keep`, when the first frame under the new key has come: the old key goes to rotations.json, then
    the new one into the key file, then the rotation is over;
-3. `keep`, when nothing sealed under the old key can come any more: it is forgotten.
+3. `keep`, when nothing sealed under the old key can come any more: it is forgotten. Until then no
+   other rotation begins, since three keys would be in use.
 
 Promises: a crash between any two writes leaves keys with which every frame of the node verifies;
-the files are readable by the gateway's user only. Keys that were given, not read, stay in memory.
+the files are readable by the gateway's user only; nothing here prints a key. Keys that were given, not read, stay in memory.
 Left to others: what is believed when (`stages/keyring.py`), asking the node (`dialogue.py`).
 """
 
@@ -18,13 +19,14 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, final
 
 from gateway.errors import OperatorError
 from gateway.keyfile import replace_key
 from gateway.stages.keyring import NodeKeys, Retired
+from gateway.stages.replay_window import WINDOW
 from gateway.state import replace_file
 from wire.keys import KEY_BYTES, SALT_BYTES, rotated_root
 
@@ -38,7 +40,7 @@ class _Rotation:
 
     epoch: int = 0
     """Of the present key."""
-    salt: bytes = b""
+    salt: bytes = field(default=b"", repr=False)
     """Of the rotation under way, empty if there is none."""
     mark: str = ""
     """Start of the SHA-256 of the key it leads to: tells whether that is the present one."""
@@ -74,21 +76,31 @@ class KeyKeeper:
     def begin(self, node: str, epoch_heard: int = 0) -> tuple[int, bytes, NodeKeys]:
         """Begin or repeat a rotation; return (epoch, salt, keys to believe from now on).
 
-        `epoch_heard` is what the node last said its epoch is.
+        `epoch_heard` is what the node last said its epoch is. Raises `OperatorError` for an unknown
+        node, while the key before is still needed, and when the disk does not take the salt.
         """
         rotation = self._rotation(node)
+        if rotation.retired is not None:
+            raise OperatorError(
+                f"node {node}: the rotation before is not over: frames with numbers below "
+                f"{rotation.retired.before} may come under the old key until its stored frames "
+                f"have come, up to number {rotation.retired.before + WINDOW}; try again then"
+            )
         if not rotation.salt:
             rotation.epoch = max(rotation.epoch, epoch_heard)
             rotation.salt = secrets.token_bytes(SALT_BYTES)
             rotation.mark = _mark(self._next_root(node))
-            self._save()
+            try:
+                self._save()
+            except OperatorError:
+                rotation.salt, rotation.mark = b"", ""
+                raise
         return rotation.epoch + 1, rotation.salt, self._keys(node)
 
     def give_up(self, node: str) -> NodeKeys:
-        """End a rotation that the node refused; return the keys to believe from now on."""
+        """End a rotation that the node refused; return the keys to believe, for `keep`."""
         rotation = self._rotations[node]
         rotation.salt, rotation.mark = b"", ""
-        self._save()
         return self._keys(node)
 
     def keep(self, node: str, keys: NodeKeys) -> None:
@@ -167,7 +179,7 @@ def _rotation(row: Mapping[str, object]) -> _Rotation:
     """Return what a row says, or raise ValueError, KeyError or TypeError."""
     epoch, salt, mark = row["epoch"], bytes.fromhex(str(row["salt"])), str(row["mark"])
     if type(epoch) is not int or epoch < 0 or len(salt) not in (0, SALT_BYTES):
-        raise ValueError(f"epoch {epoch!r} or a salt of {len(salt)} bytes")
+        raise ValueError("an epoch or a salt is none")
     match row["retired"]:
         case None:
             return _Rotation(epoch, salt, mark)
@@ -176,5 +188,5 @@ def _rotation(row: Mapping[str, object]) -> _Rotation:
             if len(root) != KEY_BYTES:
                 raise ValueError(f"a retired key of {len(root)} bytes")
             return _Rotation(epoch, salt, mark, Retired(root=root, before=before))
-        case other:
-            raise ValueError(f"{other!r} is no retired key")
+        case _:
+            raise ValueError("what is retired is no key")

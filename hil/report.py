@@ -67,8 +67,7 @@ def _identities(result: RunResult) -> Text:
         return Text("  the ledger DOES NOT ADD UP", style="bold red")
     return Text(
         "  adds up: received = verified + rejected\n"
-        "           announced by sequence numbers = numbered + refused + lost + unanswered"
-        " + awaited + declared"
+        "           announced = numbered + refused + lost + unanswered + awaited + declared"
     )
 
 

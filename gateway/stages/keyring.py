@@ -8,13 +8,13 @@ A node answers a rotation under its old key and seals everything from then on un
   key only, because frames wait in the node's spool as they were sealed; forgotten when the data
   lane has left them behind.
 
-Promises: decides by MAC alone, in constant time for each key; `confirm` is called only for a frame
+Promises: decides by MAC alone, in constant time for each key, and shows no key; `confirm` is called only for a frame
 whose number was new, so a replay moves nothing. Left to others: keeping keys on disk
 (`gateway/rotation.py`), asking the node to rotate (`gateway/commands.py`).
 """
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import final
 
 from gateway.stages.replay_window import WINDOW
@@ -25,7 +25,7 @@ from wire.keys import uplink_key
 class Retired:
     """A root key that a node has rotated from; good for numbers below `before`."""
 
-    root: bytes
+    root: bytes = field(repr=False)
     before: int
 
 
@@ -33,10 +33,15 @@ class Retired:
 class NodeKeys:
     """The root keys of a node as the gateway keeps them."""
 
-    root: bytes
-    following: bytes | None = None
+    root: bytes = field(repr=False)
+    following: bytes | None = field(default=None, repr=False)
     """The root key the node was asked to rotate to, until it has."""
     retired: Retired | None = None
+
+    @property
+    def in_use(self) -> tuple[bytes, ...]:
+        """The root keys that the node may have now: what it should hear goes under each."""
+        return (self.root,) if self.following is None else (self.root, self.following)
 
 
 @final
@@ -81,9 +86,9 @@ class Keyring:
         if retired is None or key is not self._present:
             return False
         if sequence < retired.before:
-            self.use(NodeKeys(root=keys.root, retired=Retired(root=retired.root, before=sequence)))
+            self.use(replace(keys, retired=Retired(root=retired.root, before=sequence)))
             return True
         if not is_live and sequence >= retired.before + WINDOW:
-            self.use(NodeKeys(root=keys.root, following=keys.following))
+            self.use(replace(keys, retired=None))
             return True
         return False

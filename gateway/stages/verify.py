@@ -168,6 +168,10 @@ class Verify:
         """Take note that a node was sent something that it answers."""
         self._nodes[source.encode()].numbering.asked()
 
+    def keys(self, source: str) -> NodeKeys:
+        """Return the root keys of a node that are believed now."""
+        return self._nodes[source.encode()].keyring.keys
+
     def use_keys(self, source: str, keys: NodeKeys) -> None:
         """Believe other root keys of a node from now on."""
         self._nodes[source.encode()].keyring.use(keys)

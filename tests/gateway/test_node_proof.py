@@ -3,14 +3,12 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from firmware.checkpoint import Checkpoints
-from gateway.errors import OperatorError, TraceError
 from gateway.node_proof import Proof, Range, Verdict, prove
 from wire import content
 from wire.checkpoint import Checkpoint, encode_checkpoint, frame_leaf
@@ -369,36 +367,3 @@ def test_a_loss_record_that_is_none(proven) -> None:
     node = Node().seals(1)
     node.seal(content.LOSS_RECORD, b"\xa0")
     assert "line 2: no loss record" in forged(proven(node.frames))
-
-
-# --- what is no export --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "is empty"),
-        ("{", "no JSON"),
-        ("[" * 5000, "no JSON|nested too deeply"),
-        ("[]", "must be"),
-        ('{"source":"pump-a","t_ns":1}', "must be"),
-        ('{"source":"pump-a","t_ns":"1","hex":""}', "must be"),
-        ('{"source":"pump-a","t_ns":1,"hex":"d1","more":1}', "must be"),
-        ('{"source":"pump-a","t_ns":1,"hex":"xy"}', "no hexadecimal"),
-        ('{"node":"' + "a" * 17000 + '"}', "exceeds"),
-    ],
-)
-def test_bad_input_is_an_error_with_its_line(tmp_path: Path, text: str, words: str) -> None:
-    path = tmp_path / "export.jsonl"
-    path.write_text(text)
-    with pytest.raises(TraceError, match=words) as caught:
-        prove(path, PUBLIC)
-    assert caught.value.line == (1 if text else None)
-
-
-def test_a_missing_file_and_a_short_key(tmp_path: Path) -> None:
-    ask = partial(prove, tmp_path / "none.jsonl")
-    with pytest.raises(TraceError, match="cannot be read"):
-        ask(PUBLIC)
-    with pytest.raises(OperatorError, match="31 bytes"):
-        ask(PUBLIC[:31])

@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import sys
 import threading
 import time
 import tty
@@ -131,6 +132,7 @@ class WallNode:
     ) -> None:
         self.hal.is_stopped.set()
         self._thread.join(10)
+        self._put_first(None)
         os.close(self._line)
         os.close(self._far_end)
 
@@ -147,14 +149,21 @@ class WallNode:
                 return
 
     def _choose(self) -> int:
-        """Take the step that the loader takes; return the phase."""
+        """Take the steps that the loader takes, the path included; return the phase."""
         slots = Slots(self.hal, update.STATE_FILES, update.NUMBERS)
         numbers, _ = slots.read()
         if numbers is None:
+            self._put_first(update.FOLDERS[0])
             return update.STABLE
         trusted, phase, newest, candidate = numbers
         step = {update.READY: update.TRIAL, update.TRIAL: update.ROLLED_BACK}
         if phase in step:
             phase = step[phase]
             slots.write((trusted, phase, newest, candidate if phase == update.TRIAL else 0))
+        self._put_first(update.FOLDERS[trusted ^ (phase == update.TRIAL)])
         return phase
+
+    def _put_first(self, folder: str | None) -> None:
+        sys.path[:] = [path for path in sys.path if path not in update.FOLDERS]
+        if folder is not None:
+            sys.path.insert(0, folder)
