@@ -11,6 +11,9 @@ Promises: the trusted set is not touched before another one is; a folder is writ
 slots of the state point away from it; a set whose manifest is not newer than the newest confirmed
 is refused, unless the flash has lost both slots and the manifest of the running set; a start finds
 one complete set, never a mixture.  Files that only an older set in that folder had are removed.
+Which set runs is what the loader has put on `sys.path`, not what the state says: the loader may
+have been unable to write down how a trial ended.  Only the set that runs is confirmed, and only if
+nobody gave it up; the folder it stands in is not written.
 OSError of the flash goes through: what was received is forgotten, and the update begins anew.
 
     update.state.a, .b   trusted folder (0 a, 1 b) | phase | newest sequence | sequence on trial
@@ -19,6 +22,7 @@ OSError of the flash goes through: what was received is forgotten, and the updat
 """
 
 import hashlib
+import sys
 
 from firmware.errors import StateError
 from firmware.manifest import (
@@ -60,6 +64,7 @@ class Update:
         self._is_loaded = False
         self._is_lost = False
         self._trusted = 0
+        self._started = None
         self._phase = STABLE
         self._sequence = 0
         self._candidate = 0
@@ -68,9 +73,12 @@ class Update:
 
     @property
     def running(self) -> str:
-        """The folder that this start took its files from, "a" or "b"."""
+        """The folder that this start took its files from, "a" or "b".
+
+        A frozen application runs from none, and has nothing on trial: it gives the trusted one.
+        """
         self._load()
-        return FOLDERS[self._trusted ^ (self._phase == TRIAL)]
+        return FOLDERS[self._trusted if self._started is None else self._started]
 
     def state(self) -> str:
         """One of "idle", "receiving", "ready", "trial", "rolled back", "state lost"."""
@@ -85,8 +93,9 @@ class Update:
         self._manifest = _NOTHING
         if self._is_lost:
             raise UpdateError(STATE_LOST, "update.state is lost: restart the node, then try again")
-        if self._phase == TRIAL:
-            raise UpdateError(OUT_OF_ORDER, "an update is on trial: confirm or abort it first")
+        if self.running != FOLDERS[self._trusted]:
+            what = "the set that runs is not trusted: confirm its trial, or restart the node"
+            raise UpdateError(OUT_OF_ORDER, what)
         manifest = parse(manifest_bytes)
         self._check_target(manifest)
         self._store(self._trusted, STABLE, self._sequence, 0)
@@ -136,7 +145,7 @@ class Update:
         self._manifest = _NOTHING
 
     def confirm(self) -> None:
-        """Trust the set on trial from now on."""
+        """Trust the set on trial from now on; UpdateError when none is, or it was given up."""
         self._load()
         if self._phase != TRIAL:
             raise UpdateError(OUT_OF_ORDER, "nothing is on trial")
@@ -149,7 +158,8 @@ class Update:
         if self._phase == READY:
             self._store(self._trusted, STABLE, self._sequence, 0)
         elif self._phase == TRIAL:
-            # The phase stays in RAM: this boot still runs the set on trial.
+            # First, for it holds whether or not the flash takes it: the loader ends every trial.
+            self._phase = ROLLED_BACK
             self._write(self._trusted, ROLLED_BACK, self._sequence, 0)
 
     # --- checks ---------------------------------------------------------------------------------
@@ -185,14 +195,21 @@ class Update:
         if self._is_loaded:
             return
         self._is_loaded = True
+        self._started = _started()
         try:
             numbers, _ = self._slots.read()
         except StateError:
             self._is_lost = True
             return
-        if numbers is not None:
-            self._trusted, self._phase, self._sequence, self._candidate = numbers
-            self._is_lost = self._trusted > 1 or self._phase >= len(_STATES)
+        if numbers is None:
+            return
+        if numbers[0] >= len(FOLDERS) or numbers[1] >= len(_STATES):
+            self._is_lost = True
+            return
+        self._trusted, self._phase, self._sequence, self._candidate = numbers
+        if self._phase == TRIAL and self._started != 1 - self._trusted:
+            # The trial is over, and the loader could not write it down.
+            self._phase = ROLLED_BACK
 
     def _store(self, trusted: int, phase: int, sequence: int, candidate: int) -> None:
         self._write(trusted, phase, sequence, candidate)
@@ -215,3 +232,11 @@ class Update:
             return parse(self._hal.read_file(folder + ".manifest")).sequence
         except (OSError, UpdateError):
             return 0
+
+
+def _started():
+    """Index of the folder that the loader has put on the path; None for a frozen application."""
+    for path in sys.path:
+        if path in FOLDERS:
+            return FOLDERS.index(path)
+    return None

@@ -11,6 +11,7 @@ the loader runs.  The oracle asks that
 
 import hashlib
 import os
+import sys
 
 import node_files
 
@@ -60,6 +61,8 @@ class Board:
         """Start as main.py does; the version that runs."""
         mount(self.device)
         folder, is_trial = loader.choose()
+        sys.path[:] = [path for path in sys.path if path not in loader.FOLDERS]
+        sys.path.insert(0, folder)
         version = version_in(folder)
         self.events.append(("trial" if is_trial else "started", version))
         self.update = Update(node_files, VENDOR, CLASS)

@@ -14,7 +14,7 @@ import pytest
 from boards import node_files
 from firmware import loader, update
 from firmware.slots import Slots
-from firmware.update import Update
+from firmware.update import Update, UpdateError
 from wire.cbor import encode
 
 STABLE, READY, TRIAL, ROLLED_BACK = range(4)
@@ -189,6 +189,7 @@ def test_a_slot_that_decays_takes_back_no_decision() -> None:
         updating.finish()
         damage_newest_slot()
         assert loader.choose() == (folder, True)
+        sys.path[:] = [folder, *[path for path in sys.path if path not in loader.FOLDERS]]
         Update(node_files, "vendor", "class").confirm()
         damage_newest_slot()
         assert loader.choose() == (folder, False)
@@ -211,6 +212,26 @@ def test_a_crash_on_trial_brings_the_trusted_set_back() -> None:
     store(0, READY, 0, 1)
     assert main(RuntimeError("no")) == (["b"], ["reset"])
     assert main(None) == (["a"], [])
+
+
+def test_a_set_that_hung_is_not_confirmed_though_its_end_could_not_be_noted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put_set("b")
+    store(0, TRIAL, 0, 1)
+
+    def refuse(name: str, mode: str) -> Any:
+        if "w" in mode:
+            raise OSError(28, "full")
+        return Path(name).open(mode)
+
+    monkeypatch.setattr(loader, "open", refuse, raising=False)
+    assert main(None) == (["a"], [])
+    updating = Update(node_files, "vendor", "class")
+    assert (updating.state(), updating.running) == ("rolled back", "a")
+    with pytest.raises(UpdateError, match="nothing is on trial"):
+        updating.confirm()
+    assert stored() == ((0, TRIAL, 0, 1), True)
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
