@@ -109,10 +109,9 @@ def test_a_node_obeys_what_it_can_and_says_why_it_does_not(cli: Cli, bench: Benc
 
 @pytest.mark.slow
 def test_a_key_is_rotated_and_its_file_holds_the_new_one(cli: Cli, bench: Bench) -> None:
-    for epoch in (1, 2):
-        status, out, err = cli("rotate-key", "a", "--state", bench.state)
-        assert status == 0, err
-        assert f"a: key epoch {epoch}" in out
+    status, out, err = cli("rotate-key", "a", "--state", bench.state)
+    assert status == 0, err
+    assert out.startswith("a: rotate_key: done\na: key epoch 1; ")
     key = bench.folder / "a.key"
     assert key.read_text().strip() != ROOT.hex()
     assert key.stat().st_mode & 0o777 == 0o600
