@@ -110,8 +110,8 @@ class Dialogue:
             self._verify.asked(request.source)
         for receipt in self._receipts.due(now_ns, self._sync.is_known):
             node, payload = receipt.node, encode_receipt(receipt.highest, receipt.seen)
-            for sealed in self._downlink.seal_each(node, content.RECEIPT, payload, now_ns):
-                found.append((node, sealed))
+            sealed_each = self._downlink.seal_each(node, content.RECEIPT, payload, now_ns)
+            found += [(node, sealed) for sealed in sealed_each]
         for command in self._journal.due(now_ns):
             sealed = self._downlink.seal(command.node, content.COMMAND, command.payload, now_ns)
             found.append((command.node, sealed))

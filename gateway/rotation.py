@@ -11,7 +11,8 @@ The steps of a rotation, each on the disk before the next:
    other rotation begins, since three keys would be in use.
 
 Promises: a crash between any two writes leaves keys with which every frame of the node verifies;
-the files are readable by the gateway's user only; nothing here prints a key. Keys that were given, not read, stay in memory.
+the files are readable by the gateway's user only, nothing here prints a key. Keys that were given,
+not read, stay in memory.
 Left to others: what is believed when (`stages/keyring.py`), asking the node (`dialogue.py`).
 """
 
@@ -80,11 +81,12 @@ class KeyKeeper:
         node, while the key before is still needed, and when the disk does not take the salt.
         """
         rotation = self._rotation(node)
-        if rotation.retired is not None:
+        retired = self._keys(node).retired
+        if retired is not None:
             raise OperatorError(
                 f"node {node}: the rotation before is not over: frames with numbers below "
-                f"{rotation.retired.before} may come under the old key until its stored frames "
-                f"have come, up to number {rotation.retired.before + WINDOW}; try again then"
+                f"{retired.before} may still come under the old key; try again when stored frames "
+                f"up to number {retired.before + WINDOW} have come"
             )
         if not rotation.salt:
             rotation.epoch = max(rotation.epoch, epoch_heard)

@@ -8,8 +8,8 @@ A node answers a rotation under its old key and seals everything from then on un
   key only, because frames wait in the node's spool as they were sealed; forgotten when the data
   lane has left them behind.
 
-Promises: decides by MAC alone, in constant time for each key, and shows no key; `confirm` is called only for a frame
-whose number was new, so a replay moves nothing. Left to others: keeping keys on disk
+Promises: decides by MAC alone, in constant time for each key, and shows none; `confirm` is called
+only for a frame whose number was new, so a replay moves nothing. Left to others: keys on disk
 (`gateway/rotation.py`), asking the node to rotate (`gateway/commands.py`).
 """
 

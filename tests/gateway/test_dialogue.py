@@ -1,82 +1,17 @@
-"""A node and a gateway in conversation: stored, receipted, commanded, rotated."""
+"""A node and a gateway in conversation: stored, receipted, commanded."""
 
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
-
-from gateway.app import Gateway
-from gateway.clock import ManualClock
 from gateway.commands import RequestState
-from gateway.errors import KeyFileError, OperatorError
-from gateway.keyfile import load_key
 from gateway.receipts import PATIENCE_NS, SPACING_NS
 from gateway.records import Rejected, Report, ReportKind, Verified
 from gateway.sinks import store
 from gateway.state import load_marks
 from tests.gateway.nodes import FakeNode
-from tests.gateway.plant import SECOND_NS, SITE, START_NS, make_site
-from wire import commands, content, messages, status
-from wire.keys import rotated_root
-
-KEY = bytes(range(32))
-SOUTH = SITE.partition("[opcua]")[0]
-STORED = SOUTH + "[store]\n"
-
-
-class Talk:
-    """A started gateway, its node, and the time."""
-
-    def __init__(self, gateway: Gateway, node: FakeNode, clock: ManualClock) -> None:
-        self.gateway, self.node, self.clock = gateway, node, clock
-
-    @property
-    def now_ns(self) -> int:
-        return self.clock.now_ns()
-
-    def wait(self, later_ns: int) -> None:
-        self.clock.advance_to(self.now_ns + later_ns)
-
-    def say(self, value: float = 0.001) -> list:
-        """Let the node send one reading; return what it leads to."""
-        return self.hear(self.node.readings(self.now_ns, ("flow", "m3/s", value)))
-
-    def hear(self, frame) -> list:
-        return self.gateway.receive(frame, self.now_ns)
-
-    def down(self, content_type: int) -> list[bytes]:
-        """Return what is due of a type, as payloads."""
-        frames = self.gateway.downlink(self.now_ns)
-        return [
-            self.node.open_command(frame)[1]
-            for frame in self.node.commands_in(frames, content_type)
-        ]
-
-    def synchronise(self) -> None:
-        """Let the node answer the time probe."""
-        frames = self.gateway.downlink(self.now_ns)
-        (probe,) = self.node.commands_in(frames, content.TIME_PROBE)
-        self.hear(self.node.answer(probe, self.now_ns))
-
-    def receipts(self) -> list[tuple[int, int]]:
-        return [tuple(messages.decode_receipt(data)) for data in self.down(content.RECEIPT)]
-
-
-@asynccontextmanager
-async def talking(folder: Path, text: str = SOUTH, *, keys=None, node=None) -> AsyncIterator[Talk]:
-    clock = ManualClock(START_NS)
-    if node is None:
-        node = FakeNode(name="a", key=KEY, boot_ns=START_NS - 5 * SECOND_NS, sequence=1)
-    keys = {"a": KEY} if keys is None else keys
-    gateway = Gateway(make_site(folder, text), clock, folder / "state", keys=keys or None)
-    await gateway.start()
-    try:
-        yield Talk(gateway, node, clock)
-    finally:
-        await gateway.stop()
-
+from tests.gateway.plant import SECOND_NS, START_NS
+from tests.gateway.talk import SOUTH, STORED, talking
+from wire import commands, content, status
 
 # --- receipts ------------------------------------------------------------------------------------
 
@@ -215,91 +150,3 @@ async def test_ids_follow_what_the_node_reports(tmp_path: Path) -> None:
         records = talk.hear(talk.node.received(content.STATUS_RECORD, payload, talk.now_ns))
         assert [type(record) for record in records] == [Verified, Report]
         assert talk.gateway.request("a", commands.RESTART, {}).command_id == 10
-
-
-# --- keys ----------------------------------------------------------------------------------------
-
-
-async def test_keys_rotate_while_frames_of_the_old_key_are_under_way(tmp_path: Path) -> None:
-    key_file = tmp_path / "a.key"
-    key_file.write_text(KEY.hex())
-    key_file.chmod(0o600)
-    async with talking(tmp_path, keys={}) as talk:
-        node = talk.node
-        stored = [node.readings(talk.now_ns, ("flow", "m3/s", 0.001)) for _ in range(3)]
-        request = talk.gateway.rotate_key("a")
-        (payload,) = talk.down(content.COMMAND)
-        command = commands.decode_command(payload)
-        assert (command.verb, command.arguments[0]) == (commands.ROTATE_KEY, 1)
-        answer = commands.encode_command_answer(command.command_id, commands.DONE)
-        talk.hear(node.received(content.COMMAND_ANSWER, answer, talk.now_ns))
-        assert request.was_obeyed
-        assert load_key(key_file, "a") == KEY, "the node has not used the new key yet"
-        new = rotated_root(KEY, b"a", 1, command.arguments[1])
-        node.key = new
-        assert isinstance(talk.say()[0], Verified)
-        assert load_key(key_file, "a") == new
-        assert [type(talk.hear(frame)[0]) for frame in stored] == [Verified] * 3
-        talk.wait(20 * SECOND_NS)
-        assert talk.down(content.TIME_PROBE), "the node hears us under its new key"
-        node.key = KEY
-        assert talk.say()[0].reason == "bad_mac", "nothing new under the old key"
-        assert talk.gateway.ledger.adds_up()
-    async with talking(tmp_path, keys={}, node=node) as talk:
-        node.key = new
-        assert isinstance(talk.say()[0], Verified)
-
-
-async def test_a_lost_answer_to_a_rotation_harms_nobody(tmp_path: Path) -> None:
-    async with talking(tmp_path) as talk:
-        request = talk.gateway.rotate_key("a")
-        (payload,) = talk.down(content.COMMAND)
-        command = commands.decode_command(payload)
-        talk.node.key = rotated_root(KEY, b"a", 1, command.arguments[1])
-        talk.say()
-        talk.wait(60 * SECOND_NS)
-        (again,) = talk.down(content.COMMAND)
-        assert again == payload, "sealed under the new key now"
-        answer = commands.encode_command_answer(command.command_id, commands.DONE, "repeated")
-        talk.hear(talk.node.received(content.COMMAND_ANSWER, answer, talk.now_ns))
-        assert request.was_obeyed
-
-
-async def test_a_refused_rotation_leaves_one_key(tmp_path: Path) -> None:
-    async with talking(tmp_path) as talk:
-        talk.gateway.rotate_key("a")
-        (payload,) = talk.down(content.COMMAND)
-        command = commands.decode_command(payload)
-        answer = commands.encode_command_answer(command.command_id, commands.REFUSED)
-        talk.hear(talk.node.received(content.COMMAND_ANSWER, answer, talk.now_ns))
-        talk.node.key = rotated_root(KEY, b"a", 1, command.arguments[1])
-        assert talk.say()[0].reason == "bad_mac"
-
-
-async def test_a_rotation_by_hand_is_refused(tmp_path: Path) -> None:
-    async with talking(tmp_path) as talk:
-        with pytest.raises(OperatorError, match="by rotating it"):
-            talk.gateway.request("a", commands.ROTATE_KEY, {0: 1, 1: bytes(32)})
-        with pytest.raises(OperatorError, match="no node 'x'"):
-            talk.gateway.rotate_key("x")
-
-
-async def test_a_key_the_disk_does_not_take_is_tried_again(tmp_path: Path, monkeypatch) -> None:
-    def refuse(*_args) -> None:
-        raise KeyFileError("a.key", "cannot be replaced", "free some space")
-
-    key_file = tmp_path / "a.key"
-    key_file.write_text(KEY.hex())
-    key_file.chmod(0o600)
-    async with talking(tmp_path, keys={}) as talk:
-        talk.gateway.rotate_key("a")
-        (payload,) = talk.down(content.COMMAND)
-        new = rotated_root(KEY, b"a", 1, commands.decode_command(payload).arguments[1])
-        talk.node.key = new
-        monkeypatch.setattr("gateway.rotation.replace_key", refuse)
-        assert isinstance(talk.say()[0], Verified)
-        assert load_key(key_file, "a") == KEY
-        monkeypatch.undo()
-        talk.wait(60 * SECOND_NS)
-        talk.gateway.downlink(talk.now_ns)
-        assert load_key(key_file, "a") == new

@@ -111,11 +111,61 @@ def test_a_rotation_that_the_node_refuses_is_over(tmp_path: Path) -> None:
     make_key_file(tmp_path)
     keeper = open_keeper(tmp_path)
     _, salt, _ = keeper.begin("a")
-    assert keeper.give_up("a") == NodeKeys(root=OLD)
+    given_up = keeper.give_up("a")
+    assert given_up == NodeKeys(root=OLD)
+    assert open_keeper(tmp_path).load()["a"].following is not None, "until it is kept"
+    keeper.keep("a", given_up)
     assert open_keeper(tmp_path).load() == {"a": NodeKeys(root=OLD)}
     epoch, other_salt, _ = keeper.begin("a", epoch_heard=4)
     assert epoch == 5, "the node said where it stands"
     assert other_salt != salt
+
+
+def test_no_rotation_begins_while_the_key_before_is_needed(tmp_path: Path) -> None:
+    make_key_file(tmp_path)
+    keeper = open_keeper(tmp_path)
+    _, salt, _ = keeper.begin("a")
+    new = rotated_root(OLD, b"a", 1, salt)
+    keeper.keep("a", NodeKeys(root=new, retired=Retired(root=OLD, before=20)))
+    for same in (keeper, open_keeper(tmp_path)):
+        with pytest.raises(OperatorError, match="up to number 84 have come"):
+            same.begin("a")
+    keeper.keep("a", NodeKeys(root=new))
+    assert keeper.begin("a")[0] == 2
+
+
+def test_a_salt_that_the_disk_does_not_take_begins_nothing(tmp_path: Path, monkeypatch) -> None:
+    def refuse(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    make_key_file(tmp_path)
+    keeper = open_keeper(tmp_path)
+    monkeypatch.setattr(rotation, "replace_file", refuse)
+    with pytest.raises(OperatorError):
+        keeper.begin("a")
+    assert keeper.load() == {"a": NodeKeys(root=OLD)}
+    monkeypatch.undo()
+    _, salt, keys = keeper.begin("a")
+    assert open_keeper(tmp_path).load()["a"] == keys, "what is asked for is on the disk"
+    assert keys.following == rotated_root(OLD, b"a", 1, salt)
+
+
+def test_no_words_show_a_key(tmp_path: Path) -> None:
+    keys = NodeKeys(root=OLD, following=OLD, retired=Retired(root=OLD, before=3))
+    assert "before=3" in repr(keys)
+    make_key_file(tmp_path)
+    keeper = open_keeper(tmp_path)
+    keeper.begin("a")
+    shown = [repr(keys), str(keys), f"{keys.retired}", repr(keeper), repr(keeper._rotations)]
+    row = {"epoch": OLD.hex(), "salt": "", "mark": "", "retired": None}
+    for damaged in (row, row | {"epoch": 0, "retired": {"root": OLD.hex(), "before": "x"}}):
+        (tmp_path / "state" / rotation.ROTATIONS).write_text(json.dumps({"a": damaged}))
+        with pytest.raises(OperatorError) as caught:
+            open_keeper(tmp_path)
+        shown += [str(caught.value), repr(caught.value), repr(caught.value.__cause__)]
+    for text in shown:
+        assert OLD.hex() not in text
+        assert repr(OLD)[2:-1] not in text
 
 
 def test_given_keys_are_written_nowhere(tmp_path: Path) -> None:
