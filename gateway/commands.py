@@ -6,14 +6,17 @@ the next one waits. What the node keeps of ids (`firmware/commands.py`) makes a 
 An answer to another id than the one under way changes nothing. "out of order" means that the node
 knows higher ids, because this journal was lost: the command was not obeyed and goes out under the
 next id. A command that expires may have been obeyed: nobody knows, and that is what its state says.
+A command that the disk does not take is refused and never sent, and its id is used up.
 
 Promises: after a kill or a power cut the journal is old or new, never half-written. The write waits
-for the disk, a few milliseconds for each command. Left to others: sealing and sending
-(`dialogue.py`), what an answer means to who asked.
+for the disk, a few milliseconds for each command. Only `load` and `request` raise: what else a disk
+does not take is written again with the next change, or after `_KEEP_AGAIN_NS`. Left to others:
+sealing and sending (`dialogue.py`), what an answer means to who asked.
 """
 
 import asyncio
 import json
+import logging
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +36,8 @@ WAITING_MAX: Final = 64
 EXPIRES_S: Final = 120.0
 _RETRY_FIRST_NS: Final = 2 * NS_PER_S
 _RETRY_LONGEST_NS: Final = 30 * NS_PER_S
+_KEEP_AGAIN_NS: Final = 10 * NS_PER_S
+_LOG: Final = logging.getLogger("twinrig.gateway.commands")
 
 Arguments = Mapping[int, int | float | str | bytes]
 
@@ -93,6 +98,8 @@ class Request:
     answer: CommandAnswer | None = None
     due_ns: int = 0
     pause_ns: int = _RETRY_FIRST_NS
+    is_kept: bool = False
+    """Its id is on the disk, so it may be sent."""
     _done: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -142,6 +149,9 @@ class CommandJournal:
         self._path = path
         self._queues: dict[str, deque[Request]] = {node: deque() for node in nodes}
         self._next_ids = dict.fromkeys(self._queues, 1)
+        self._is_unkept = False
+        """The file does not say what this object does."""
+        self._keep_again_ns = 0
 
     def load(self) -> None:
         """Read what an earlier run left; raise `OperatorError` when the file is damaged."""
@@ -179,7 +189,11 @@ class CommandJournal:
         request = Request(node, command_id, verb, payload, now_ns + int(expires_s * NS_PER_S))
         queue.append(request)
         self._next_ids[node] = command_id + 1
-        self._save()
+        try:
+            self._save()
+        except OperatorError:
+            queue.remove(request)
+            raise
         return request
 
     def due(self, now_ns: int) -> list[DueCommand]:
@@ -188,10 +202,13 @@ class CommandJournal:
         Whoever sends them has the answer matched by `answered`.
         """
         found = []
+        is_late = self._is_unkept and not now_ns < self._keep_again_ns <= now_ns + _KEEP_AGAIN_NS
+        expired = [self._expire(queue, now_ns) for queue in self._queues.values()]
+        if is_late or any(expired):
+            self._keep_again_ns = now_ns + _KEEP_AGAIN_NS
+            self._try_save()
         for node, queue in self._queues.items():
-            if self._expire(queue, now_ns):
-                self._save()
-            if not queue:
+            if not queue or not queue[0].is_kept:
                 continue
             request = queue[0]
             # A time beyond the longest pause was planned before the clock was set back.
@@ -212,11 +229,11 @@ class CommandJournal:
             return None
         if answer.result == commands.OUT_OF_ORDER and answer.last_id is not None:
             self._renumber(node, queue, answer.last_id)
-            self._save()
+            self._try_save()
             return None
         request = queue.popleft()
         request.end(RequestState.ANSWERED, answer)
-        self._save()
+        self._try_save()
         return request
 
     def obeyed_last(self, node: str, command_id: int) -> None:
@@ -241,14 +258,22 @@ class CommandJournal:
         next_id = max(last_id, self._next_ids[node] - 1) + 1
         for request in queue:
             command = commands.decode_command(request.payload)
-            request.command_id, request.due_ns = next_id, 0
+            request.command_id, request.due_ns, request.is_kept = next_id, 0, False
             request.pause_ns = _RETRY_FIRST_NS
             request.payload = commands.encode_command(next_id, command.verb, command.arguments)
             next_id += 1
         self._next_ids[node] = next_id
 
+    def _try_save(self) -> None:
+        """Write the journal down; what the disk does not take is tried again by `due`."""
+        try:
+            self._save()
+        except OperatorError as error:
+            _LOG.error("commands_not_kept error=%s", error)
+
     def _save(self) -> None:
         """Write the journal down and wait for the disk; raise `OperatorError` if it cannot be."""
+        self._is_unkept = True
         rows = {
             node: {
                 "next_id": self._next_ids[node],
@@ -267,6 +292,10 @@ class CommandJournal:
                 f"{self._path}: the commands cannot be kept ({error}); make the folder writable "
                 "and free some space"
             ) from error
+        self._is_unkept = False
+        for queue in self._queues.values():
+            for request in queue:
+                request.is_kept = True
 
 
 def _count(value: object) -> int:
@@ -282,5 +311,7 @@ def _request(node: str, entry: Mapping[str, object]) -> Request:
     if type(expires_ns) is not int:
         raise ValueError(f"{expires_ns!r} is no time")
     command = commands.decode_command(payload)
+    request = Request(node, command.command_id, command.verb, payload, expires_ns)
     # It may have been sent by the run before, so an answer to it counts.
-    return Request(node, command.command_id, command.verb, payload, expires_ns, RequestState.SENT)
+    request.state, request.is_kept = RequestState.SENT, True
+    return request

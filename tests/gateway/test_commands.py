@@ -194,7 +194,46 @@ def test_impossible_commands_are_refused_here(journal: CommandJournal) -> None:
     assert journal.waiting("a")[-1].command_id == WAITING_MAX, "a refusal uses no id up"
 
 
-def test_a_disk_that_is_full_is_said(tmp_path: Path) -> None:
-    (tmp_path / "state").touch()
+# --- a disk that takes nothing -------------------------------------------------------------------
+
+
+def refuse(*_args, **_kwargs) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_what_the_disk_does_not_take_is_refused_and_never_sent(tmp_path: Path, monkeypatch) -> None:
+    journal = open_journal(tmp_path)
+    monkeypatch.setattr("gateway.commands.replace_file", refuse)
     with pytest.raises(OperatorError, match="cannot be kept"):
-        ask(open_journal(tmp_path))
+        ask(journal)
+    monkeypatch.undo()
+    assert journal.waiting("a") == ()
+    assert ids_due(journal, START_NS) == []
+    assert ask(journal).command_id == 2, "the file may have got its name before the disk failed"
+    assert ids_due(journal, START_NS) == [("a", 2)]
+
+
+def test_a_full_disk_keeps_no_command_from_ending(tmp_path: Path, monkeypatch) -> None:
+    journal = open_journal(tmp_path)
+    path = tmp_path / "state" / "commands.json"
+    answered, late = ask(journal), ask(journal, expires_s=10.0)
+    journal.due(START_NS)
+    monkeypatch.setattr("gateway.commands.replace_file", refuse)
+    assert journal.answered("a", answer(1)) is answered
+    assert ids_due(journal, START_NS + 10 * NS_PER_S) == []
+    assert late.state is RequestState.EXPIRED
+    monkeypatch.undo()
+    assert len(json.loads(path.read_text())["a"]["waiting"]) == 2
+    assert ids_due(journal, START_NS + 20 * NS_PER_S) == []
+    assert json.loads(path.read_text())["a"]["waiting"] == [], "written as soon as it can be"
+
+
+def test_a_new_id_is_not_sent_before_the_disk_has_it(tmp_path: Path, monkeypatch) -> None:
+    journal = open_journal(tmp_path)
+    ask(journal)
+    journal.due(START_NS)
+    monkeypatch.setattr("gateway.commands.replace_file", refuse)
+    journal.answered("a", answer(1, commands.OUT_OF_ORDER, last_id=40))
+    assert ids_due(journal, START_NS + NS_PER_S) == []
+    monkeypatch.undo()
+    assert ids_due(journal, START_NS + 11 * NS_PER_S) == [("a", 41)]
