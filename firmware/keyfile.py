@@ -1,7 +1,8 @@
 """The node's secrets: `node.key`, and `node.key.b` once the root key was rotated.
 
 Promises: `load` returns the newest key that is whole; a power cut while a rotated key is written
-leaves the one before.  Nothing here prints a secret.  Whoever provisions a node writes `node.key`
+leaves the one before; `store` has succeeded exactly when `load` finds what it stored, whatever the
+flash said.  Nothing here prints a secret.  Whoever provisions a node writes `node.key`
 and removes `node.key.b`.
 
     {"node": "pump-a", "root": 64 hex digits, "seed": 64 hex digits, "epoch": 0, "check": 16 digits}
@@ -20,7 +21,7 @@ Identity = namedtuple("Identity", ("node", "root", "seed", "epoch"))
 
 KEY_FILES = ("node.key", "node.key.b")
 EPOCH_MAX = 0xFFFFFFFF
-_ENOENT = 2
+_ENOENT, _EIO = 2, 5
 _FIELDS = ("check", "epoch", "node", "root", "seed")
 
 
@@ -40,13 +41,34 @@ def load(hal) -> Identity:
     return newest
 
 
+def previous(hal, identity: Identity):
+    """What the key before `identity` was, if a file still holds it, else None."""
+    for name in KEY_FILES:
+        try:
+            found = _parse(_content(hal, name))
+        except KeyFileError:
+            continue
+        if found is not None and found.node == identity.node and found.epoch == identity.epoch - 1:
+            return found
+    return None
+
+
 def store(hal, identity: Identity) -> None:
-    """Keep `identity` in the file that does not hold the newest whole key; OSError: not kept."""
+    """Keep `identity` in the file that does not hold the newest whole key; OSError: not kept.
+
+    KeyFileError: a file cannot be read, so whether it is kept cannot be known.
+    """
     found = [_parse(_content(hal, name)) for name in KEY_FILES]
     newest = 0
     if found[1] is not None and (found[0] is None or found[1].epoch > found[0].epoch):
         newest = 1
-    hal.write_file(KEY_FILES[1 - newest], encode(identity))
+    failure = None
+    try:
+        hal.write_file(KEY_FILES[1 - newest], encode(identity))
+    except OSError as error:
+        failure = error
+    if load(hal) != identity:
+        raise failure or OSError(_EIO)
 
 
 def encode(identity: Identity) -> bytes:
