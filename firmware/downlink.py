@@ -2,8 +2,12 @@
 
 In:  link -> seal checked under the downlink key -> newer than any accepted -> probe or command.
 A receipt needs no freshness: what it names stays stored for ever, and nothing else follows from it;
-so it costs the flash nothing.  What fails a check is counted by its reason, and nothing is
-answered: a stranger on the line learns nothing.
+so it costs the flash nothing.  After a rotation receipts count under the key before too, until
+something opens under the new one: the gateway changes over when it sees a frame under the new key,
+and that may have to wait behind frames that need their receipts first.
+
+What fails a check is counted by its reason, and nothing is answered: a stranger on the line learns
+nothing.
 """
 
 from wire import content
@@ -15,21 +19,29 @@ from wire.messages import decode_probe, decode_receipt, encode_answer
 
 
 class Downlink:
-    """Opens and hands on; `answer(content_type, payload)` seals and sends in the live lane."""
+    """Opens and hands on; `answer(content_type, payload)` seals and sends in the live lane.
 
-    def __init__(self, identity, counters, commands, delivery, answer) -> None:
+    `previous` is the identity before the last rotation, None when nobody knows of one.
+    """
+
+    def __init__(self, identity, counters, commands, delivery, answer, previous=None) -> None:
         self._counters = counters
         self._commands = commands
         self._delivery = delivery
         self._answer = answer
         self.rejected = {}
         """Messages without effect, by reason."""
-        self.use(identity)
+        self._kid = identity.node.encode()
+        self._mac = self._made_mac(identity)
+        self._mac_before = None if previous is None else self._made_mac(previous)
 
     def use(self, identity) -> None:
-        """Believe the keys of `identity` from now on."""
-        self._kid = identity.node.encode()
-        self._mac = HmacSha256(downlink_key(identity.root, self._kid))
+        """Believe the keys of `identity` from now on, and receipts under those before."""
+        self._mac_before = self._mac
+        self._mac = self._made_mac(identity)
+
+    def _made_mac(self, identity):
+        return HmacSha256(downlink_key(identity.root, self._kid))
 
     def hear(self, message, received_us: int) -> None:
         """Act on one message that arrived at `received_us`."""
@@ -43,7 +55,7 @@ class Downlink:
             self.rejected[reason] = self.rejected.get(reason, 0) + 1
 
     def _obey(self, message, received_us: int):
-        header, payload = open_sealed(message, self._mac, self._kid)
+        header, payload = self._opened(message)
         if header.content_type == content.RECEIPT:
             highest, seen = decode_receipt(payload)
             self._delivery.on_receipt(highest, seen, received_us)
@@ -61,6 +73,20 @@ class Downlink:
         if header.content_type != content.COMMAND:
             return "unknown_command"
         return self._command(payload, received_us)
+
+    def _opened(self, message) -> "tuple":
+        """(header, payload) of what a key opens that may; CoseError of anything else."""
+        try:
+            opened = open_sealed(message, self._mac, self._kid)
+        except CoseError:
+            if self._mac_before is None:
+                raise
+            opened = open_sealed(message, self._mac_before, self._kid)
+            if opened[0].content_type != content.RECEIPT:
+                raise
+            return opened
+        self._mac_before = None
+        return opened
 
     def _command(self, payload, received_us: int):
         try:
