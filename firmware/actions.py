@@ -8,7 +8,7 @@ filters and captures last until the next start; keys and updates are on the flas
 import json
 
 from firmware.config import BLOCK_SAMPLES_MAX, PERIOD_US_MAX, PERIOD_US_MIN
-from firmware.errors import ConfigError
+from firmware.errors import ConfigError, KeyFileError
 from firmware.keyfile import Identity, store
 from firmware.manifest import MANIFEST_BYTES_MAX, UpdateError
 from wire import commands
@@ -62,6 +62,8 @@ class Actions:
         return (commands.REFUSED, refusal, None) if refusal else _DONE
 
     def _actuate(self, arguments, now_us: int) -> "tuple":
+        if self._is_too_late(arguments, now_us):
+            return _beyond("too late")
         outputs = self._node.outputs
         index = outputs.index(arguments[0])
         refusal = outputs.refusal(index, arguments[1], arguments[2])
@@ -69,6 +71,15 @@ class Actions:
             return _beyond(refusal)
         outputs.act(index, arguments[1], arguments[2], now_us)
         return _DONE
+
+    def _is_too_late(self, arguments, now_us: int) -> bool:
+        """Whether a deadline is over; one of another start, or half of one, always is."""
+        boot_id, not_after_us = (arguments.get(key) for key in commands.DEADLINE)
+        if boot_id is None and not_after_us is None:
+            return False
+        if boot_id is None or not_after_us is None:
+            return True
+        return boot_id != getattr(self._node, "boot_id", None) or now_us > not_after_us
 
     def _rotate_key(self, arguments, _now_us: int) -> "tuple":
         identity = self._node.identity
@@ -80,7 +91,7 @@ class Actions:
         rotated = Identity(identity.node, root, identity.seed, epoch)
         try:
             store(self._hal, rotated)
-        except OSError:
+        except (OSError, KeyFileError):
             return commands.FAILED, "the flash did not take the key", None
         return commands.DONE, "", lambda: self._node.use(rotated)
 

@@ -57,7 +57,13 @@ ARGUMENTS = {
     RESTART: (),
 }
 # A manifest that is longer than one command comes in pieces: `manifest` is the one at `offset`.
-OPTIONAL = {UPDATE_BEGIN: (("offset", int), ("manifest_bytes", int))}
+# An output is not driven in another start than `boot_id`, nor after the node's tick `not_after_us`.
+OPTIONAL = {
+    ACTUATE: (("boot_id", int), ("not_after_us", int)),
+    UPDATE_BEGIN: (("offset", int), ("manifest_bytes", int)),
+}
+DEADLINE = (3, 4)
+"""Keys of ACTUATE that may change when the command is repeated."""
 _KINDS = {
     int: "an unsigned integer",
     float: "a finite number",

@@ -84,6 +84,48 @@ def test_an_older_command_is_out_of_order_and_a_gap_is_not():
     assert pump.acts == ["n4", "n9"]
 
 
+def test_the_same_number_with_other_content_is_another_command():
+    flash, pump = Flash(), Pump()
+    obeying = _started(flash, pump)
+    whole = {0: "n1", 1: 0.5, 2: 5}
+    _send(obeying, 1, arguments=whole)
+    others = ({0: "n2"}, {1: 1.0}, {1: 1}, {2: 6}, {5: 0}, {5: b"x"}, {2: 5, 3: 7, 4: 9, 5: 1})
+    for restarts in (False, True):
+        obeying = _started(flash, pump) if restarts else obeying
+        for other in others:
+            arguments = dict(whole)
+            arguments.update(other)
+            answer, _ = _send(obeying, 1, arguments=arguments)
+            assert (answer.result, answer.last_id) == (commands.OUT_OF_ORDER, 1), other
+        answer, _ = _send(obeying, 1, commands.CAPTURE, {0: "n1", 1: 5})
+        assert answer.result == commands.OUT_OF_ORDER
+        assert _send(obeying, 1, arguments=whole)[0].result == commands.DONE
+    assert pump.acts == ["n1"]
+
+
+def test_bytes_of_the_same_length_are_told_apart():
+    flash, pump = Flash(), Pump()
+    obeying = _started(flash, pump)
+    obeying.actions = {commands.UPDATE_DATA: pump.act}
+    for data, result in (
+        (b"old", commands.DONE),
+        (b"new", commands.OUT_OF_ORDER),
+        (b"old", commands.DONE),
+    ):
+        answer, _ = _send(obeying, 1, commands.UPDATE_DATA, {0: 0, 1: 0, 2: data})
+        assert answer.result == result
+
+
+def test_a_repeated_command_may_have_another_deadline():
+    flash, pump = Flash(), Pump()
+    obeying = _started(flash, pump)
+    for deadline in ({}, {3: 7, 4: 1 << 40}, {3: 8, 4: 9}):
+        arguments = {0: "n1", 1: 1.0, 2: 5}
+        arguments.update(deadline)
+        assert _send(obeying, 1, arguments=arguments)[0].result == commands.DONE
+    assert pump.acts == ["n1"]
+
+
 def test_a_command_cut_off_in_the_middle_is_not_begun_again():
     flash, pump = Flash(), Pump()
     pump.dies = True
