@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from boards.build import PROJECT_DIR
+from boards.provision import KEY_FILE, provisioned_files
 from gateway.errors import OperatorError
 from gateway.records import State, Verdict
 from hil.bus import Wiring
@@ -97,13 +98,27 @@ def test_both_boards_are_heard_from_their_boot_record_on(
 def test_a_board_whose_application_ends_is_an_error_of_the_rig(
     make_scenario: MakeScenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def without_a_chip(i2c: dict[tuple[int, int], Any], **speeds: int) -> Wiring:
-        return Wiring(i2c={at: chip for at, chip in i2c.items() if at != (0, 0x60)}, **speeds)
+    def without_a_key(node: Any, secrets: Any) -> dict[str, bytes]:
+        files = dict(provisioned_files(node, secrets))
+        del files[KEY_FILE]
+        return files
+
+    monkeypatch.setattr("hil.rig.provisioned_files", without_a_key)
+    scenario = make_scenario(virtual_s=5, board="host")
+    with pytest.raises(RigError, match=r"node pump-a: its application ended by itself .*node\.key"):
+        repeat_scenario(scenario, folder=tmp_path / "run")
+
+
+def test_a_chip_that_is_not_there_costs_its_channel_and_no_other(
+    make_scenario: MakeScenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_a_chip(i2c: dict[tuple[int, int], Any], **others: Any) -> Wiring:
+        return Wiring(i2c={at: chip for at, chip in i2c.items() if at != (0, 0x60)}, **others)
 
     monkeypatch.setattr("hil.rig.Wiring", without_a_chip)
-    scenario = make_scenario(virtual_s=5, board="host")
-    with pytest.raises(RigError, match=r"node pump-a: its application ended by itself .*mcp9600"):
-        repeat_scenario(scenario, folder=tmp_path / "run")
+    (result,) = repeat_scenario(make_scenario(virtual_s=5, board="host"), folder=tmp_path / "run")
+    assert result.ledger_adds_up
+    assert (result.rejected, result.lost) == (0, 0)
 
 
 def test_a_folder_that_another_run_uses_is_left_alone(
