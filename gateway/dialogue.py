@@ -36,7 +36,8 @@ from wire.messages import encode_probe, encode_receipt
 _LOG: Final = logging.getLogger("twinrig.gateway.nodes")
 _ROTATE_S: Final = 600.0
 _KEEP_AGAIN_NS: Final = 10 * NS_PER_S
-_SEEN: Final = ("replayed", "too_old", "stale_boot")
+_SEEN: Final = ("replayed", "too_old")
+_STALE: Final = "stale_boot"
 
 
 @final
@@ -83,7 +84,8 @@ class Dialogue:
                 case Verified(provenance=Provenance.SEALED):
                     self._verified(record)
                 case Rejected(sequence=int(), content_type=int() as content_type):
-                    if not content.is_live(content_type):
+                    # A receipt has nothing to say of a boot that nothing is known of.
+                    if not content.is_live(content_type) and record.reason != _STALE:
                         self._receipts.refused(record.source, was_seen=record.reason in _SEEN)
                 case Report():
                     self._reported(record)

@@ -11,9 +11,10 @@ after `FRESH_MAX` frames; `SPACING_NS` after the last one if anything is new; so
 what was seen before, since then a receipt got lost; and every `REPEAT_NS` in any case, so that a
 node that backed off hears that somebody listens.
 
-Promises: never names a frame that is not done with, also when numbers are done with out of order;
-never goes back. `settled_marks` gives the replay windows in the same sense: what is not done with
-may come again after a crash. Left to others: sealing and sending (`dialogue.py`).
+Promises: never names a frame that is not done with, also when numbers are done with out of order,
+nor one of another root key, whose numbers are others; never goes back. `settled_marks` gives the
+replay windows in the same sense: what is not done with may come again after a crash.
+Left to others: sealing and sending (`dialogue.py`).
 """
 
 from collections.abc import Callable, Iterable, Sequence

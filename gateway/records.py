@@ -91,6 +91,8 @@ class Verified:
     """When a polled source was asked; None for a frame that came by itself."""
     received_ns: int
     provenance: Provenance
+    root_id: str = ""
+    """Which root key sealed it (`stages.keyring.root_id`); empty for a polled source."""
     token: InitVar[object]
 
     def __post_init__(self, token: object) -> None:

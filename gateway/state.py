@@ -23,7 +23,9 @@ from gateway.stages.replay_window import Lane, ReplayMark
 
 _STARTS: Final = "starts"
 _MARKS: Final = "replay-marks.json"
-_MARK_TYPES: Final = {"source": str, "lane": str, "boot_id": int, "highest": int, "seen": int}
+_MARK_TYPES: Final = {
+    "source": str, "lane": str, "boot_id": int, "highest": int, "seen": int, "root_id": str,
+}  # fmt: skip
 _MARK_NUMBERS: Final = ("boot_id", "highest", "seen")
 
 
@@ -93,8 +95,11 @@ def _marks(rows: object) -> list[ReplayMark]:
 def _marks_of(row: object) -> list[ReplayMark]:
     """Return the mark of a row, or raise ValueError.
 
-    A row without a lane is of a time when nodes had one: it stands for both.
+    A row without a lane is of a time when nodes had one: it stands for both. A row without the id
+    of a root key is of a time when marks had none: it stands for any.
     """
+    if isinstance(row, dict):
+        row = {"root_id": "", **row}
     if isinstance(row, dict) and "lane" not in row:
         return [_mark({**row, "lane": lane.value}) for lane in Lane]
     return [_mark(row)]

@@ -1,7 +1,8 @@
 """The tables of the store: their columns, what goes into them, what goes out again.
 
     frames     sealed frames as they came, if the site asks for them
-    numbers    the last numbers of each node's data lane: what is in the store is never taken twice
+    numbers    the last numbers of each node's data lane, for each of its root keys: what is in the
+               store is never taken twice
     aligned    values; reports: what nodes said about themselves; verdicts; ledger: the accounts
     dropped    rows that a bound has removed, by table and reason; kept: bytes of all frames
 
@@ -22,7 +23,7 @@ from gateway.site import StoreSettings
 from gateway.stages.replay_window import BOOTS_MAX, WINDOW, Lane, ReplayMark
 from wire import content
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 Row = tuple[object, ...]
 TableRow = tuple[str, Row]
 Stored = Verified | Aligned | Report | Verdict
@@ -35,8 +36,8 @@ CREATE TABLE IF NOT EXISTS frames (
     id INTEGER PRIMARY KEY, node TEXT NOT NULL, boot_id INTEGER NOT NULL,
     sequence INTEGER NOT NULL, received_ns INTEGER NOT NULL, frame BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS numbers (
-    node TEXT NOT NULL, boot_id INTEGER NOT NULL, sequence INTEGER NOT NULL,
-    PRIMARY KEY (node, boot_id, sequence)) STRICT, WITHOUT ROWID;
+    node TEXT NOT NULL, root_id TEXT NOT NULL, boot_id INTEGER NOT NULL, sequence INTEGER NOT NULL,
+    PRIMARY KEY (node, root_id, boot_id, sequence)) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS aligned (
     id INTEGER PRIMARY KEY, signal TEXT NOT NULL, unit TEXT NOT NULL, value REAL,
     time_ns INTEGER NOT NULL, bound_ns INTEGER NOT NULL, status INTEGER NOT NULL,
@@ -62,11 +63,15 @@ CREATE INDEX IF NOT EXISTS frames_by_number ON frames (node, sequence);
 """
 _FROM_1: Final = "ALTER TABLE frames RENAME TO frames_1;"
 """Version 1 kept whatever came in, unchecked, in columns of another meaning."""
+_BEFORE_3: Final = "ALTER TABLE numbers RENAME TO numbers_2;"
+_FROM_2: Final = """INSERT INTO numbers SELECT node, '', boot_id, sequence FROM numbers_2;
+    DROP TABLE numbers_2;"""
+"""Version 2 did not say under which root key a number was used: any."""
 TABLES: Final = ("aligned", "reports", "verdicts", "ledger")
 """Bounded by `rows_max`."""
 _INSERTS: Final = {
     "frames": "INSERT INTO frames (node, boot_id, sequence, received_ns, frame) VALUES (?,?,?,?,?)",
-    "numbers": "INSERT OR IGNORE INTO numbers (node, boot_id, sequence) VALUES (?,?,?)",
+    "numbers": "INSERT OR IGNORE INTO numbers VALUES (?,?,?,?)",
     "aligned": "INSERT INTO aligned (signal, unit, value, time_ns, bound_ns, status, provenance, "
     "source, sequence) VALUES (?,?,?,?,?,?,?,?,?)",
     "reports": "INSERT INTO reports (node, kind, time_ns, boot_id, sequence, text, canonical) "
@@ -79,10 +84,14 @@ _TRIMS: Final = {
     table: f"DELETE FROM {table} WHERE id <= (SELECT max(id) FROM {table}) - ?"  # noqa: S608
     for table in TABLES
 }
-_TRIM_BOOTS: Final = """DELETE FROM numbers WHERE node = ?1 AND boot_id NOT IN (
-    SELECT DISTINCT boot_id FROM numbers WHERE node = ?1 ORDER BY boot_id DESC LIMIT ?2)"""
-_TRIM_NUMBERS: Final = """DELETE FROM numbers WHERE node = ?1 AND boot_id = ?2 AND sequence <= (
-    SELECT max(sequence) FROM numbers WHERE node = ?1 AND boot_id = ?2) - ?3"""
+_CLAIM: Final = "UPDATE OR REPLACE numbers SET root_id = ?2 WHERE node = ?1 AND root_id = ''"
+"""Numbers of any root key become those of the one that is heard first."""
+_TRIM_BOOTS: Final = """DELETE FROM numbers WHERE node = ?1 AND root_id = ?2 AND boot_id NOT IN (
+    SELECT DISTINCT boot_id FROM numbers WHERE node = ?1 AND root_id = ?2
+    ORDER BY boot_id DESC LIMIT ?3)"""
+_TRIM_NUMBERS: Final = """DELETE FROM numbers
+    WHERE node = ?1 AND root_id = ?2 AND boot_id = ?3 AND sequence <= (
+    SELECT max(sequence) FROM numbers WHERE node = ?1 AND root_id = ?2 AND boot_id = ?3) - ?4"""
 _ADD_BYTES: Final = """INSERT INTO kept (name, bytes) VALUES ('frames', ?)
     ON CONFLICT (name) DO UPDATE SET bytes = bytes + excluded.bytes"""
 _COUNT_DROPPED: Final = """INSERT INTO dropped (name, reason, count) VALUES (?,?,?)
@@ -92,7 +101,7 @@ _COUNT_DROPPED: Final = """INSERT INTO dropped (name, reason, count) VALUES (?,?
 def prepare(database: sqlite3.Connection, survives: str) -> None:
     """Set up journal and tables; raise `sqlite3.Error` for an unknown schema or for damage."""
     version = database.execute("PRAGMA user_version").fetchone()[0]
-    if version not in (0, 1, SCHEMA_VERSION):
+    if version not in (0, 1, 2, SCHEMA_VERSION):
         raise sqlite3.OperationalError(
             f"schema version {version}, this gateway writes {SCHEMA_VERSION}"
         )
@@ -102,9 +111,10 @@ def prepare(database: sqlite3.Connection, survives: str) -> None:
     synchronous = "FULL" if survives == "power_cut" else "NORMAL"
     database.execute("PRAGMA journal_mode = WAL")
     database.execute(f"PRAGMA synchronous = {synchronous}")
-    change = _FROM_1 if version == 1 else ""
+    before = {1: _FROM_1, 2: _BEFORE_3}.get(version, "")
+    after = _FROM_2 if version == 2 else ""
     database.executescript(
-        f"BEGIN; {change} {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        f"BEGIN; {before} {_SCHEMA} {after} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
     )
 
 
@@ -134,7 +144,8 @@ def _frame_rows(record: Verified, *, keeps_frames: bool) -> list[TableRow]:
     """Return the rows of a sealed frame."""
     rows: list[TableRow] = []
     if not content.is_live(record.content_type):
-        rows.append(("numbers", (record.source, record.boot_id, record.sequence)))
+        numbers = (record.source, record.root_id, record.boot_id, record.sequence)
+        rows.append(("numbers", numbers))
     if keeps_frames:
         facts = (record.boot_id, record.sequence, record.received_ns, record.frame)
         rows.append(("frames", (record.source, *facts)))
@@ -160,9 +171,10 @@ def write(
             if table in _TRIMS:
                 gone = database.execute(_TRIMS[table], (settings.rows_max,)).rowcount
                 _count(database, table, "rows_max", gone)
-        for node, boot_id in {row[:2] for row in by_table.get("numbers", [])}:
-            database.execute(_TRIM_BOOTS, (node, BOOTS_MAX))
-            database.execute(_TRIM_NUMBERS, (node, boot_id, WINDOW))
+        for node, root_id, boot_id in {row[:3] for row in by_table.get("numbers", [])}:
+            database.execute(_CLAIM, (node, root_id))
+            database.execute(_TRIM_BOOTS, (node, root_id, BOOTS_MAX))
+            database.execute(_TRIM_NUMBERS, (node, root_id, boot_id, WINDOW))
         if "frames" in by_table:
             added = sum(len(frame) for *_, frame in by_table["frames"] if isinstance(frame, bytes))
             database.execute(_ADD_BYTES, (added,))
@@ -208,11 +220,12 @@ def _count(database: sqlite3.Connection, table: str, reason: str, gone: int) -> 
 
 def stored_marks(database: sqlite3.Connection) -> list[ReplayMark]:
     """Return the replay windows of what is in the store, oldest boot of each node first."""
-    windows: dict[tuple[str, int], list[int]] = {}
-    for node, boot_id, sequence in database.execute(
-        "SELECT node, boot_id, sequence FROM numbers ORDER BY node, boot_id, sequence"
+    windows: dict[tuple[str, str, int], list[int]] = {}
+    for node, root_id, boot_id, sequence in database.execute(
+        "SELECT node, root_id, boot_id, sequence FROM numbers "
+        "ORDER BY node, root_id, boot_id, sequence"
     ):
-        windows.setdefault((node, boot_id), []).append(sequence)
+        windows.setdefault((node, root_id, boot_id), []).append(sequence)
     return [
         ReplayMark(
             source=node,
@@ -220,8 +233,9 @@ def stored_marks(database: sqlite3.Connection) -> list[ReplayMark]:
             boot_id=boot_id,
             highest=numbers[-1],
             seen=sum(1 << numbers[-1] - n for n in numbers if numbers[-1] - n < WINDOW),
+            root_id=root_id,
         )
-        for (node, boot_id), numbers in windows.items()
+        for (node, root_id, boot_id), numbers in windows.items()
     ]
 
 

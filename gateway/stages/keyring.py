@@ -13,12 +13,21 @@ only for a frame whose number was new, so a replay moves nothing. Left to others
 (`gateway/rotation.py`), asking the node to rotate (`gateway/commands.py`).
 """
 
+import hashlib
 import hmac
 from dataclasses import dataclass, field, replace
-from typing import final
+from typing import Final, final
 
 from gateway.stages.replay_window import WINDOW
 from wire.keys import uplink_key
+
+_ID_LABEL: Final = b"twinrig v1 root id|"
+_ID_BYTES: Final = 8
+
+
+def root_id(root: bytes) -> str:
+    """Return what a root key is called where it must not be shown: 16 hexadecimal digits."""
+    return hashlib.sha256(_ID_LABEL + root).digest()[:_ID_BYTES].hex()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +52,12 @@ class NodeKeys:
         """The root keys that the node may have now: what it should hear goes under each."""
         return (self.root,) if self.following is None else (self.root, self.following)
 
+    @property
+    def root_ids(self) -> tuple[str, ...]:
+        """The names of all root keys that a frame may be sealed under, the present one first."""
+        retired = () if self.retired is None else (self.retired.root,)
+        return tuple(root_id(root) for root in (*self.in_use, *retired))
+
 
 @final
 class Keyring:
@@ -63,6 +78,13 @@ class Keyring:
         following, retired = keys.following, keys.retired
         self._next = None if following is None else uplink_key(following, self._kid)
         self._retired = None if retired is None else uplink_key(retired.root, self._kid)
+        candidates = (self._present, self._next, self._retired)
+        found = [key for key in candidates if key is not None]
+        self._root_ids = dict(zip(found, keys.root_ids, strict=True))
+
+    def root_id_of(self, key: bytes) -> str:
+        """Return of which root key an uplink key is that `opens` has returned."""
+        return self._root_ids[key]
 
     def opens(self, structure: bytes, tag: bytes, sequence: int) -> bytes | None:
         """Return the uplink key under which `tag` is right over the MAC structure, or None."""

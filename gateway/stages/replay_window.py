@@ -11,12 +11,15 @@ the IPsec window):
 3. a number `WINDOW` or more below the highest is `too_old`;
 4. a number seen before is `replayed`; an unseen one is taken.
 
+Numbers are unique under one root key only, so a mark says of which one it is: what is known of a
+board says nothing of the one that takes its place with a new key.
+
 `admit` decides and remembers in one step. Left to the caller: calling it only after the MAC was
 found right, since an unauthenticated number must not move anything; counting what is missing
 (`numbering.py`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, final
@@ -49,6 +52,8 @@ class ReplayMark:
     highest: int
     seen: int
     """Bit i set: number `highest - i` was seen."""
+    root_id: str = ""
+    """Of which root key (`keyring.root_id`); empty for a mark of before they said it: of any."""
 
 
 @final
@@ -87,12 +92,15 @@ class ReplayWindow:
         self._boots[boot_id] = highest, seen | bit
         return None
 
-    def marks(self, source: str) -> list[ReplayMark]:
+    def marks(self, source: str, root_id: str = "") -> list[ReplayMark]:
         """Return what to remember of this lane, oldest boot first; nothing before the first."""
         return [
-            ReplayMark(source=source, lane=self._lane, boot_id=boot, highest=highest, seen=seen)
+            ReplayMark(
+                source=source, lane=self._lane, boot_id=boot, highest=highest, seen=seen,
+                root_id=root_id,
+            )
             for boot, (highest, seen) in sorted(self._boots.items())
-        ]
+        ]  # fmt: skip
 
     def _oldest_allowed(self) -> int:
         """Return the lowest boot id of which nothing can have been forgotten."""
@@ -100,13 +108,22 @@ class ReplayWindow:
 
 
 def merged_marks(first: Iterable[ReplayMark], second: Iterable[ReplayMark]) -> list[ReplayMark]:
-    """Return marks in which every number counts as seen that one of both has seen."""
-    merged: dict[tuple[str, Lane, int], ReplayMark] = {}
+    """Return marks in which every number counts as seen that one of both has seen.
+
+    Those of different root keys stay apart.
+    """
+    merged: dict[tuple[str, Lane, int, str], ReplayMark] = {}
     for mark in (*first, *second):
-        key = (mark.source, mark.lane, mark.boot_id)
+        key = (mark.source, mark.lane, mark.boot_id, mark.root_id)
         other = merged.get(key, mark)
         high, low = (mark, other) if mark.highest >= other.highest else (other, mark)
         behind = high.highest - low.highest
         seen = high.seen | (low.seen << behind & _MASK if behind < WINDOW else 0)
         merged[key] = replace(high, seen=seen)
     return list(merged.values())
+
+
+def marks_under(marks: Iterable[ReplayMark], root_ids: Sequence[str]) -> list[ReplayMark]:
+    """Return the marks that hold for a node with these root keys, as marks of the first one."""
+    own = [mark for mark in marks if not mark.root_id or mark.root_id in root_ids]
+    return merged_marks((replace(mark, root_id=root_ids[0]) for mark in own), ())

@@ -30,10 +30,10 @@ from gateway.records import (
     Rejected,
     Verified,
 )
-from gateway.stages.keyring import Keyring, NodeKeys
+from gateway.stages.keyring import Keyring, NodeKeys, root_id
 from gateway.stages.numbering import Numbering
 from gateway.stages.payloads import raw_blocks_of, readings_of
-from gateway.stages.replay_window import Lane, ReplayMark, ReplayWindow
+from gateway.stages.replay_window import Lane, ReplayMark, ReplayWindow, marks_under
 from wire import content, cose, messages
 from wire.errors import CoseError, WireError
 
@@ -82,6 +82,7 @@ class _Node:
         self.prefix = f"{name}:"
         self.keyring = Keyring(name.encode(), keys)
         self.account = account
+        marks = marks_under(marks, keys.root_ids)
         self.lanes = {
             lane: ReplayWindow(lane, [mark for mark in marks if mark.lane is lane]) for lane in Lane
         }
@@ -95,6 +96,7 @@ class Verify:
     A root key of 32 bytes alone stands for a node that is not rotating.
     `marks` are the replay windows an earlier run left (see `marks()`); without them the first frame
     of a node is taken whatever its boot id, so a replay from before the start is not recognised.
+    Those of root keys that the node does not have any more say nothing of its frames.
     `units` is the SenML unit of every configured signal by its resolved name (`Site.units()`), of
     nodes and polled devices alike; None leaves channels and units unchecked.
     `storing` are the nodes that keep frames until they have a receipt.
@@ -157,7 +159,7 @@ class Verify:
             mark
             for node in self._nodes.values()
             for window in node.lanes.values()
-            for mark in window.marks(node.name)
+            for mark in window.marks(node.name, root_id(node.keyring.keys.root))
         ]
 
     def data_marks(self, source: str) -> list[ReplayMark]:
@@ -184,6 +186,7 @@ class Verify:
     def _open(self, item: Received) -> Verified:
         """Check one sealed frame in the order of the module's docstring."""
         node, header, payload, key = self._authenticate(item)
+        key_id = node.keyring.root_id_of(key)
         try:
             readings = self._admit(node, header, payload, key)
         except _Refusal as refusal:
@@ -203,6 +206,7 @@ class Verify:
             requested_ns=None,
             received_ns=item.received_ns,
             provenance=Provenance.SEALED,
+            root_id=key_id,
             token=_VERIFY_TOKEN,
         )
 

@@ -103,6 +103,35 @@ async def test_the_first_receipt_waits_for_the_clock_of_the_node(tmp_path: Path)
         assert talk.receipts() == [(1, 1)], "a node that never answers is not left waiting"
 
 
+async def test_a_board_with_a_new_key_is_told_nothing_of_the_one_before(tmp_path: Path) -> None:
+    """Store and marks know later boots and higher numbers, of another root key."""
+    async with talking(tmp_path, STORED) as talk:
+        talk.node.boot_id, talk.node.sequence = 4, 900
+        talk.say()
+    board = FakeNode(name="a", key=bytes(32), boot_ns=START_NS - SECOND_NS)
+    async with talking(tmp_path, STORED, keys={"a": bytes(32)}, node=board) as talk:
+        talk.synchronise()
+        assert talk.receipts() == [(0, 0)]
+        assert isinstance(talk.say()[0], Verified)
+        await talk.gateway.drain()
+        talk.wait(SPACING_NS)
+        assert talk.receipts() == [(1, 1)]
+
+
+async def test_a_frame_of_a_boot_that_is_over_makes_no_receipt(tmp_path: Path) -> None:
+    async with talking(tmp_path) as talk:
+        talk.node.boot_id = 4
+        talk.synchronise()
+        talk.receipts()
+        talk.say()
+        talk.wait(SPACING_NS)
+        assert talk.receipts() == [(2, 1)]
+        talk.node.boot_id = 1
+        assert [talk.say()[0].reason for _ in range(20)] == ["stale_boot"] * 20
+        talk.wait(SPACING_NS)
+        assert talk.receipts() == []
+
+
 async def test_an_old_node_is_asked_the_time_and_nothing_else(tmp_path: Path) -> None:
     text = SOUTH.replace('key_file = "a.key"', 'key_file = "a.key"\nreceipts = false')
     async with talking(tmp_path, text) as talk:

@@ -11,7 +11,7 @@ from gateway.stages.replay_window import Lane, ReplayMark
 from gateway.state import load_marks, next_start, save_marks
 
 MARKS = [
-    ReplayMark(source="a", lane=Lane.DATA, boot_id=3, highest=17, seen=0b1011),
+    ReplayMark(source="a", lane=Lane.DATA, boot_id=3, highest=17, seen=0b1011, root_id="0f" * 8),
     ReplayMark(source="a", lane=Lane.LIVE, boot_id=4, highest=20, seen=1),
     ReplayMark(source="b", lane=Lane.DATA, boot_id=0, highest=0, seen=1),
 ]
@@ -49,8 +49,8 @@ def test_a_mark_from_before_there_were_lanes_stands_for_both(tmp_path: Path) -> 
         '[{"source": "a", "boot_id": 3, "highest": 17, "seen": 11}]'
     )
     marks = load_marks(tmp_path)
-    assert [(mark.lane, mark.highest, mark.seen) for mark in marks] == [
-        (Lane.DATA, 17, 11), (Lane.LIVE, 17, 11),
+    assert [(mark.lane, mark.highest, mark.seen, mark.root_id) for mark in marks] == [
+        (Lane.DATA, 17, 11, ""), (Lane.LIVE, 17, 11, ""),
     ]  # fmt: skip
 
 
@@ -65,6 +65,7 @@ def test_a_mark_from_before_there_were_lanes_stands_for_both(tmp_path: Path) -> 
         '[{"source": "a", "boot_id": true, "highest": 1, "seen": 1}]',
         '[{"source": "a", "boot_id": 1, "highest": 1, "seen": 1, "more": 1}]',
         '[{"source": "a", "lane": "side", "boot_id": 1, "highest": 1, "seen": 1}]',
+        '[{"source": "a", "boot_id": 1, "highest": 1, "seen": 1, "root_id": 7}]',
         '[{"source": "a", "lane": null, "boot_id": 1, "highest": 1, "seen": 1}]',
     ],
 )  # fmt: skip

@@ -3,6 +3,7 @@
 import io
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,18 @@ async def test_numbers_of_the_store_make_the_windows_of_the_next_start(tmp_path:
         ]
 
 
+async def test_numbers_of_a_new_key_push_no_others_out_and_are_not_pushed_out(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as base:
+        for boot_id in range(3, 3 + BOOTS_MAX):
+            base.sink.put(verified(100 * boot_id, boot_id=boot_id, root_id="aa"))
+        base.sink.put(verified(0, boot_id=1, root_id="bb"))
+        await base.sink.drain()
+        found = await base.sink.marks()
+    assert [mark.root_id for mark in found] == ["aa"] * BOOTS_MAX + ["bb"]
+
+
 async def test_only_the_last_numbers_and_boots_are_kept(tmp_path: Path) -> None:
     async with opened(tmp_path) as base:
         for boot_id in range(1, BOOTS_MAX + 3):
@@ -128,6 +141,8 @@ def test_windows_of_two_sources_are_joined() -> None:
     assert (joined.highest, joined.seen) == (6, 0b10111)
     assert merged_marks([high], [low]) == [joined]
     assert merged_marks([low], [far]) == [far]
+    of_key = replace(high, root_id="0f")
+    assert merged_marks([low], [of_key]) == [low, of_key], "numbers of another key"
     assert merged_marks([low, other], []) == [low, other]
 
 
@@ -174,7 +189,25 @@ async def test_a_store_of_the_first_schema_keeps_its_frames_aside(tmp_path: Path
             base.sink.put(verified(1))
     assert rows(base.path, "SELECT source, data FROM frames_1") == [("a", b"\0")]
     assert rows(base.path, "SELECT sequence FROM frames") == [(1,), (1,)]
-    assert rows(base.path, "PRAGMA user_version") == [(2,)]
+    assert rows(base.path, "PRAGMA user_version") == [(3,)]
+
+
+async def test_numbers_of_the_second_schema_are_of_the_key_that_is_heard(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    with closing(sqlite3.connect(tmp_path / "state" / "store.sqlite3")) as database:
+        database.executescript(
+            "CREATE TABLE numbers (node TEXT NOT NULL, boot_id INTEGER NOT NULL, sequence INTEGER "
+            "NOT NULL, PRIMARY KEY (node, boot_id, sequence)) STRICT, WITHOUT ROWID;"
+            "INSERT INTO numbers VALUES ('a', 1, 7);"
+            "PRAGMA user_version = 2;"
+        )
+    async with opened(tmp_path) as base:
+        (mark,) = await base.sink.marks()
+        assert (mark.highest, mark.root_id) == (7, "")
+        base.sink.put(verified(8, root_id="0f"))
+    async with opened(tmp_path) as base:
+        (mark,) = await base.sink.marks()
+        assert (mark.highest, mark.seen, mark.root_id) == (8, 0b11, "0f")
 
 
 # --- export --------------------------------------------------------------------------------------

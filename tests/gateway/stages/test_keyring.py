@@ -1,10 +1,11 @@
 """While keys are rotated both are believed as far as they must be, and no farther."""
 
+import hashlib
 import hmac
 
 import pytest
 
-from gateway.stages.keyring import Keyring, NodeKeys, Retired
+from gateway.stages.keyring import Keyring, NodeKeys, Retired, root_id
 from gateway.stages.replay_window import WINDOW
 from wire.keys import rotated_root, uplink_key
 
@@ -67,6 +68,13 @@ def test_the_old_key_is_forgotten_when_the_data_lane_has_left_it_behind(rotating
     assert confirm(rotating, NEW, 20 + WINDOW)
     assert rotating.keys == NodeKeys(root=NEW)
     assert not opens(rotating, OLD, 3)
+
+
+def test_a_root_key_has_a_name_that_does_not_tell_it(rotating):
+    key = rotating.opens(b"structure", tag(NEW), 3)
+    assert rotating.root_id_of(key) == root_id(NEW) == rotating.keys.root_ids[1]
+    assert root_id(OLD) != root_id(NEW)
+    assert root_id(bytes(32)) == hashlib.sha256(b"twinrig v1 root id|" + bytes(32)).hexdigest()[:16]
 
 
 def test_keys_of_an_interrupted_rotation_come_back():

@@ -1,10 +1,12 @@
 """Two lanes of a node, its losses and its keys, as verify keeps them apart."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.loss import LossLedger
 from gateway.records import Rejected, Verified
-from gateway.stages.keyring import NodeKeys, Retired
+from gateway.stages.keyring import NodeKeys, Retired, root_id
 from gateway.stages.verify import Verify
 from tests.gateway.stages.frames import NODE, OTHER_ROOT_KEY, ROOT_KEY, NodeSim, received
 from wire import content, keys, messages
@@ -101,7 +103,39 @@ def test_a_replay_under_the_new_key_changes_no_keys(ledger):
     data = NodeSim(root_key=new_root).frame(5)
     first = Verify({NODE: new_root}, LossLedger())
     first.feed(received(data), 0)
-    verify = Verify({NODE: ROOT_KEY}, ledger, first.marks())
-    verify.use_keys(NODE, NodeKeys(root=ROOT_KEY, following=new_root))
+    rotating = NodeKeys(root=ROOT_KEY, following=new_root)
+    verify = Verify({NODE: rotating}, ledger, first.marks())
     assert reason_of(verify, received(data)) == "replayed"
     assert verify.take_changed_keys() == {}
+
+
+def test_a_board_with_a_new_key_meets_no_marks_of_the_one_before(ledger):
+    """It counts its boots and frames from the start, and all of them are new."""
+    before = Verify({NODE: ROOT_KEY}, LossLedger())
+    for boot_id in range(3, 7):
+        before.feed(received(NodeSim(boot_id=boot_id).frame(100 * boot_id)), 0)
+    verify = Verify({NODE: OTHER_ROOT_KEY}, ledger, before.marks())
+    assert verify.data_marks(NODE) == [], "so no receipt says that anything is stored"
+    board = NodeSim(root_key=OTHER_ROOT_KEY, boot_id=1)
+    assert [reason_of(verify, received(board.frame(n))) for n in (0, 1, 1)] == [
+        None, None, "replayed",
+    ]  # fmt: skip
+    (mark,) = verify.data_marks(NODE)
+    assert (mark.boot_id, mark.highest, mark.seen) == (1, 1, 0b11)
+    assert ledger.balance(NODE).announced == 2
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_marks_outlive_a_rotation_and_those_without_a_key_are_of_any(ledger, is_known):
+    new_root = keys.rotated_root(ROOT_KEY, NODE.encode(), 1, bytes(32))
+    before = Verify({NODE: ROOT_KEY}, LossLedger())
+    data = NodeSim().frame(4)
+    before.feed(received(data), 0)
+    marks = [mark if is_known else replace(mark, root_id="") for mark in before.marks()]
+    rotated = NodeKeys(root=new_root, retired=Retired(root=ROOT_KEY, before=5))
+    verify = Verify({NODE: rotated}, ledger, marks)
+    assert reason_of(verify, received(data)) == "replayed"
+    assert reason_of(verify, received(NodeSim(root_key=new_root).frame(5))) is None
+    later = Verify({NODE: new_root}, LossLedger(), verify.marks())
+    assert {mark.root_id for mark in later.marks()} == {root_id(new_root)}
+    assert later.data_marks(NODE)[0].seen == 0b11
