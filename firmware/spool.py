@@ -81,12 +81,13 @@ class Spool:
         """Operations that the flash has refused since the start."""
         return self._errors + self._ring.errors
 
-    def start(self, sequence_start=None) -> None:
+    def start(self, sequence_start=None, uncertain=None) -> None:
         """Find what is stored and declare what is gone; raises nothing for damage.
 
         `sequence_start` is the first number that this boot may use.  When it is given, all numbers
         between the newest stored and it are declared: a cut may have taken them before they were
-        stored.  A record that claims to be newer is not this node's, and is removed.
+        stored.  A record that claims to be newer is not this node's, and is removed.  Of a flash
+        without damage no more than the last `uncertain` are declared, if given (spool_survey.py).
         """
         survey = Survey(self._files)
         survey.run(sequence_start)
@@ -99,9 +100,10 @@ class Spool:
         self._ring.receive(self._receipted)
         self._ring.sweep(self._receipted)
         if sequence_start is not None and survey.newest + 1 < sequence_start:
-            # The first record names these as its predecessors: a cut before the last leaves a hole.
-            self.newest = sequence_start - 1
-            self._say(survey.newest + 1, self.newest, 0, POWER_CUT)
+            first = survey.first_unknown(sequence_start, uncertain)
+            self._say(first, sequence_start - 1, 0, POWER_CUT)
+            # If that could not be sealed, the record that comes next tells of a hole before it.
+            self.newest = max(self.newest, sequence_start - 1)
         for first, last in survey.holes:
             self._say(first, last, 0, DAMAGED)
         self.flush()

@@ -5,9 +5,14 @@ first record of a file that is not whole ends the file: what is behind it is gon
 
 A hole is a range of numbers behind the last receipt of which records are known to have existed: the
 next record names a number before it that was not found.  What of it a stored loss record names is
-known to the gateway, or will be; what a loss record in a hole had named, `losses` knows.  Behind
-the last whole record no hole is seen: the numbers from there to the first of this boot are declared
-by whoever knows that one.
+known to the gateway, or will be; what a loss record in a hole had named, `losses` knows.
+
+Behind the last whole record no hole is seen: the numbers from there to the first of this boot are
+declared by whoever knows that one.  With `behind_bytes` these may be all that the node ever sent,
+receipted and never written.  Who knows how many can have been in RAM, or be unused, when the power
+went, names those only: the numbers before them were receipted, provided that the flash has lost
+nothing.  What a flash that refused had made the node give up, declared in RAM alone, is then not
+named; the gateway finds it missing all the same.
 """
 
 from firmware.spool_files import SLOTS_MAX, Segment, SegmentFiles
@@ -29,6 +34,7 @@ class Survey:
         """(first, last) of what is gone and not declared, at most HOLES_MAX."""
         self.errors = 0
         """Files that could not be read or removed."""
+        self._is_whole = True
 
     def run(self, sequence_end) -> None:
         """Look at every file; records from `sequence_end` on, if given, are not of this node."""
@@ -42,10 +48,22 @@ class Survey:
                     found.append(segment)
             except OSError:
                 self.errors += 1
+                self._is_whole = False
         found.sort(key=lambda segment: segment.first)
         for segment in found:
             self._take(segment, sequence_end)
         self._clip()
+
+    def first_unknown(self, sequence_end: int, uncertain) -> int:
+        """The first number behind the newest record that may be neither receipted nor stored.
+
+        `uncertain` is how many numbers below `sequence_end` may be, None when nobody knows: those
+        that the counters skip, the frames that RAM can hold, and the answers sealed between them.
+        """
+        first = self.newest + 1
+        if uncertain is None or self.holes or not self._is_whole:
+            return first
+        return max(first, sequence_end - uncertain)
 
     def _take(self, segment: Segment, sequence_end) -> None:
         is_readable = True
@@ -55,6 +73,7 @@ class Survey:
         except OSError:
             self.errors += 1
             segment.is_open = is_readable = False
+        self._is_whole = self._is_whole and segment.is_open
         if segment.frames:
             self.ring.append(segment)
         elif is_readable:

@@ -59,10 +59,13 @@ class Node:
         self.boot()
 
     def boot(self):
+        self.boot_with(None)
+
+    def boot_with(self, uncertain):
         self.spool = Spool(
             self.flash, self.segments, SEGMENT_BYTES, self.declare, self.behind_bytes
         )
-        self.spool.start(self.next)
+        self.spool.start(self.next, uncertain)
 
     def declare(self, first, last, frames, reason):
         if self.refuses_to_seal:

@@ -34,10 +34,11 @@ SKIPPED = 7
 class Node:
     """A node and what is known of it from outside: `events` only grows."""
 
-    def __init__(self, content, behind_bytes, events):
+    def __init__(self, content, behind_bytes, events, uncertain=None):
         self.device = BlockDevice(BLOCKS, BLOCK_BYTES, content)
         self.device.moment = lambda: len(self.events)
         self.behind_bytes = behind_bytes
+        self.uncertain = uncertain
         self.events = events
         self.history = History(events)
         self.reasons = (SPOOL_FULL, POWER_CUT)
@@ -47,7 +48,7 @@ class Node:
         self.next = self.history.next() + SKIPPED
         self.note("boot", self.next, None)
         self.spool = Spool(node_files, SEGMENTS, SEGMENT_BYTES, self.declare, self.behind_bytes)
-        self.spool.start(self.next)
+        self.spool.start(self.next, self.uncertain)
 
     def note(self, what, number, extra):
         self.events.append((what, number, extra))
@@ -174,9 +175,9 @@ def go_on(node):
     check(node)
 
 
-def main(behind_bytes, second_every):
+def main(behind_bytes, second_every, uncertain):
     """Cut at every operation, and at every operation of each `second_every`-th recovery."""
-    node = Node(None, behind_bytes, [])
+    node = Node(None, behind_bytes, [], uncertain)
     os.VfsLfs2.mkfs(node.device, **GEOMETRY)
     before = bytes(node.device.content)
     node.device.journal = []
@@ -184,7 +185,7 @@ def main(behind_bytes, second_every):
     journal = node.device.journal
     cuts = seconds = 0
     for index, _, image in cut_images(before, BLOCK_BYTES, journal):
-        again = Node(image, behind_bytes, node.events[: journal[index][3]])
+        again = Node(image, behind_bytes, node.events[: journal[index][3]], uncertain)
         start = bytes(image)
         if cuts % second_every == 0:
             again.device.journal = []
@@ -202,7 +203,8 @@ def _cut_again(start, recorded):
     cuts = 0
     journal = recorded.device.journal
     for index, _, image in cut_images(start, BLOCK_BYTES, journal):
-        node = Node(image, recorded.behind_bytes, recorded.events[: journal[index][3]])
+        events = recorded.events[: journal[index][3]]
+        node = Node(image, recorded.behind_bytes, events, recorded.uncertain)
         node.boot()
         check(node)
         go_on(node)
