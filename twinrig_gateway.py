@@ -267,7 +267,7 @@ def gateway_export(
         Path | None, typer.Option(help="The store, if the site has it elsewhere.")
     ] = None,
 ) -> None:
-    """Write the sealed frames of a node as they came; the site needs frames = true in [store]."""
+    """Write the sealed frames of a node as they came; needs a store with frames = true."""
     from gateway.frame_export import write_export
 
     exported = write_export(store or state / "store.sqlite3", node, first, last, out)
