@@ -97,7 +97,7 @@ class Gateway:
         """
         site, state_dir = self.site, self._state_dir
         keeper = self._make_keeper()
-        start = next_start(state_dir)
+        start = next_start(state_dir, self._clock.now_ns())
         keys, marks, assets = keeper.load(), load_marks(state_dir), make_assets(site)
         polled = [self._make_modbus(device) for device in site.modbus]
         store = make_store(site, self.ledger, self._clock, state_dir, self._stored.append)

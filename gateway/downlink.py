@@ -1,7 +1,7 @@
 """What goes down to a node: sealed with its downlink key and numbered.
 
-Promises: a pair of (boot id, sequence) is never used twice with a key. The boot id is the gateway's
-own start counter (`state.py`), on disk before the first message leaves: a crash only skips numbers.
+Promises: a pair of (boot id, sequence) is never used twice with a key. The boot id is the number
+of this start (`state.py`), on disk before the first message leaves: a crash only skips numbers.
 A node whose root key is being rotated may have either: what needs no answer is sealed for both.
 Left to others: what to say and when (`dialogue.py`), framing and which link carries it (`app.py`).
 """

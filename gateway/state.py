@@ -1,14 +1,15 @@
 """What must outlive the gateway so that nothing sealed is ever accepted or sent twice.
 
-    <state>/starts             how often this gateway was started; the boot id of its commands
+    <state>/starts             number of this gateway's start; the boot id of its commands
     <state>/replay-marks.json  the replay windows of every node, of both lanes
 
 Promises: a kill finds each file old or new, never half-written; a damaged one stops the start with
 a remedy instead of being guessed. The start counter, its name in the folder included, is on the
-disk before the first command, so that no power cut takes it back. Marks are written every second
-without waiting for the disk: after a kill frames of the last second could be replayed once, after a
-power cut those of as long as the system held the write back (half a minute is usual), and a mark
-file the cut has emptied stops the next start.
+disk before the first command, so that no power cut takes it back. It is no smaller than the time in
+seconds: a gateway whose folder was lost goes on above what its nodes have heard. Marks are written
+every second without waiting for the disk: after a kill frames of the last second could be replayed
+once, after a power cut those of as long as the system held the write back (half a minute is usual),
+and a mark file the cut has emptied stops the next start.
 """
 
 import json
@@ -18,8 +19,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
+from gateway.clock import NS_PER_S
 from gateway.errors import OperatorError
 from gateway.stages.replay_window import Lane, ReplayMark
+from wire.cose import BOOT_ID_MAX
 
 _STARTS: Final = "starts"
 _MARKS: Final = "replay-marks.json"
@@ -29,9 +32,11 @@ _MARK_TYPES: Final = {
 _MARK_NUMBERS: Final = ("boot_id", "highest", "seen")
 
 
-def next_start(state_dir: Path) -> int:
-    """Count this start of the gateway on disk and return its number, from 1.
+def next_start(state_dir: Path, now_ns: int = 0) -> int:
+    """Return the number of this start of the gateway, which is on the disk then.
 
+    It is above that of every start before, and at least the seconds from 1970 to `now_ns`, unless
+    these do not fit a boot id.
     Raises `OperatorError` when the counter cannot be read or written: without it a command of an
     earlier run could be replayed to a node.
     """
@@ -39,11 +44,14 @@ def next_start(state_dir: Path) -> int:
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
         start = _count(path.read_text() if path.exists() else "0") + 1
+        now_s = now_ns // NS_PER_S
+        if start < now_s <= BOOT_ID_MAX:
+            start = now_s
         replace_file(path, f"{start}\n", is_synced=True)
     except (OSError, ValueError) as error:
         raise OperatorError(
             f"{path}: the start counter cannot be kept ({error}); make the folder writable, and if "
-            "the file is damaged write the number of starts so far, rounded up generously"
+            "the file is damaged remove it: a clock that is right takes its place"
         ) from error
     return start
 

@@ -106,7 +106,8 @@ async def test_probes_bound_the_clock_of_a_node(tmp_path: Path) -> None:
 
 async def test_commands_are_never_sealed_twice_with_the_same_number(tmp_path: Path) -> None:
     site, node, seen = make_site(tmp_path, SOUTH), make_node(), set()
-    for start in (1, 2, 3):
+    first = START_NS // SECOND_NS
+    for start in (first, first + 1, first + 2):
         clock = ManualClock(START_NS)
         async with started(site, tmp_path, clock) as gateway:
             for number in range(3):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.clock import NS_PER_S
 from gateway.errors import OperatorError
 from gateway.stages.replay_window import Lane, ReplayMark
 from gateway.state import load_marks, next_start, save_marks
@@ -22,10 +23,20 @@ def test_starts_are_counted_on_disk(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "folder" / "starts").read_text() == "3\n"
 
 
+def test_a_start_is_numbered_by_the_time_when_the_count_is_lost(tmp_path: Path) -> None:
+    starts = [next_start(tmp_path, 1_700_000_000 * NS_PER_S + later) for later in (0, 1, 5)]
+    assert starts == [1_700_000_000, 1_700_000_001, 1_700_000_002], "three in one second"
+    assert next_start(tmp_path, 0) == 1_700_000_003, "a clock set back"
+    (tmp_path / "starts").unlink()
+    assert next_start(tmp_path, 1_700_000_009 * NS_PER_S) == 1_700_000_009
+    assert next_start(tmp_path / "b", (1 << 32) * NS_PER_S) == 1, "no boot id is that large"
+    assert next_start(tmp_path / "c", -NS_PER_S) == 1
+
+
 @pytest.mark.parametrize("text", ["", "three", "1.5", "-1"])
 def test_a_damaged_counter_stops_the_start_with_a_remedy(tmp_path: Path, text: str) -> None:
     (tmp_path / "starts").write_text(text)
-    with pytest.raises(OperatorError, match="rounded up generously"):
+    with pytest.raises(OperatorError, match="remove it: a clock that is right"):
         next_start(tmp_path)
 
 
