@@ -3,16 +3,18 @@
 Promises two identities for every source, at any moment between two `feed` calls:
 
     received == verified + sum(rejected by reason)            nothing disappears inside
-    announced == numbered + refused + lost + unanswered + awaited + declared
+    announced == numbered + refused + lost + unanswered + awaited + declared + unknown
                                                               nothing disappears on the way
 
 `announced` is how many frames the node is known to have made, from its own authenticated sequence
-numbers: the span from the lowest to the highest number seen of each boot, over both lanes.
+numbers: the span from the lowest to the highest number seen of each boot, over both lanes,
+and what its loss records name beside it.
 `numbered` counts the verified frames that carried a number, `refused` authentic frames whose
 content was rejected. Numbers not seen are `awaited` while the node may still have them in its
 spool, `lost` when the data lane has passed them, `unanswered` when they are taken for answers of
-the moment that the line took, `declared` when the node said in a loss record that they are gone;
-one that comes after all moves to `recovered`. `stages/numbering.py` has the
+the moment that the line took, `declared` when the node said in a loss record that they are gone,
+`unknown` when it said that it cannot tell: a power cut may have taken frames with these numbers, or
+they were never used. One that comes after all moves to `recovered`. `stages/numbering.py` has the
 rules. What a node sent before the first frame we saw of a boot is unknown and not counted as lost.
 For every sink: offered == delivered + sum(dropped by reason) + queued.
 A sink that reports its queue (`LossLedger.queued`) is held to this: a record taken and forgotten
@@ -42,6 +44,7 @@ class Account:
     unanswered: int = 0
     awaited: int = 0
     declared: int = 0
+    unknown: int = 0
     recovered: int = 0
     delivered: int = 0
     line_errors: Counter[str] = field(default_factory=Counter)
@@ -76,6 +79,8 @@ class SourceBalance:
     """Answers of the live lane that the line took; no data."""
     awaited: int
     declared: int
+    unknown: int
+    """Numbers that the node itself cannot account for; each may be a lost frame."""
     recovered: int
     delivered: int
     """Verified frames that went through the whole pipeline."""
@@ -97,9 +102,10 @@ class SourceBalance:
             + self.unanswered
             + self.awaited
             + self.declared
+            + self.unknown
             and self.verified >= max(self.numbered, self.delivered)
             and min(self.lost, self.unanswered, self.awaited, self.declared) >= 0
-            and min(self.recovered, self.refused) >= 0
+            and min(self.recovered, self.refused, self.unknown) >= 0
         )
 
 
@@ -176,6 +182,7 @@ class LossLedger:
             unanswered=account.unanswered,
             awaited=account.awaited,
             declared=account.declared,
+            unknown=account.unknown,
             recovered=account.recovered,
             delivered=account.delivered,
             line_errors=_frozen(account.line_errors),

@@ -14,7 +14,7 @@ from boards.catalog import load_board
 from gateway.records import State
 from hil.result import RunResult
 
-_SELDOM = ("unanswered", "awaited", "declared")
+_SELDOM = ("unanswered", "awaited", "declared", "unknown")
 """Accounts of numbers without a frame, beside `lost`."""
 
 
@@ -68,6 +68,7 @@ def _identities(result: RunResult) -> Text:
     return Text(
         "  adds up: received = verified + rejected\n"
         "           announced = numbered + refused + lost + unanswered + awaited + declared"
+        " + unknown"
     )
 
 

@@ -286,6 +286,7 @@ class OpcUaSink:
                 "Unanswered": source.unanswered,
                 "Awaited": source.awaited,
                 "Declared": source.declared,
+                "Unknown": source.unknown,
                 "Recovered": source.recovered,
                 "Delivered": source.delivered,
                 "LineErrors": sum(source.line_errors.values()),

@@ -69,7 +69,7 @@ HEALTH: Final = {
 """What a node says about itself."""
 _ARRAYS: Final = frozenset(("Blamed", "BlamedShare", "Problems"))
 SOURCE_COUNTERS: Final = (
-    "Received", "Verified", "Rejected", "Lost", "Unanswered", "Awaited", "Declared",
+    "Received", "Verified", "Rejected", "Lost", "Unanswered", "Awaited", "Declared", "Unknown",
     "Recovered", "Delivered", "LineErrors",
 )  # fmt: skip
 SINK_COUNTERS: Final = ("Offered", "Delivered", "Dropped", "Queued")

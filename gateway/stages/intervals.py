@@ -48,28 +48,27 @@ class IntervalSet:
         if begin >= end:
             return []
         low, high = self._firsts[begin], self._lasts[end - 1]
-        pieces = [
-            (max(first, each_first), min(last, each_last))
-            for each_first, each_last in zip(
-                self._firsts[begin:end], self._lasts[begin:end], strict=True
-            )
-        ]
+        pieces = self.among(first, last)
         left = [(low, first - 1)] if low < first else []
         left += [(last + 1, high)] if high > last else []
         self._firsts[begin:end] = [each for each, _ in left]
         self._lasts[begin:end] = [each for _, each in left]
         return pieces
 
-    def within(self, first: int, last: int) -> int:
-        """Return how many of the numbers `first` to `last` are in."""
+    def among(self, first: int, last: int) -> list[Interval]:
+        """Return those of the numbers `first` to `last` that are in, as intervals."""
         begin = bisect_left(self._lasts, first)
         end = bisect_right(self._firsts, last)
-        return sum(
-            min(last, each_last) - max(first, each_first) + 1
+        return [
+            (max(first, each_first), min(last, each_last))
             for each_first, each_last in zip(
                 self._firsts[begin:end], self._lasts[begin:end], strict=True
             )
-        )
+        ]
+
+    def within(self, first: int, last: int) -> int:
+        """Return how many of the numbers `first` to `last` are in."""
+        return size(self.among(first, last))
 
     def pop_first(self) -> Interval:
         """Remove and return the lowest interval; the set must not be empty."""

@@ -10,6 +10,7 @@ one of
     unanswered the same, but an answer of the live lane explains it: these are not stored, so one
                that the line took is gone, and no data with it
     declared   the node said in a loss record that it will not deliver it
+    unknown    the node said so, and that it does not know whether it was a frame at all
 
 A node that stores its frames until they are receipted never has two of them under way that lie
 further apart than the replay window reaches. So it may still have what lies above the data lane's
@@ -18,9 +19,10 @@ storing node will not send again, as many numbers are taken for answers as quest
 (`asked`) are without one: a count, no proof, behind which as many frames of data could hide. Proof
 gives `gateway/node_proof.py`.
 
-A number that was lost or declared and arrives after all is `recovered`. A loss record may also name
-numbers outside of what was seen (from before the gateway's start, or left out by a cut of power):
-as many frames as it speaks of are announced by it, and declared.
+A number that was lost, declared or unknown and arrives after all is `recovered`. A loss record may
+also name numbers outside of what was seen (from before the gateway's start, or left out by a cut of
+power): as many frames as it speaks of are announced by it, and declared. One that speaks of no
+frame leaves open what its numbers were: all of them are announced, and unknown.
 
 Promises: the sums in the account are right after every call, whatever the order of arrival; memory
 is bounded: of the last `BOOTS_MAX` boots, `INTERVALS_MAX` intervals each. What is older keeps its
@@ -42,7 +44,7 @@ class _Boot:
 
     __slots__ = (
         "awaited", "data_high", "declared", "floor", "forgotten", "gone", "high", "is_closed",
-        "low", "missing",
+        "low", "missing", "unknown",
     )  # fmt: skip
 
     def __init__(self, floor: int) -> None:
@@ -55,6 +57,7 @@ class _Boot:
         """Nothing more is awaited of it."""
         self.missing = IntervalSet()
         self.declared = IntervalSet()
+        self.unknown = IntervalSet()
         self.forgotten = 0
         """Missing numbers that are only counted any more, all of them lost."""
         self.gone = 0
@@ -68,7 +71,7 @@ class _Boot:
 
 @final
 class Numbering:
-    """Counts announced, awaited, lost, unanswered, declared and recovered numbers of one node.
+    """Counts announced numbers of one node and what has become of them.
 
     `marks` are the replay windows an earlier run left: what it counted is not counted again.
     `is_storing` tells that the node keeps its frames until they are receipted.
@@ -92,6 +95,8 @@ class Numbering:
         """Numbers that a loss record named and that were seen in no boot."""
         self._outside_counted = 0
         """How many of them stand in the account as declared."""
+        self._open = IntervalSet()
+        """The same of a record that spoke of no frame: all stand in the account as unknown."""
 
     def asked(self) -> None:
         """Take note that the node was sent something that it answers, if it gets it."""
@@ -121,6 +126,9 @@ class Numbering:
 
         Later records name the numbers of earlier ones again, so what was declared is taken off.
         """
+        if not frames:
+            self._leave_open(first, last)
+            return
         unknown: list[Interval] = [(first, last)]
         frames -= min(self._outside.within(first, last), self._outside_counted)
         for boot in self._boots.values():
@@ -136,6 +144,29 @@ class Numbering:
             self._share_out()
             unknown = [gap for piece in unknown for gap in _outside_of(boot, piece)]
         self._declare_outside(unknown, frames)
+
+    def _leave_open(self, first: int, last: int) -> None:
+        """Take note that a node cannot say what became of numbers `first` to `last`."""
+        outside: list[Interval] = [(first, last)]
+        for boot in self._boots.values():
+            if boot.low is None:
+                continue
+            pieces = boot.missing.cut(first, last)
+            for piece in pieces:
+                boot.unknown.add(*piece)
+            self._account.unknown += size(pieces)
+            self._bound(boot)
+            self._settle(boot)
+            outside = [gap for piece in outside for gap in _outside_of(boot, piece)]
+        self._share_out()
+        for piece in outside:
+            known = sorted(self._outside.among(*piece) + self._open.among(*piece))
+            for fresh in gaps(*piece, known):
+                self._open.add(*fresh)
+                self._account.announced += size([fresh])
+                self._account.unknown += size([fresh])
+        while len(self._open) > INTERVALS_MAX:
+            self._open.pop_first()
 
     def _boot(self, boot_id: int) -> _Boot:
         """Return the numbers of a boot; the lowest boot makes room for a new one."""
@@ -161,7 +192,7 @@ class Numbering:
             boot.low = sequence
         account = self._account
         account.announced += last - first + 1
-        if first == last and not len(self._outside):
+        if first == last and not len(self._outside) and not len(self._open):
             return
         pieces = self._outside.cut(first, last)
         counted = min(size(pieces), self._outside_counted)
@@ -170,12 +201,14 @@ class Numbering:
         account.declared += size(pieces) - counted
         for piece in pieces:
             boot.declared.add(*piece)
-        for gap in gaps(first, last, pieces):
+        left_open = self._open.cut(first, last)
+        account.announced -= size(left_open)
+        for piece in left_open:
+            boot.unknown.add(*piece)
+        for gap in gaps(first, last, sorted(pieces + left_open)):
             boot.missing.add(*gap)
         if not boot.missing.cut(sequence, sequence):
-            boot.declared.cut(sequence, sequence)
-            account.declared -= 1
-            account.recovered += 1
+            self._recover(boot, sequence)
         self._bound(boot)
 
     def _fill(self, boot: _Boot, sequence: int) -> None:
@@ -183,16 +216,19 @@ class Numbering:
         account = self._account
         if boot.missing.cut(sequence, sequence):
             account.recovered += sequence <= self._passed(boot)
-        elif boot.declared.cut(sequence, sequence):
-            account.declared -= 1
-            account.recovered += 1
-        elif boot.forgotten:
-            boot.forgotten -= 1
-            account.recovered += 1
         else:
-            # Forgotten among the declared ones.
-            account.declared -= 1
-            account.recovered += 1
+            self._recover(boot, sequence)
+
+    def _recover(self, boot: _Boot, sequence: int) -> None:
+        """Take a number that has come after all from those that were given up."""
+        self._account.recovered += 1
+        if boot.unknown.cut(sequence, sequence):
+            self._account.unknown -= 1
+        elif not boot.declared.cut(sequence, sequence) and boot.forgotten:
+            boot.forgotten -= 1
+        else:
+            # Also one that was forgotten among the declared ones.
+            self._account.declared -= 1
 
     def _pass_over(self, boot_id: int, sequence: int) -> None:
         """Await nothing more of what the data lane has left behind by coming to this number."""
@@ -230,12 +266,17 @@ class Numbering:
         """Forget the lowest intervals when there are too many."""
         while len(boot.missing) > INTERVALS_MAX:
             boot.forgotten += size([boot.missing.pop_first()])
+        while len(boot.unknown) > INTERVALS_MAX:
+            given_up = size([boot.unknown.pop_first()])
+            boot.forgotten += given_up
+            self._account.unknown -= given_up
         while len(boot.declared) > INTERVALS_MAX:
             boot.declared.pop_first()
 
     def _declare_outside(self, unknown: list[Interval], frames: int) -> None:
         """Announce and declare `frames` of numbers that were seen in no boot."""
-        for first, last in unknown:
+        pieces = [gap for piece in unknown for gap in gaps(*piece, self._open.among(*piece))]
+        for first, last in pieces:
             fresh = gaps(first, last, self._outside.cut(first, last))
             self._outside.add(first, last)
             counted = max(0, min(frames, size(fresh)))

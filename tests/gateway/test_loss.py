@@ -34,6 +34,7 @@ def test_rows_are_sorted_and_add_up(ledger):
         ("lost", 2),
         ("lost", -1),
         ("recovered", -1),
+        ("unknown", 1),
         ("delivered", 4),
     ],
 )

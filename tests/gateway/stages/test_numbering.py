@@ -37,6 +37,8 @@ class Node:
     def check(self):
         account = self.account
         gone = account.lost + account.unanswered + account.awaited + account.declared
+        gone += account.unknown
+        assert account.unknown >= 0
         assert account.announced == self.count + gone, account
         assert min(account.lost, account.awaited, account.declared, account.recovered) >= 0
 
@@ -117,6 +119,24 @@ def test_a_declared_number_that_arrives_later_is_recovered(node):
     node.loss(11, 20, 10)
     node.data(13)
     assert node.sums == (0, 0, 9, 1)
+
+
+def test_numbers_of_which_the_node_knows_nothing_are_no_declared_frames(node):
+    """A power cut: what was sealed last, and what the start left out, look the same to the node."""
+    node.data(10, 15)
+    node.loss(11, 30, 0)
+    assert node.sums == (0, 0, 0, 0)
+    assert node.account.unknown == 19, "4 of the boot before, 15 after it"
+    node.loss(11, 30, 0)
+    assert node.account.unknown == 19, "the same numbers, said again"
+    node.data(31, 32, boot=2)
+    assert (node.account.unknown, node.account.announced) == (19, 23)
+    node.data(12)
+    node.data(20, boot=2)
+    assert (node.account.unknown, node.account.recovered) == (17, 2)
+    node.loss(5, 33, 5)
+    assert node.account.declared == 5, "5 to 9 are new"
+    assert node.account.unknown == 17
 
 
 def test_awaited_numbers_can_be_declared_too(node):
@@ -232,6 +252,19 @@ def test_memory_is_bounded_and_the_sums_stay_right(node):
     assert node.account.recovered == 2
     (boot,) = node.numbering._boots.values()
     assert len(boot.missing) <= INTERVALS_MAX
+
+
+def test_unknown_numbers_are_bounded_too(node):
+    node.data(0, 4 * INTERVALS_MAX)
+    for number in range(1, 4 * INTERVALS_MAX, 2):
+        node.loss(number, number, 0)
+    (boot,) = node.numbering._boots.values()
+    assert len(boot.unknown) <= INTERVALS_MAX
+    node.data(*range(1, 4 * INTERVALS_MAX))
+    assert (node.account.unknown, node.account.lost) == (0, 0)
+    for number in range(10_000, 10_000 + 4 * INTERVALS_MAX, 2):
+        node.loss(number, number, 0)
+    assert len(node.numbering._open) <= INTERVALS_MAX
 
 
 def test_of_old_boots_only_the_sums_are_left(node):
