@@ -73,6 +73,7 @@ def gateway_run(
     from gateway.clock import SystemClock
     from gateway.errors import ConfigError
     from gateway.site import load_site
+    from gateway.site_nodes import RigLink
 
     # The libraries' own chatter at INFO runs to a thousand lines at every start.
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
@@ -83,7 +84,7 @@ def gateway_run(
         f"nodes[{index}].link: {node.name} hangs on a rig, where only `twinrig hil run` reads it;"
         ' give it link = "serial" and a port'
         for index, node in enumerate(loaded.nodes)
-        if node.link == "rig"
+        if isinstance(node.link, RigLink)
     ]
     if on_a_rig:
         raise ConfigError(str(site), on_a_rig)
