@@ -18,12 +18,17 @@ So each number of the range that is asked for is one of these:
     missing        no frame is here; `declared` if a proven loss record of the node names it
     unproven       its frame is here, but shares its subtree with a number that is missing, or came
                    after the last checkpoint of its boot
+    signed         its frame is here, is the last checkpoint of its boot and so in no tree: what it
+                   says is proven by its own signature, not that it had this number
 
 The verdict is *forged* with the first violation in words as soon as something contradicts a
-signature, *incomplete* if a number is missing or unproven, and else *complete*. Frames after the
-last checkpoint of all are outside the range unless they are asked for. What this cannot see: that
-the end of an export is cut off, unless `last` is given; what an answer of the live lane said; when
-the frames were received, which only the gateway says.
+signature, *incomplete* if a number is unproven, or missing and not declared, *declared* if one is
+signed or declared, and *complete* if all are proven or live. So a range over a restart is at best
+declared: where the tail of a boot was cut only the node says, in its next boot, and who keeps the
+export may have put the last checkpoint on the number of a frame that was sealed shortly before it.
+Frames after the last checkpoint of all are outside the range unless they are asked for. What this
+cannot see: that the end of an export is cut off, unless `last` is given; what an answer of the live
+lane said; when the frames were received, which only the gateway says.
 """
 
 from bisect import bisect_left, bisect_right
@@ -49,6 +54,8 @@ class Verdict(StrEnum):
     """What the export proves about the range."""
 
     COMPLETE = "complete"
+    DECLARED = "declared"
+    """Complete but for what the node itself declares, and the ends of boots."""
     INCOMPLETE = "incomplete"
     FORGED = "forged"
 
@@ -83,6 +90,7 @@ class Proof:
     declared: tuple[Range, ...] = ()
     """The part of `missing` that the node itself declares lost or unused, in a proven frame."""
     unproven: tuple[Range, ...] = ()
+    signed: tuple[Range, ...] = ()
 
 
 def prove(
@@ -113,6 +121,11 @@ class _Survey:
         self._live = _Ranges()
         self._missing = _Ranges()
         self._unproven = _Ranges()
+        self._signed = _Ranges()
+        self._tails = _Ranges()
+        """Numbers behind the last tree of a boot and before the first one of the next."""
+        self._checkpoint = -1
+        """Number of the frame that carries the newest checkpoint."""
         self._boots: list[int] = []
         self._end = -1
         """One above the last number that is signed."""
@@ -132,19 +145,20 @@ class _Survey:
             self._compare_head(head, before)
             before = head
             self._end = head.start + head.size
+            self._checkpoint = head.number
 
     def judge(self, first: int | None, last: int | None) -> Proof:
         """Return the proof for a range."""
         low = self._lowest if first is None else first
         high = self._end - 1 if last is None else last
-        self._classify(max(self._end, low), high, self._unproven, self._missing)
+        self._classify_tail(max(self._end, low), high)
+        if self._boots:
+            self._missing.put_before(low, min(self._lowest - 1, high))
         missing = self._missing.within(low, high)
-        declared = self._declared(missing)
-        unproven = self._unproven.within(low, high)
         return Proof(
             node=self._index.node,
-            verdict=self._verdict(missing, declared, unproven),
-            reason=self._reason(low, high, missing, declared, unproven),
+            verdict=self._verdict(low, high),
+            reason=self._reason(low, high),
             first=low,
             last=high,
             boots=tuple(self._boots),
@@ -153,8 +167,9 @@ class _Survey:
             proven=self._proven.within(low, high),
             live=self._live.within(low, high),
             missing=missing,
-            declared=declared,
-            unproven=unproven,
+            declared=self._declared(missing),
+            unproven=self._unproven.within(low, high),
+            signed=self._signed.within(low, high),
         )
 
     def _begin_boot(self, head: Head) -> Head:
@@ -169,8 +184,8 @@ class _Survey:
         if begin < 0:
             begin = self._lowest
             self._lowest = min(begin, head.start)
-        self._classify(begin, head.start - 1, self._unproven, self._missing)
-        return Head(head.boot, 0, head.start, head.line, ())
+        self._classify_tail(begin, head.start - 1)
+        return Head(head.boot, 0, head.start, head.line, (), -1)
 
     def _compare_head(self, head: Head, before: Head) -> None:
         """Hold one checkpoint to the one before it in its boot and to the frames between them."""
@@ -228,6 +243,16 @@ class _Survey:
             number = leaf.sequence + 1
         absent.add(number, last)
 
+    def _classify_tail(self, first: int, last: int) -> None:
+        """Enter numbers behind the last tree of a boot."""
+        own = self._checkpoint
+        self._tails.add(first, last)
+        if first <= own <= last:
+            self._classify(first, own - 1, self._unproven, self._missing)
+            self._signed.add(own, own)
+            first = own + 1
+        self._classify(first, last, self._unproven, self._missing)
+
     def _declared(self, missing: tuple[Range, ...]) -> tuple[Range, ...]:
         """Return the part of `missing` that proven loss records name."""
         losses = _Ranges()
@@ -240,35 +265,40 @@ class _Survey:
                 found.add(*part)
         return found.within(0, found.end)
 
-    def _verdict(
-        self,
-        missing: tuple[Range, ...],
-        declared: tuple[Range, ...],
-        unproven: tuple[Range, ...],
-    ) -> Verdict:
-        if not self._boots or unproven or count_of(missing) != count_of(declared):
+    def _verdict(self, low: int, high: int) -> Verdict:
+        missing = self._missing.within(low, high)
+        undeclared = count_of(missing) - count_of(self._declared(missing))
+        if not self._boots or undeclared or self._unproven.within(low, high):
             return Verdict.INCOMPLETE
+        if missing or self._signed.within(low, high):
+            return Verdict.DECLARED
         return Verdict.COMPLETE
 
-    def _reason(
-        self,
-        low: int,
-        high: int,
-        missing: tuple[Range, ...],
-        declared: tuple[Range, ...],
-        unproven: tuple[Range, ...],
-    ) -> str:
+    def _reason(self, low: int, high: int) -> str:
         """Return in words what the range lacks, or that it lacks nothing."""
         if not self._boots:
             return "no checkpoint is among the frames, so nothing is proven"
         words = [f"numbers {low} to {high}, {self._index.checkpoints} checkpoints"]
+        missing = self._missing.within(low, high)
         if missing:
             words.append(
                 f"{count_of(missing)} missing ({words_of(missing)}), of which the node declares "
-                f"{count_of(declared)}"
+                f"{count_of(self._declared(missing))}"
             )
+        unproven = self._unproven.within(low, high)
         if unproven:
-            words.append(f"{count_of(unproven)} here but not proven ({words_of(unproven)})")
+            tails = self._tails.within(low, high)
+            late = sum(count_of(self._unproven.within(*tail)) for tail in tails)
+            words.append(
+                f"{count_of(unproven)} here but not proven ({words_of(unproven)}), {late} of them "
+                "after the last checkpoint of their boot"
+            )
+        signed = self._signed.within(low, high)
+        if signed:
+            words.append(
+                f"{count_of(signed)} proven by a signature of its own except for its number "
+                f"({words_of(signed)})"
+            )
         return "; ".join(words)
 
 
@@ -290,6 +320,12 @@ class _Ranges:
         if self._ranges and self._ranges[-1].last + 1 == first:
             first = self._ranges.pop().first
         self._ranges.append(Range(first, last))
+
+    def put_before(self, first: int, last: int) -> None:
+        """Add numbers that are all below those that are there."""
+        later, self._ranges = self._ranges, []
+        for numbers in (Range(first, last), *later):
+            self.add(*numbers)
 
     def within(self, low: int, high: int) -> tuple[Range, ...]:
         """Return the ranges between `low` and `high`, cut off there."""

@@ -32,7 +32,7 @@ CREATE TABLE frames (
     leaf BLOB NOT NULL) STRICT;
 CREATE TABLE checkpoints (
     boot INTEGER NOT NULL, size INTEGER NOT NULL, start INTEGER NOT NULL, line INTEGER NOT NULL,
-    hashes BLOB NOT NULL, PRIMARY KEY (boot, size)) STRICT;
+    hashes BLOB NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (boot, size)) STRICT;
 CREATE TABLE losses (
     sequence INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL) STRICT;
 """
@@ -52,13 +52,14 @@ class Leaf(NamedTuple):
 
 
 class Head(NamedTuple):
-    """One checkpoint: boot id, leaves, number of the first one, line, compact range."""
+    """One checkpoint: boot id, leaves, number of the first one, line, compact range, own number."""
 
     boot: int
     size: int
     start: int
     line: int
     hashes: tuple[bytes, ...]
+    number: int
 
 
 @final
@@ -93,10 +94,11 @@ class ProofIndex:
     def heads(self) -> Iterator[Head]:
         """Yield the checkpoints by the number of their boot's first frame, then by size."""
         rows = self._database.execute(
-            "SELECT boot, size, start, line, hashes FROM checkpoints ORDER BY start, boot, size"
+            "SELECT boot, size, start, line, hashes, number FROM checkpoints "
+            "ORDER BY start, boot, size"
         )
-        for boot, size, start, line, hashes in rows:
-            yield Head(boot, size, start, line, _split(hashes))
+        for boot, size, start, line, hashes, number in rows:
+            yield Head(boot, size, start, line, _split(hashes), number)
 
     def leaves(self, first: int, last: int) -> Iterator[Leaf]:
         """Yield the frames with numbers `first` to `last`, in order."""
@@ -195,10 +197,13 @@ class ProofIndex:
                 f"line {line}: the checkpoint signs other frames than that of line {found[0]}"
             )
         self.checkpoints += 1
+        facts = (checkpoint.size, checkpoint.sequence_start, line, hashes, header.sequence)
+        # Of two frames with one checkpoint only one can be the node's; the lower number is taken.
         self._database.execute(
-            "INSERT OR IGNORE INTO checkpoints (boot, size, start, line, hashes) "
-            "VALUES (?, ?, ?, ?, ?)",
-            (header.boot_id, checkpoint.size, checkpoint.sequence_start, line, hashes),
+            "INSERT INTO checkpoints (boot, size, start, line, hashes, number) "
+            "VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (boot, size) DO UPDATE SET number = min(number, excluded.number)",
+            (header.boot_id, *facts),
         )
 
     def _keep_loss(self, line: int, sequence: int, payload: bytes) -> None:

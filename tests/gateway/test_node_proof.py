@@ -134,7 +134,8 @@ def test_a_range_is_judged_alone(proven) -> None:
     assert proven(frames, last=9).verdict == Verdict.COMPLETE
     assert proven(frames, first=18).proven == (Range(18, 22),)
     late = proven(frames, first=20, last=24)
-    assert (late.verdict, late.unproven) == (Verdict.INCOMPLETE, (Range(23, 24),))
+    assert (late.verdict, late.unproven) == (Verdict.INCOMPLETE, (Range(24, 24),))
+    assert late.signed == (Range(23, 23),), "the checkpoint itself"
     beyond = proven(frames, first=20, last=30)
     assert beyond.missing == (Range(25, 30),)
 
@@ -158,8 +159,38 @@ def test_two_boots_in_one_export(proven) -> None:
     proof = proven(second.frames)
     assert proof.boots == (1, 2)
     assert proof.proven == (Range(0, 5), Range(7, 14))
-    assert (proof.verdict, proof.unproven) == (Verdict.INCOMPLETE, (Range(6, 6),))
+    assert (proof.verdict, proof.signed) == (Verdict.DECLARED, (Range(6, 6),))
+    assert "1 proven by a signature of its own except for its number (6)" in proof.reason
     assert proven(second.frames, first=7).verdict == Verdict.COMPLETE
+
+
+def test_what_came_after_the_last_checkpoint_of_a_boot_is_unproven(proven) -> None:
+    first = Node().seals(6).signs().seals(3)
+    proof = proven(first.restarts(0).seals(5).signs().frames)
+    assert (proof.verdict, proof.unproven) == (Verdict.INCOMPLETE, (Range(7, 9),))
+    assert "3 of them after the last checkpoint of their boot" in proof.reason
+    assert (proof.signed, proof.missing) == ((Range(6, 6),), ())
+
+
+def test_a_checkpoint_that_is_there_twice_stands_for_one_number(proven) -> None:
+    """The MAC is not looked at, so a copy with another number can be made."""
+    first = Node().seals(6)
+    payload = first.checkpoint()
+    for _ in range(2):
+        first.seal(content.CHECKPOINT, payload)
+    proof = proven(first.restarts(0).seals(5).signs().frames)
+    assert (proof.signed, proof.unproven) == ((Range(6, 6),), (Range(7, 7),))
+    assert proof.verdict == Verdict.INCOMPLETE
+
+
+def test_what_is_asked_for_below_the_lowest_frame_is_missing(proven) -> None:
+    node = Node(boot=3, start=512).seals(4).signs()
+    proof = proven(node.frames, first=0, last=515)
+    assert (proof.verdict, proof.missing) == (Verdict.INCOMPLETE, (Range(0, 511),))
+    assert proof.proven == (Range(512, 515),)
+    assert proven(node.frames, first=100, last=200).missing == (Range(100, 200),)
+    del node.frames[512]
+    assert proven(node.frames, first=510).missing == (Range(510, 512),)
 
 
 def test_numbers_that_a_boot_skipped_are_missing_until_declared(proven) -> None:
@@ -172,7 +203,7 @@ def test_numbers_that_a_boot_skipped_are_missing_until_declared(proven) -> None:
     second.signs()
     proof = proven(second.frames, first=6)
     assert proof.missing == proof.declared == (Range(6, 105),)
-    assert proof.verdict == Verdict.COMPLETE
+    assert proof.verdict == Verdict.DECLARED, "the node's word is no frame"
 
 
 # --- what is missing ----------------------------------------------------------------------------
