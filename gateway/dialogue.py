@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, final
 
-from gateway.clock import NS_PER_S
+from gateway.clock import NS_PER_S, NS_PER_US
 from gateway.commands import EXPIRES_S, JOURNAL, Arguments, CommandJournal, Request
 from gateway.downlink import Downlink
 from gateway.errors import OperatorError
@@ -123,9 +123,14 @@ class Dialogue:
     def request(
         self, node: str, verb: int, arguments: Arguments, now_ns: int, expires_s: float = EXPIRES_S
     ) -> Request:
-        """Queue a command; see `CommandJournal.request`. Keys rotate by `rotate` only."""
+        """Queue a command; see `CommandJournal.request`. Keys rotate by `rotate` only.
+
+        What drives an output expires on the node when it does here, if the node's clock is known.
+        """
         if verb == commands.ROTATE_KEY:
             raise OperatorError(f"node {node}: ask for a new key by rotating it, not by a command")
+        if verb == commands.ACTUATE:
+            arguments = {**self._deadline(node, now_ns, expires_s), **arguments}
         return self._journal.request(node, verb, arguments, now_ns, expires_s)
 
     def rotate(self, node: str, now_ns: int) -> Request:
@@ -148,6 +153,18 @@ class Dialogue:
     def settled_marks(self, marks: Sequence[ReplayMark]) -> list[ReplayMark]:
         """Return the replay windows that may outlive this run."""
         return self._receipts.settled_marks(marks)
+
+    def _deadline(self, node: str, now_ns: int, expires_s: float) -> dict[int, int]:
+        """Return until when, on its own clock, a node may obey; nothing if that is not known.
+
+        Somebody on the line could hold a command back, and the node would obey it hours later.
+        """
+        for clock in self._sync.clocks(now_ns):
+            if clock.source == node and clock.is_known and clock.boot_id is not None:
+                end_ns = now_ns + int(expires_s * NS_PER_S) - clock.offset_ns - clock.bound_ns
+                boot_key, tick_key = commands.DEADLINE
+                return {boot_key: clock.boot_id, tick_key: max(end_ns, 0) // NS_PER_US}
+        return {}
 
     def _keep_keys(self) -> None:
         """Put changed keys on the disk; what fails is tried again later."""

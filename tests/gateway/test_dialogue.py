@@ -162,6 +162,25 @@ async def test_a_command_reaches_the_node_and_its_answer_who_asked(tmp_path: Pat
         assert talk.down(content.COMMAND) == []
 
 
+async def test_what_drives_an_output_expires_on_the_node_when_it_does_here(tmp_path: Path) -> None:
+    async with talking(tmp_path) as talk:
+        act = {0: "valve", 1: 1.0, 2: 500}
+        talk.gateway.request("a", commands.ACTUATE, act)
+        (payload,) = talk.down(content.COMMAND)
+        assert commands.decode_command(payload).arguments == act, "the clock is not known"
+        answer = commands.encode_command_answer(1, commands.DONE)
+        talk.hear(talk.node.received(content.COMMAND_ANSWER, answer, talk.now_ns))
+        talk.wait(20 * SECOND_NS)
+        talk.synchronise()
+        talk.wait(SECOND_NS)
+        talk.gateway.request("a", commands.ACTUATE, act, expires_s=30.0)
+        (payload,) = talk.down(content.COMMAND)
+        arguments = commands.decode_command(payload).arguments
+        end_us = talk.node.tick_us(talk.now_ns + 30 * SECOND_NS)
+        assert end_us - 10_000 <= arguments.pop(4) <= end_us
+        assert arguments == act | {3: talk.node.boot_id}
+
+
 async def test_a_forged_answer_ends_no_command(tmp_path: Path) -> None:
     async with talking(tmp_path) as talk:
         request = talk.gateway.request("a", commands.RESTART, {})
