@@ -25,7 +25,7 @@ demo: ready ## Two emulated boards, a recorded fault, the gateway, a verdict (SE
 .PHONY: test
 test: ready static ## Everything: static checks, board images, all tests on all interpreters
 	@$(BIN)/twinrig board build --all
-	@$(BIN)/python -m pytest --junit-xml=.build/junit.xml $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile --junit-xml=.build/junit.xml $(PYTEST_ARGS)
 
 .PHONY: check
 check: ready-python static ## Lint, format, types and import directions; offline, under two minutes

@@ -3,20 +3,23 @@
 import asyncio
 import asyncio.runners
 import inspect
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 INTERPRETERS = ("CPython", "MicroPython unix", "MicroPython Cortex-M3", "MicroPython RV32IMAC")
-DEVICE_COUNTS = pytest.StashKey[dict[str, int]]()
+DEVICE_PROPERTY = "device tests"
+DEVICE_COUNTER = pytest.StashKey["DeviceCounter"]()
 FORGOTTEN_TASKS = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Begin the counts."""
-    config.stash[DEVICE_COUNTS] = dict.fromkeys(INTERPRETERS, 0)
+    config.stash[DEVICE_COUNTER] = DeviceCounter()
+    config.pluginmanager.register(config.stash[DEVICE_COUNTER])
     config.stash[FORGOTTEN_TASKS] = []
     listen_for_forgotten_tasks(config.stash[FORGOTTEN_TASKS])
 
@@ -63,10 +66,14 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
 # --- device tests: how many on which interpreter ------------------------------------------------
 
 
-@pytest.fixture(scope="session")
-def device_counts(request: pytest.FixtureRequest) -> dict[str, int]:
-    """Passed device tests per interpreter; whoever runs them on a board adds to it."""
-    return request.config.stash[DEVICE_COUNTS]
+@pytest.fixture
+def passed_on(request: pytest.FixtureRequest) -> Callable[[str, int], None]:
+    """Tell how many device tests have passed on an interpreter."""
+
+    def note(interpreter: str, passed: int) -> None:
+        request.node.user_properties.append((DEVICE_PROPERTY, (interpreter, passed)))
+
+    return note
 
 
 def is_device_test(item: pytest.Item) -> bool:
@@ -82,18 +89,36 @@ def is_device_test(item: pytest.Item) -> bool:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Count a device test that passed here."""
+    """Note a device test that passed here, so that whoever counts the reports counts it."""
     report = yield
     if report.when == "call" and report.passed and is_device_test(item):
-        item.config.stash[DEVICE_COUNTS]["CPython"] += 1
+        report.user_properties.append((DEVICE_PROPERTY, ("CPython", 1)))
     return report
+
+
+class DeviceCounter:
+    """Adds up the device tests of all reports, those of other worker processes too."""
+
+    def __init__(self) -> None:
+        self.counts = dict.fromkeys(INTERPRETERS, 0)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count what a report says."""
+        for name, value in report.user_properties:
+            if (
+                name == DEVICE_PROPERTY
+                and report.when == "call"
+                and isinstance(value, list | tuple)
+            ):
+                interpreter, passed = value
+                self.counts[str(interpreter)] += int(passed)
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Say on how many interpreters the device code was really tested."""
-    counts = config.stash[DEVICE_COUNTS]
+    counts = config.stash[DEVICE_COUNTER].counts
     if any(counts.values()):
         text = ", ".join(f"{name} {count}" for name, count in counts.items())
         terminalreporter.write_line(f"device tests passed: {text}")

@@ -5,6 +5,7 @@ of them, one line per test, and they have to be the tests that stand in the sour
 """
 
 import ast
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def collected() -> list[str]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("board_name", sorted(INTERPRETER_OF))
 def test_every_device_test_passes_on(
-    board_name: str, tmp_path: Path, device_counts: dict[str, int]
+    board_name: str, tmp_path: Path, passed_on: Callable[[str, int], None]
 ) -> None:
     board = load_board(board_name)
     modules = sorted(path.stem for path in DEVICE_TESTS_DIR.glob("test_*.py"))
@@ -46,7 +47,7 @@ def test_every_device_test_passes_on(
     )
     lines = output.splitlines()
     passed = [line.removeprefix("ok ") for line in lines if line.startswith("ok ")]
-    device_counts[INTERPRETER_OF[board_name]] += len(passed)
+    passed_on(INTERPRETER_OF[board_name], len(passed))
     failed = [line for line in lines if line.startswith("FAILED")]
     assert not failed, f"{failed}\n{output[-4000:]}"
     assert sorted(passed) == sorted(collected())
