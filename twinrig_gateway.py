@@ -318,6 +318,7 @@ def _proof_lines(proof: "Proof") -> str:
         ("missing", proof.missing, "signed or numbered, and not here"),
         ("declared", proof.declared, "of the missing ones, said to be lost by the node itself"),
         ("unproven", proof.unproven, "here, and not signed yet or beside a missing one"),
+        ("signed", proof.signed, "last checkpoint of its start: proven, except for its number"),
     )
     rows += [
         (name, f"{count_of(ranges):,} ({words_of(ranges)}): {meaning}")
