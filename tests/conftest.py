@@ -105,13 +105,9 @@ class DeviceCounter:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count what a report says."""
         for name, value in report.user_properties:
-            if (
-                name == DEVICE_PROPERTY
-                and report.when == "call"
-                and isinstance(value, list | tuple)
-            ):
-                interpreter, passed = value
-                self.counts[str(interpreter)] += int(passed)
+            if name == DEVICE_PROPERTY and report.when == "call":
+                interpreter, passed = cast("tuple[str, int]", value)
+                self.counts[interpreter] += passed
 
 
 def pytest_terminal_summary(
