@@ -91,6 +91,11 @@ class Axis:
             self._velocity.reset()
         self.clear()
 
+    def settle(self) -> None:
+        """Begin the first block: the filters have had their time."""
+        self._is_settled = True
+        self.clear()
+
     def clear(self) -> None:
         """Begin a block."""
         clear(self._digits)

@@ -12,6 +12,9 @@ Promises: `points` is the smallest power of two, 64 to 1024, that puts four bins
 band; a transform is spread over many calls of `work`, at a pace that follows the samples, so
 every axis has a piece in each block of at least 2 * points samples.  Pieces do not overlap and lie
 within the block.  No object is made but small integers.
+
+Where a block has room for three pieces, three axes share two rings: a ring is free as soon as its
+piece is in the transform, and then collects for the axis that has none.
 """
 
 from array import array
@@ -57,6 +60,8 @@ class Bands:
         self._transform = engine.Transform(points)
         self._lanes = [_Lane(bands, rate_hz, points) if bands else None for bands in axes]
         self._order = [lane for lane in self._lanes if lane is not None]
+        rings = min(len(self._order), 2) if block_samples >= 3 * points else len(self._order)
+        self._rings = [array("H", bytes(2 * points)) for _ in range(rings)]
         slices = sum([self._transform.slices() + len(lane.bins) // 2 for lane in self._order])
         self._cost = points * 100
         self._gain = slices * _PACE_PERCENT
@@ -74,12 +79,18 @@ class Bands:
         """Begin a block: pieces of the one before are forgotten."""
         self._lane = None
         self._credit = 0
-        for lane in self._order:
-            lane.begin()
+        for index in range(len(self._order)):
+            ring = self._rings[index] if index < len(self._rings) else None
+            self._order[(self._next + index) % len(self._order)].begin(ring)
 
     def credit(self, samples: int) -> None:
         """Note the work that falls to `samples` more samples of each axis."""
         self._credit += samples * self._gain
+
+    @property
+    def is_due(self) -> bool:
+        """Whether `work` has the credit for a slice."""
+        return self._credit >= self._cost
 
     def work(self) -> bool:
         """Do one slice of what is due; whether there was anything to do."""
@@ -98,11 +109,14 @@ class Bands:
             lane = self._order[self._next]
             if lane.fresh < self._points:
                 return False
-            self._next = (self._next + 1) % len(self._order)
             self._lane = lane
-            lane.fresh = 0
             self._band = -1
             self._transform.begin(lane.ring, lane.at)
+            lane.fresh = 0
+            if len(self._rings) < len(self._order):
+                # Of three lanes the one before this has no ring.
+                self._order[self._next - 1].ring, lane.ring = lane.ring, None
+            self._next = (self._next + 1) % len(self._order)
         elif self._band < 0:
             if self._transform.advance():
                 self._band = 0
@@ -135,17 +149,21 @@ class _Lane:
         for low_hz, high_hz in bands:
             self.bins.extend(array("H", _bins(low_hz, high_hz, rate_hz, points)))
         self.energies = array("i", bytes(4 * DIGITS * len(bands)))
-        self.ring = array("H", bytes(2 * points))
+        self.ring = None
+        """Where samples are kept at the moment, if anywhere."""
         self.at = 0
         self.fresh = 0
         self.pieces = 0
         self._mask = points - 1
 
-    def begin(self) -> None:
+    def begin(self, ring) -> None:
         clear(self.energies)
+        self.ring = ring
         self.fresh = self.pieces = 0
 
     def keep(self, samples, count: int) -> None:
+        if self.ring is None:
+            return
         keep_kernel(self.ring, self.at, count, samples, self._mask)
         self.at = (self.at + count) & self._mask
         self.fresh += count

@@ -2,13 +2,13 @@
 
 Promises: `feed` and `work` make no object but integers; `finish` makes the floats of one axis, so
 that the end of a block comes in three steps.
-Rule of order: `begin`, then `feed` and `work` until the block is full, then `finish` until it says
-that `values` is whole.
+Rule of order: after a start `feed` what the filters need and `settle`; then `begin`, `feed` and
+`work` until the block is full, and `finish` until it says that `values` is whole.
 """
 
 _FEATURES = ("rms", "peak", "crest", "kurtosis", "velocity_rms", "band")
 """As features_table.FEATURES, a file that is forgotten before the first block."""
-_BAND = 5
+_VELOCITY, _BAND = 4, 5
 
 
 class Block:
@@ -22,6 +22,17 @@ class Block:
         self._finished = 0
         self.values = []
         """The features in their order, None for what cannot be told, once `finish` says so."""
+
+    @property
+    def has_filters(self) -> bool:
+        """Whether `settle` has to wait: somebody asks for a velocity."""
+        return any(code >> 2 & 15 == _VELOCITY for code in self._codes)
+
+    def settle(self) -> None:
+        """Take the filters as settled from now on."""
+        for axis in self._axes:
+            if axis is not None:
+                axis.settle()
 
     def begin(self) -> None:
         """Forget the sums of the block before; the filters go on."""
@@ -45,6 +56,11 @@ class Block:
         """Note that so many more samples have come, for the pace of the transforms."""
         if self._bands is not None:
             self._bands.credit(triples)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a slice of a transform is due."""
+        return self._bands is not None and self._bands.is_due
 
     def work(self) -> bool:
         """Do one slice of a transform; whether one was due."""

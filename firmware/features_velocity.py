@@ -6,7 +6,7 @@ within 0.3 % (4 kHz and above) or 0.6 % (3332 Hz) of 1 / (2 pi f) up to 1 kHz.  
 filter takes away near 1 kHz comes on top; no conformity with the tolerances of ISO 2954 is claimed.
 
 Accuracy of the kernels: sections.py.  A filter that has just started needs about 0.3 s to settle;
-the block in which it starts has no value.
+waveform.py gives it 0.5 s.
 """
 
 VELOCITY = {

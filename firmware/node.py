@@ -4,20 +4,25 @@ Promises: a sample is taken in its slot or counted as an overrun (`schedule.py`)
 sealed frame, in which a value that could not be had is missing, and a status record says why; no
 value is ever made up.  Fast chips are polled when they are due.  Everything else runs in the gaps,
 a step at a time, where it fits before the next sample and before a fast chip would lose any, in the
-order of `_tasks`: outputs to be released, features, what is to be sent, the line, garbage,
-signatures, status.  The watchdog is fed by samples alone: a node that does not get round to
+order of `_tasks`: outputs to be released, features, the seal, garbage, packs, the line, signatures,
+status.  The watchdog is fed by samples alone: a node that does not get round to
 sampling starts again.
 """
 
 import gc
 
+from firmware.outgoing import Row
 from firmware.tasks import Task
 from wire import content
 from wire.kernel import IS_MICROPYTHON
-from wire.senml_packer import Packer
 
-_LINK_EVERY_US = 20000
+NEVER_US = 1 << 62
+_QUIET_US = 20000
 _RETRY_EVERY_US = 1000000
+_LONG_US = 5000
+_COLLECT_POLLS = 20
+"""A read of a bus leaves some 500 bytes behind, and the heap must never be full by itself: the
+collection would come in the middle of something."""
 
 
 class Node:
@@ -32,7 +37,7 @@ class Node:
         self.sampler = parts["sampler"]
         self.outputs = parts["outputs"]
         self.schedule = parts["schedule"]
-        self._waveforms = parts["waveforms"]
+        self.waveforms = parts["waveforms"]
         self._uplink = parts["uplink"]
         self._outgoing = parts["outgoing"]
         self._downlink = parts["downlink"]
@@ -46,26 +51,30 @@ class Node:
         self._watchdog = hal.watchdog(settings.watchdog_ms)
         base_name = identity.node + ":"
         named = [(channel.name, channel.unit) for channel in settings.channels]
-        self._packer = Packer(base_name, named) if named else None
+        self._row = Row(base_name, named, 0, False) if named else None
         # The link shows all channels of the node in one row: polled ones, then each fast chip's.
         self._rows = []
         channels = len(named)
-        for waveform in self._waveforms:
+        for waveform in self.waveforms:
             waveform.base_name = base_name
-            self._rows.append((waveform, Packer(base_name, waveform.channels), channels))
+            self._rows.append((waveform, Row(base_name, waveform.channels, channels, True)))
             channels += len(waveform.channels)
         self._link.prepare(channels, self.schedule)
         self._garbage = False
+        self._polls = 0
+        self._quiet_us = 0
+        """Until then no task need be asked, unless a sample, a poll or a message gives it work."""
+        self._release_us = NEVER_US
         self._tasks = (
             Task(self._release),
             Task(self._work_waveforms),
             Task(self._outgoing.send),
-            Task(self._pack_waveforms),
+            Task(self._collect, 0, _LONG_US),
+            Task(self._pack_waveforms, 0, _LONG_US),
             Task(self._delivery.pump),
-            Task(self._serve_link, _LINK_EVERY_US),
-            Task(self._collect),
+            Task(self._serve_link, self._link.poll_us or _QUIET_US),
             Task(self._sign),
-            Task(self._report, settings.status_us),
+            Task(self._report, settings.status_us, _LONG_US),
             Task(self._retry, _RETRY_EVERY_US),
         )
 
@@ -102,7 +111,7 @@ class Node:
 
     def capture(self, source: str, samples: int):
         """Send the next raw samples of the waveform `source`; why not, as a text, or None."""
-        for waveform in self._waveforms:
+        for waveform in self.waveforms:
             if waveform.name == source:
                 return waveform.capture(samples)
         return "%s is no waveform; raw samples come from fast chips only" % source
@@ -131,23 +140,34 @@ class Node:
 
     def _step(self, now_us: int, until_us: int) -> bool:
         """Do one thing that fits before `until_us`; whether there was any.  A poll always fits."""
-        for waveform in self._waveforms:
+        for waveform in self.waveforms:
             if now_us >= waveform.due_us:
-                waveform.poll()
-                return True
+                has_work = waveform.poll()
+                self._polls += 1
+                if self._polls == _COLLECT_POLLS:
+                    has_work = self._garbage = True
+                if has_work:
+                    self._quiet_us = 0
+                return now_us >= self._quiet_us
             until_us = min(until_us, waveform.limit_us)
-        for task in self._tasks:  # noqa: SIM110 - a generator is an object for every step
-            if task.run(self._hal, now_us, until_us):
+        if now_us < self._quiet_us:
+            return False
+        quiet_us = now_us + _QUIET_US
+        for task in self._tasks:
+            done = now_us >= task.due_us and task.run(self._hal, now_us, until_us)
+            if done:
                 return True
+            if done is None:
+                quiet_us = 0
+        release_us = self.outputs.due_us()
+        self._release_us = NEVER_US if release_us is None else release_us
+        self._quiet_us = min(quiet_us, self._release_us)
         return False
 
     def _wake_us(self, now_us: int, due_us: int) -> int:
         """When the next thing has to be looked at."""
-        wake_us = due_us
-        release_us = self.outputs.due_us()
-        if release_us is not None and release_us < wake_us:
-            wake_us = release_us
-        for waveform in self._waveforms:
+        wake_us = min(due_us, self._release_us)
+        for waveform in self.waveforms:
             wake_us = min(wake_us, waveform.due_us)
         if self._link.poll_us:
             wake_us = min(wake_us, now_us + self._link.poll_us)
@@ -155,13 +175,14 @@ class Node:
 
     def _end_block(self, middle_us: int) -> None:
         self._garbage = True
+        self._quiet_us = 0
         if self._is_on_trial and self._delivery.is_proven:
             # It samples, seals and is heard: what an update can break, it has not broken.
             self._is_on_trial = False
             self._on_command.confirm()
         values = self.sampler.take()
-        if self._packer is not None:
-            self._outgoing.pack(self._packer, 0, values, middle_us)
+        if self._row is not None:
+            self._outgoing.pack(self._row, values, middle_us)
 
     # --- between samples: each says whether it did something -------------------------------------
 
@@ -173,16 +194,18 @@ class Node:
         return True
 
     def _work_waveforms(self, _now_us: int) -> bool:
-        for waveform in self._waveforms:  # noqa: SIM110 - as in _step
+        for waveform in self.waveforms:
             if waveform.work():
+                # A pack may need some KiB in one piece, so the heap is swept before.
+                self._garbage = self._garbage or waveform.is_complete
                 return True
         return False
 
     def _pack_waveforms(self, _now_us: int) -> bool:
-        for waveform, packer, first in self._rows:
+        for waveform, row in self._rows:
             if waveform.is_complete:
                 self._garbage = True
-                self._outgoing.pack(packer, first, waveform.take(), waveform.middle_us)
+                self._outgoing.pack(row, waveform.take(), waveform.middle_us)
                 return True
             piece = waveform.take_captured()
             if piece is not None:
@@ -192,6 +215,7 @@ class Node:
         return False
 
     def _hear(self, received_us: int) -> bool:
+        self._quiet_us = 0
         messages = self._link.receive()
         for message in messages:
             self._downlink.hear(message, received_us)
@@ -230,6 +254,7 @@ class Node:
         if not self._garbage:
             return False
         self._garbage = False
+        self._polls = 0
         if IS_MICROPYTHON:
             gc.collect()
             self.free_bytes = gc.mem_free()

@@ -10,23 +10,29 @@ _SURPRISE_US = 1000
 
 
 class Task:
-    """`action(now_us) -> bool`, whether it did something; at most once every `every_us`."""
+    """`action(now_us) -> bool`, whether it did something; at most once every `every_us`.
 
-    def __init__(self, action, every_us: int = 0) -> None:
+    It is held to take `cost_us` until it has been seen.
+    """
+
+    def __init__(self, action, every_us: int = 0, cost_us: int = 0) -> None:
         self._action = action
         self._every_us = every_us
         self.due_us = 0
         """When it may run next; None for a task that waits to be asked."""
-        self._cost_us = 0
+        self._cost_us = cost_us
         self._refused = 0
 
-    def run(self, hal, now_us: int, until_us: int) -> bool:
-        """Run if due and if there is time until `until_us`; whether it did something."""
+    def run(self, hal, now_us: int, until_us: int):
+        """Run if due and if there is time until `until_us`; whether it did something, or None.
+
+        None: it was due, and there was no time.
+        """
         if now_us < self.due_us:
             return False
         if now_us + self._cost_us > until_us and self._refused < PATIENCE:
             self._refused += 1
-            return False
+            return None
         self._refused = 0
         if self._every_us:
             self.due_us = now_us + self._every_us

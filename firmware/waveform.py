@@ -2,8 +2,9 @@
 
 Promises: `start` and `poll` never raise for a chip that fails: it is named in `problems`, tried
 again after 1 s, 2 s, 4 s .. 64 s, and nothing is reported meanwhile.  A block is complete with all
-its samples, or it is dropped and counted: after samples that the chip lost, the next block begins
-with the first sample behind the gap, and the filters start anew.  A wrong table is a problem too.
+its samples, or it is dropped and counted: after samples that the chip lost the filters start anew,
+and the next block begins behind the gap, half a second behind it where velocities are asked for,
+whose filters have settled by then.  A wrong table is a problem too.
 Time of a block: what is read at once ends half a period before the read; `middle_us` is the mean of
 first and last sample, so a chip whose rate is off by 1 % moves no value.
 
@@ -44,14 +45,15 @@ class Waveform:
     """When the next `poll` is due, and from when on it would find samples lost."""
     is_complete = False
     """Whether a block with all its features is there for `take`."""
-    start_us = middle_us = 0
-    """First sample and middle of the block that `is_complete`."""
+    middle_us = 0
+    """Middle of the block that `is_complete`."""
     blocks_dropped = 0
     _chip = _block = _capture = _problem = None
     _backoff_us = _BACKOFF_US
     _interval_us = _depth_us = 0
     _overruns = _held = _count = _first_us = _last_us = _captures = 0
     _is_running = _has_reference = _is_full = False
+    _settle_samples = 0
 
     def __init__(self, table, hal):
         from firmware.features_table import build, channels_of
@@ -68,8 +70,11 @@ class Waveform:
         except ConfigError as error:
             self._problem = "waveform %s: %s" % (self.name, error)
             return
-        self._depth_us = (triples - 1) * self._period_ns // 1000
-        self._interval_us = min(triples // 2, _READ_TRIPLES) * self._period_ns // 1000
+        if self._block.has_filters:
+            self._settle_samples = self._rate_hz // 2
+        # An eighth is kept for what comes between a poll and its reading.
+        self._depth_us = triples * 7 // 8 * self._period_ns // 1000
+        self._interval_us = min(triples * 11 // 16, _READ_TRIPLES) * self._period_ns // 1000
         self._read = array("i", bytes(12 * _READ_TRIPLES))
         self._samples = array("i", bytes(12 * (CHUNK + _READ_TRIPLES)))
 
@@ -86,19 +91,19 @@ class Waveform:
             found.append("waveform %s: blocks dropped: %d" % (self.name, self.blocks_dropped))
         return found
 
-    def poll(self) -> None:
-        """Drain the FIFO, at most _READ_TRIPLES."""
+    def poll(self) -> bool:
+        """Drain the FIFO, at most _READ_TRIPLES; whether that gives `work` or a take something."""
         now_us = self._hal.ticks_us()
         if not self._is_running:
             self._run(now_us)
-            return
+            return False
         if self._held > CHUNK:
             self._make_room()
         try:
             triples = self._chip.fifo_read_into(self._read)
         except DriverError as error:
             self._fail(error, now_us)
-            return
+            return False
         self.due_us = now_us if triples == _READ_TRIPLES else now_us + self._interval_us
         self.limit_us = now_us + self._depth_us
         if self._chip.fifo_overruns != self._overruns:
@@ -113,6 +118,7 @@ class Waveform:
         self._last_us = now_us
         if not self._is_full:
             self._block.credit(triples)
+        return self._is_full or self._is_due() or capture is not None or self._block.has_work
 
     def work(self) -> bool:
         """Do one step of what the samples so far ask for; whether there was one."""
@@ -121,10 +127,14 @@ class Waveform:
                 return False
             self.is_complete = self._block.finish(self._chip.fifo_lsb_m_s2)
             return True
-        if self._held > _READ_TRIPLES or self._held >= self._block_samples - self._count:
+        if self._is_due():
             self._feed()
             return True
         return self._is_running and self._block.work()
+
+    def _is_due(self) -> bool:
+        """Whether the samples that are held should go through the sums."""
+        return self._held > _READ_TRIPLES or self._held >= self._block_samples - self._count
 
     def take(self) -> "list":
         """The features of the complete block, None for what cannot be told; the next one begins."""
@@ -215,12 +225,13 @@ class Waveform:
 
     def _begin(self) -> None:
         self.is_complete = self._is_full = False
-        self._count = 0
+        # Below zero the filters settle.
+        self._count = 0 if self._has_reference else -self._settle_samples
         self._block.begin()
 
     def _feed(self) -> None:
         """Take the oldest CHUNK of the samples that are held, or what the block still needs."""
-        left = self._block_samples - self._count
+        left = self._block_samples - self._count if self._count >= 0 else -self._count
         count = min(self._held, CHUNK, left)
         first_us = self._before_us(self._last_us, self._held)
         if not self._count:
@@ -230,8 +241,10 @@ class Waveform:
         self._count += count
         self._held -= count
         copy_kernel(self._samples, 0, 3 * self._held, self._samples, 3 * count)
-        if count == left:
+        if count == left and not self._count:
+            self._block.begin()
+            self._block.settle()
+        elif count == left:
             last_us = first_us + (count - 1) * self._period_ns // 1000
-            self.start_us = self._first_us
             self.middle_us = (self._first_us + last_us) // 2
             self._is_full = True
