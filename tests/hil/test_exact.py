@@ -61,6 +61,7 @@ def test_another_seed_gives_other_bytes(make_scenario: MakeScenario, tmp_path: P
     assert one.frames_sha256 != other.frames_sha256
 
 
+@pytest.mark.timeout(300)
 def test_a_cold_cache_gives_the_same_bytes_as_a_warm_one(
     make_scenario: MakeScenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
