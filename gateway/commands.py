@@ -228,9 +228,11 @@ class CommandJournal:
         if queue[0].state is RequestState.WAITING:
             return None
         if answer.result == commands.OUT_OF_ORDER and answer.last_id is not None:
-            self._renumber(node, queue, answer.last_id)
-            self._try_save()
-            return None
+            known_id = max(answer.last_id, self._next_ids[node] - 1)
+            if known_id + len(queue) <= commands.COMMAND_ID_MAX:
+                self._renumber(node, queue, known_id)
+                self._try_save()
+                return None
         request = queue.popleft()
         request.end(RequestState.ANSWERED, answer)
         self._try_save()
@@ -253,9 +255,9 @@ class CommandJournal:
             request.end(RequestState.EXPIRED)
         return bool(late)
 
-    def _renumber(self, node: str, queue: deque[Request], last_id: int) -> None:
-        """Give everything that waits ids above what the node knows; none of it was obeyed."""
-        next_id = max(last_id, self._next_ids[node] - 1) + 1
+    def _renumber(self, node: str, queue: deque[Request], known_id: int) -> None:
+        """Give everything that waits ids above those in use; none of it was obeyed."""
+        next_id = known_id + 1
         for request in queue:
             command = commands.decode_command(request.payload)
             request.command_id, request.due_ns, request.is_kept = next_id, 0, False

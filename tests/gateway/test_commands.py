@@ -170,6 +170,14 @@ def test_a_journal_that_was_lost_goes_on_above_what_the_node_knows(tmp_path: Pat
     assert kept["a"]["next_id"] == 44
 
 
+def test_a_node_that_has_used_up_all_ids_stops_nothing(journal: CommandJournal) -> None:
+    request = ask(journal)
+    journal.due(START_NS)
+    last_id = commands.COMMAND_ID_MAX
+    assert journal.answered("a", answer(1, commands.OUT_OF_ORDER, last_id=last_id)) is request
+    assert request.outcome == "out_of_order"
+
+
 def test_ids_start_above_the_one_a_node_says_it_obeyed_last(journal: CommandJournal) -> None:
     journal.obeyed_last("a", 17)
     journal.obeyed_last("a", 4)
