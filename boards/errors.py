@@ -8,7 +8,7 @@ BoardError
   EmulatorError         the emulated board did not start, or died
     QmpError            the emulator's control channel refused, or is silent
   PortError             a serial port is not there, is busy, or went away
-  LockedError           somebody else works on this very board
+  LockedError           somebody else works on this very board, or nobody could see who does
   ImageError            an image file that is not there, or is none
   FlashError            the board did not take the image, or holds another one afterwards
   DeployError           the interpreter on the board refused or lost a file
