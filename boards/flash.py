@@ -15,7 +15,7 @@ from typing import Final
 
 from boards import flash_tools
 from boards.build import cache_dir
-from boards.catalog import Board, FlashMethod
+from boards.catalog import Board, Flash, FlashMethod
 from boards.deploy import Deployment, deploy
 from boards.deploy_prompt import Progress
 from boards.errors import FlashError, IdentityError, ImageError
@@ -23,6 +23,8 @@ from boards.flash_image import read_image
 from boards.identity import Identity
 from boards.provision import KEY_FILE
 
+_IMAGES: Final = "interpreters"
+"""Where in the cache folder stock images are put."""
 _OVER_PROBE: Final = ("pyocd", "dfu")
 """Methods that reach the board over USB by an id; the others over a serial port."""
 
@@ -52,13 +54,20 @@ def find_image(board: Board, given: Path | None) -> Path:
     flash = flash_tools.flash_table(board)
     if given is not None:
         return given
-    path = cache_dir() / "interpreters" / flash.image
+    path = cache_dir() / _IMAGES / flash.image
     if not path.is_file():
         raise ImageError(
-            f"download {flash.image} from {flash.download} and put it into {path.parent},"
-            " or name an image with --image; twinrig downloads nothing by itself"
+            f"{board.name} has no image yet: {_how_to_get(flash)}; twinrig downloads nothing by"
+            " itself"
         )
     return path
+
+
+def _how_to_get(flash: Flash) -> str:
+    return (
+        f"download {flash.image} from {flash.download} and put it into {cache_dir() / _IMAGES},"
+        " or name one with --image"
+    )
 
 
 def choose_method(board: Board, asked: FlashMethod | None, reach: Reach) -> FlashMethod:
@@ -70,9 +79,13 @@ def choose_method(board: Board, asked: FlashMethod | None, reach: Reach) -> Flas
     for method in known if asked is None else (asked,):
         if (reach.probe if method in _OVER_PROBE else reach.port) is not None:
             return method
-    first = asked or known[0]
-    option = "--probe ID" if first in _OVER_PROBE else "--port PORT"
-    raise FlashError(f"{board.name} is flashed by {first}: say where it is with {option}")
+    ways: dict[str, list[str]] = {}
+    for method in known if asked is None else (asked,):
+        ways.setdefault("--probe ID" if method in _OVER_PROBE else "--port PORT", []).append(method)
+    options = " or with ".join(f"{way} ({', '.join(by)})" for way, by in ways.items())
+    raise FlashError(
+        f"{board.name}: say where it is with {options}; for the image, {_how_to_get(flash)}"
+    )
 
 
 def flash_interpreter(

@@ -166,9 +166,11 @@ def test_the_method_follows_from_how_the_board_is_reached() -> None:
     assert choose_method(NUCLEO, "dfu", Reach(probe="066A")) == "dfu"
     with pytest.raises(FlashError, match="flashed by esptool, not by pyocd"):
         choose_method(ESP32, "pyocd", Reach(probe="1"))
-    with pytest.raises(FlashError, match="by pyocd: say where it is with --probe ID"):
+    with pytest.raises(
+        FlashError, match=r"f446re: say where it is with --probe ID \(pyocd, dfu\) or with --port"
+    ):
         choose_method(NUCLEO, None, Reach())
-    with pytest.raises(FlashError, match="by esptool: say where it is with --port PORT"):
+    with pytest.raises(FlashError, match=r"say where it is with --port PORT \(esptool\); for the"):
         choose_method(ESP32, None, Reach(probe="1"))
     with pytest.raises(FlashError, match="is emulated"):
         choose_method(load_board("host"), None, Reach(port="/dev/ttyACM0"))
