@@ -234,25 +234,44 @@ def board_provision(port: Port, node: NodeName, site: SiteFile, new_key: NewKey 
     table, store = _node(node, site)
     with _held(port, f"provision {node}"), bar() as shown:
         plan, identity = provision(port, table, store, shown.working, new_key=new_key)
+    if plan.public_key is not None:
+        console.print("what the board had counted, accepted and stored is gone", soft_wrap=True)
+    _say_given_up(plan.given_up)
     _say_done(identity, plan.public_key)
 
 
 @board_app.command("rotate-key")
-def board_rotate_key(port: Port, node: NodeName, site: SiteFile) -> None:
-    """Give a node and the gateway a new root key over the cable; interrupted, run it again."""
+def board_rotate_key(
+    port: Port,
+    node: NodeName,
+    site: SiteFile,
+    state: Annotated[
+        Path, typer.Option("--state", help="The gateway's state folder, for frames that wait.")
+    ] = Path("state"),
+    drop: Annotated[
+        bool, typer.Option("--drop-stored-frames", help="Give up the frames that wait.")
+    ] = False,
+) -> None:
+    """Give a node and the gateway a new root key over the cable; interrupted, run it again.
+
+    Frames that wait on the board are sealed under the old key: the gateway is told to believe it
+    for those, and must not run meanwhile.
+    """
+    from boards.deploy import stopped_application
     from boards.deploy_prompt import open_prompt
+    from boards.retired import retiring
     from boards.rotation import rotate
 
     _need_board_extra()
     _, store = _node(node, site)
-    with _held(port, f"rotate-key {node}"):
-        prompt = open_prompt(port)
-        try:
-            key = rotate(prompt, node, store)
-            prompt.restart()
-        finally:
-            prompt.close()
-    console.print(f"done: {node} has root key {key.root_id}, rotation {key.epoch}", soft_wrap=True)
+    with _held(port, f"rotate-key {node}"), stopped_application(open_prompt(port)) as prompt:
+        done = rotate(prompt, node, store, retiring(node, state), drops_stored=drop)
+    _say_given_up(done.given_up)
+    if done.waiting:
+        line = f"{done.waiting} stored frames keep the old key, which the gateway believes for them"
+        console.print(line, soft_wrap=True)
+    line = f"done: {node} has root key {done.key.root_id}, rotation {done.key.epoch}"
+    console.print(line, soft_wrap=True)
     console.print("restart the gateway if it runs: it has read the old key", soft_wrap=True)
 
 
@@ -349,6 +368,11 @@ def _deployment(board: "Board", settings: Mapping[str, bytes]) -> "Deployment":
     return Deployment(
         board=board, application=application, settings=settings, mpy_version=MPY_VERSION
     )
+
+
+def _say_given_up(frames: int) -> None:
+    if frames:
+        console.print(f"{frames} stored frames are given up: no gateway gets them", soft_wrap=True)
 
 
 def _say_done(identity: "Identity", public_key: bytes | None) -> None:

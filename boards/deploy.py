@@ -5,29 +5,33 @@ can be interrupted anywhere and run again: files that are there already are not 
 loader comes last, so a board with a part of an application starts none.
 Leaves the interpreter to `flash.py`, the two folders while it runs to `firmware/loader.py`.
 
-Order: stop the loader, restart (a running application may have a watchdog, which nothing else
+Order: set the loader aside, restart (a running application may have a watchdog, which nothing else
 stops) | remove what is not wanted | files | settings and keys | loader.
 
-    main.py    the loader
+    main.py    the loader            main.held  the loader while a command has set it aside
     a/...      the application       b/...  empty until the first update
     node.json  node.key              of this node
 """
 
+import contextlib
 import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
 from boards.catalog import Board
 from boards.deploy_prompt import Progress, Prompt, open_prompt, reopen_prompt
-from boards.errors import DeployError
+from boards.errors import BoardError, DeployError
 from boards.frozen import STARTER
 from boards.identity import Identity, ask_identity, check_board
+from boards.new_life import forget
 from boards.provision import KEY_FILE, ROTATED_KEY_FILE, used_parts
 
 LOADER_FILE: Final = "main.py"
+HELD_FILE: Final = "main.held"
 FOLDERS: Final = ("a", "b")
 CRASH_FILE: Final = "crash.log"
 UPDATE_FILES: Final = (
@@ -124,24 +128,55 @@ def check_start(port: str, start_s: float | None = None) -> None:
 
 
 def stop_application(prompt: Prompt) -> Prompt:
-    """Take the loader away and restart, so that nothing runs and no watchdog does."""
+    """Set the loader aside and restart, so that nothing runs and no watchdog does.
+
+    A watchdog that was started outlives the application, and ends with a reset only.
+    """
     if prompt.hash_of(LOADER_FILE) is None:
         return prompt
-    prompt.remove(LOADER_FILE)
+    prompt.rename(LOADER_FILE, HELD_FILE)
     prompt.restart()
     return reopen_prompt(prompt.port)
 
 
+def start_application(prompt: Prompt) -> None:
+    """Restart with the loader that was set aside, by this command or by one that was cut short."""
+    if prompt.hash_of(LOADER_FILE) is None and prompt.hash_of(HELD_FILE) is not None:
+        prompt.rename(HELD_FILE, LOADER_FILE)
+    prompt.restart()
+
+
+@contextmanager
+def stopped_application(prompt: Prompt) -> Iterator[Prompt]:
+    """The prompt of the board with nothing running on it; whatever came of it, it starts again.
+
+    A cable that is pulled meanwhile leaves the loader aside: the next command finds it.
+    """
+    try:
+        prompt = stop_application(prompt)
+        yield prompt
+    except BaseException:
+        with contextlib.suppress(BoardError):
+            start_application(prompt)
+        raise
+    else:
+        start_application(prompt)
+    finally:
+        prompt.close()
+
+
 def remove_leftovers(prompt: Prompt, contents: Mapping[str, bytes]) -> None:
-    """Empty both folders of what does not belong there, and forget updates and rotated keys."""
+    """Empty both folders of what does not belong there, and forget updates and former keys."""
     kept = [name for folder in FOLDERS for name in prompt.list_files(folder)]
     for name in kept:
         if name not in contents:
             prompt.remove(name)
-    for name in UPDATE_FILES:
+    for name in (*UPDATE_FILES, HELD_FILE):
         prompt.remove(name)
     if KEY_FILE in contents:
         prompt.remove(ROTATED_KEY_FILE)
+        if not _has(prompt, KEY_FILE, contents[KEY_FILE]):
+            forget(prompt)
 
 
 def send(prompt: Prompt, contents: Mapping[str, bytes], progress: Progress) -> None:
@@ -149,31 +184,31 @@ def send(prompt: Prompt, contents: Mapping[str, bytes], progress: Progress) -> N
 
     Raises DeployError before anything is written when they do not fit.
     """
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    missing = [name for name in contents if prompt.hash_of(name) != hashes[name]]
+    missing = [name for name, content in contents.items() if not _has(prompt, name, content)]
+    check_room(prompt, [contents[name] for name in missing])
     total = sum(len(contents[name]) for name in missing)
-    _check_room(ask_identity(prompt), total)
     done = 0
     for name in missing:
         prompt.make_folders(name)
-        prompt.put(name, contents[name], _counting(progress, name, done, total))
+        prompt.replace(name, contents[name], _counting(progress, name, done, total))
         done += len(contents[name])
-        if prompt.hash_of(name) != hashes[name]:
-            raise DeployError(
-                f"{prompt.port}: {name} reads back otherwise than it was written: run this again;"
-                " if it stays, erase the board with `twinrig board flash`"
-            )
     progress("files compared", total, total)
 
 
-def _counting(progress: Progress, name: str, before: int, total: int) -> Callable[[int], None]:
-    return lambda done: progress(f"sending {name}", before + done, total)
-
-
-def _check_room(identity: Identity, needed_bytes: int) -> None:
-    free = identity.free_bytes
+def check_room(prompt: Prompt, contents: Iterable[bytes]) -> None:
+    """Raise DeployError unless new files with these contents fit."""
+    needed_bytes = sum(len(content) for content in contents)
+    free = ask_identity(prompt).free_bytes
     if free is not None and needed_bytes + _SPARE_BYTES > free and needed_bytes:
         raise DeployError(
             f"{needed_bytes} bytes of files and {_SPARE_BYTES} to work with do not fit into"
             f" {free} free ones: use fewer kinds of chips, or a board with more flash"
         )
+
+
+def _has(prompt: Prompt, name: str, content: bytes) -> bool:
+    return prompt.hash_of(name) == hashlib.sha256(content).hexdigest()
+
+
+def _counting(progress: Progress, name: str, before: int, total: int) -> Callable[[int], None]:
+    return lambda done: progress(f"sending {name}", before + done, total)

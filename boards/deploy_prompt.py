@@ -6,6 +6,7 @@ it may be a key.  Leaves to `deploy.py` what is put there.
 """
 
 import contextlib
+import hashlib
 import io
 import json
 import threading
@@ -68,6 +69,8 @@ def _tw_remove(name):
     except OSError:
         pass
 """
+PARTIAL_FILE: Final = "twinrig.partial"
+"""What a file is called on the board until it is whole."""
 
 
 class Prompt:
@@ -115,6 +118,10 @@ class Prompt:
         """Remove a file, if it is there."""
         self.run(f"_tw_remove({name!r})")
 
+    def rename(self, old: str, new: str) -> None:
+        """Give a file another name, which it takes from whatever has it."""
+        self.run(f"os.rename({old!r}, {new!r})")
+
     def make_folders(self, name: str) -> None:
         """Make the folders above a file, as far as they are missing."""
         parts = name.split("/")[:-1]
@@ -124,8 +131,21 @@ class Prompt:
                 f"try:\n os.mkdir({folder!r})\nexcept OSError as e:\n if e.args[0] != 17: raise"
             )
 
+    def replace(self, name: str, content: bytes, step: Callable[[int], None]) -> None:
+        """Write a file under another name, read it back, and only then give it its own.
+
+        DeployError when it reads back otherwise; what had the name before is untouched until then.
+        """
+        self.put(PARTIAL_FILE, content, step)
+        if self.hash_of(PARTIAL_FILE) != hashlib.sha256(content).hexdigest():
+            raise DeployError(
+                f"{self.port}: {name} reads back otherwise than it was written: run this again;"
+                " if it stays, erase the board with `twinrig board flash`"
+            )
+        self.rename(PARTIAL_FILE, name)
+
     def put(self, name: str, content: bytes, step: Callable[[int], None]) -> None:
-        """Write a file; `step` is called with the bytes that have gone."""
+        """Write a file where it stands; `step` is called with the bytes that have gone."""
         with self._guarded():
             try:
                 self._transport.fs_writefile(

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from boards.catalog import Board
-from boards.deploy import FOLDERS, LOADER_FILE, needed_files, stop_application
+from boards.deploy import FOLDERS, HELD_FILE, LOADER_FILE, needed_files, stop_application
 from boards.deploy_prompt import Progress, Prompt, open_prompt
 from boards.errors import DeployError
 from boards.identity import ask_identity, check_board
@@ -83,7 +83,8 @@ def update(
             prompt.remove(f"{_LOADER_MODULE}.py")
         finally:
             # Whatever came of it, the node starts again.
-            prompt.put(LOADER_FILE, loader, lambda done: None)
+            prompt.replace(LOADER_FILE, loader, lambda done: None)
+            prompt.remove(HELD_FILE)
         prompt.restart()
     finally:
         prompt.close()

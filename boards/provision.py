@@ -78,7 +78,7 @@ def new_secrets() -> NodeSecrets:
 def provisioned_files(
     node: NodeTable, keys: NodeSecrets, read: Callable[[Path], bytes] = Path.read_bytes
 ) -> dict[str, bytes]:
-    """Every file that a node needs, by its name on the node.
+    """Every file that a node needs, by its name on the node; the key last.
 
     `read` fetches the files that the node's link names; ProvisionError when one is missing.
     """
@@ -101,7 +101,8 @@ def provisioned_files(
     for name in ("status_s", "watchdog_ms", "receipts"):
         if getattr(node, name, None) is not None:
             table[name] = getattr(node, name)
-    return {NODE_FILE: json.dumps(table).encode(), KEY_FILE: key_file(node.name, keys)} | link_files
+    settings = {NODE_FILE: json.dumps(table).encode()} | link_files
+    return settings | {KEY_FILE: key_file(node.name, keys)}
 
 
 def key_file(node: str, keys: NodeSecrets) -> bytes:

@@ -2,21 +2,22 @@
 
 Promises: the gateway's key file is made only after the board has the key, and is never overwritten
 unless that is asked for; interrupted anywhere, the same command completes it.  With a key on both
-sides only the settings are written.
+sides only the settings are written.  With new keys the board begins a new life (`new_life.py`), and
+whoever asked is told how many stored frames that has cost.  Nothing runs on the board meanwhile.
 """
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from boards.deploy import send
+from boards.deploy import check_room, send, stopped_application
 from boards.deploy_prompt import Progress, Prompt, open_prompt
 from boards.errors import ProvisionError
 from boards.flash import check_keys
 from boards.identity import Identity, ask_identity
+from boards.new_life import forget
 from boards.provision import (
     KEY_FILE,
-    ROTATED_KEY_FILE,
     SECRET_BYTES,
     KeyStore,
     NodeSecrets,
@@ -34,6 +35,8 @@ class Provisioning:
     public_key: bytes | None
     """The node's Ed25519 key; None when its keys stay what they are."""
     commit: Callable[[], None]
+    given_up: int = 0
+    """Frames of the board's former life that no receipt had covered."""
 
 
 def with_new_keys(node: NodeTable, store: KeyStore, *, replaces: bool) -> Provisioning:
@@ -67,13 +70,14 @@ def provision(
     try:
         has_key = not new_key and _has_key(prompt, node, store)
         plan = with_same_keys(node) if has_key else with_new_keys(node, store, replaces=new_key)
-        send(prompt, plan.settings, progress)
-        if not has_key:
-            prompt.remove(ROTATED_KEY_FILE)
-        identity = ask_identity(prompt)
-        check_keys(identity, plan.settings)
-        plan.commit()
-        prompt.restart()
+        with stopped_application(prompt) as stopped:
+            if not has_key:
+                check_room(stopped, plan.settings.values())
+                plan = replace(plan, given_up=forget(stopped))
+            send(stopped, plan.settings, progress)
+            identity = ask_identity(stopped)
+            check_keys(identity, plan.settings)
+            plan.commit()
     finally:
         prompt.close()
     return plan, identity

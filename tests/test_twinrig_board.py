@@ -13,6 +13,7 @@ from boards.lock import board_lock, port_key
 from boards.mpy import MPY_VERSION
 from tests.boards.fake_esp32_loader import FakeEsp32Loader
 from tests.boards.prompts import Console, host_prompt
+from tests.boards.test_retired import store_frames
 
 Cli = Callable[..., tuple[int, str, str]]
 SITE = """
@@ -39,6 +40,10 @@ reading = "temperature_celsius"
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Cli:
     """Run `twinrig board ARGUMENTS` in this process; exit status, standard output and error."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    locks = tmp_path / "locks"
+    locks.mkdir()
+    locks.chmod(0o1777)
+    monkeypatch.setattr("boards.lock.SHARED_FOLDERS", (locks,))
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["twinrig", "board", *map(str, arguments)])
@@ -123,6 +128,34 @@ def test_provision_identify_and_rotate(
 
 
 @pytest.mark.slow
+def test_frames_that_wait_while_the_key_changes(
+    cli: Cli, site: Path, console: Console, tmp_path: Path
+) -> None:
+    where = ("--port", console.port, "--node", "pump-a", "--site", site)
+    board, state = tmp_path / "board", tmp_path / "state"
+    assert cli("provision", *where)[0] == 0
+    store_frames(board, range(5), 2)
+    rotate = ("rotate-key", *where, "--state", state)
+    refused(cli(*rotate), r"2 frames wait on the board.*name the gateway's state folder with --sta")
+    state.mkdir()
+    status, out, err = cli(*rotate)
+    assert status == 0, err
+    assert "2 stored frames keep the old key, which the gateway believes for them" in out
+    assert '"before": 5' in (state / "rotations.json").read_text()
+    # The first rotation is not over: its frames still wait.
+    refused(cli(*rotate), "has a rotation of it that is not over")
+    status, out, err = cli(*rotate, "--drop-stored-frames")
+    assert status == 0, err
+    assert "2 stored frames are given up" in out
+    assert "rotation 2" in out
+    store_frames(board, range(7, 12), 9)
+    status, out, _ = cli("provision", *where, "--new-key")
+    assert status == 0
+    assert "what the board had counted, accepted and stored is gone" in out
+    assert "2 stored frames are given up" in out
+
+
+@pytest.mark.slow
 def test_a_board_that_is_to_take_the_place_of_another_needs_a_word(
     cli: Cli, site: Path, console: Console, tmp_path: Path
 ) -> None:
@@ -166,7 +199,12 @@ def test_flash_says_done_only_after_the_board_has_answered(
 
 def test_what_flash_needs_is_said(cli: Cli, site: Path, tmp_path: Path) -> None:
     image = tmp_path / "image.bin"
-    refused(cli("flash", "esp32_devkit"), "say where it is with --port PORT")
+    refused(cli("flash", "esp32_devkit"), r"say where it is with --port PORT \(esptool\); for")
+    refused(
+        cli("flash", "nucleo_f446re"),
+        r"with --probe ID \(pyocd, dfu\) or with --port PORT \(an3155\); for the image, download "
+        r"NUCLEO_F446RE.*\.hex from https://.* and put it into .*interpreters, or name one with",
+    )
     refused(cli("flash", "host", "--port", "/dev/null"), "host is emulated")
     refused(
         cli("flash", "esp32_devkit", "--port", "/dev/ttyNONE", "--image", image),
@@ -190,8 +228,7 @@ def test_a_node_that_the_site_does_not_have(cli: Cli, site: Path) -> None:
 def test_ports_that_are_held_or_not_there(cli: Cli, tmp_path: Path) -> None:
     port = tmp_path / "port"
     port.touch()
-    folder = tmp_path / "cache" / "twinrig" / "boards"
-    with board_lock(port_key(str(port), None), "flash pybv11", folder):
+    with board_lock(port_key(str(port), None), "flash pybv11"):
         refused(cli("identify", "--port", port), r"is in use by process \d+ of .* \(flash pybv11")
     refused(cli("identify", "--port", "/dev/ttyNONE"), "is not there: `twinrig board scan`")
     refused(cli("console", "pybv11"), "is a real board: say where it is with --port")

@@ -88,6 +88,9 @@ class RamFiles:
             raise OSError(2)
         del self._files[name]
 
+    def rename(self, old: str, new: str) -> None:
+        self._files[new.strip("/")] = self._files.pop(old.strip("/"))
+
     def ilistdir(self, top: str):
         top = top.strip("/")
         if top not in self._folders:

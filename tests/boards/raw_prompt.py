@@ -3,7 +3,9 @@
 Runs on the board `host`: `micropython raw_prompt.py`, with a pseudo-terminal as its console.  It
 follows MicroPython's description of the raw REPL (Ctrl-A, code, Ctrl-D; "OK", output, Ctrl-D,
 error, Ctrl-D) without raw-paste mode.  `machine.reset()` starts it anew; where there is a main.py
-it needs Ctrl-C first, as a board with a running application does.
+it needs Ctrl-C first, as a board with a running application does.  With a file `watchdog` that
+application has started one: it resets the board in the middle of the so many-th round after that,
+whoever has stopped the application, as nothing feeds it any more.
 """
 
 import io
@@ -54,7 +56,16 @@ def run(code: bytes, space: dict, out) -> None:
     out.write(b"\x04" + errors + b"\x04>")
 
 
-def serve(stream, out) -> None:
+def patience() -> int:
+    """Rounds that a watchdog leaves."""
+    try:
+        with open("watchdog") as file:  # noqa: PTH123  MicroPython has no pathlib
+            return int(file.read())
+    except OSError:
+        return -1
+
+
+def serve(stream, out, rounds: int) -> None:
     """The prompt until the board is reset."""
     raw = False
     space = {"__name__": "__main__"}
@@ -67,6 +78,9 @@ def serve(stream, out) -> None:
             raw = False
             out.write(b"\r\n>>> ")
         elif end == 4 and raw:
+            if rounds == 0:
+                raise Restart
+            rounds -= 1
             run(data, space, out)
         elif end == 5:
             # "A\x01" follows; this prompt does not know raw-paste mode.
@@ -79,14 +93,16 @@ def main() -> None:
     stream = sys.stdin.buffer
     out = sys.stdout.buffer
     while True:
+        rounds = -1
         try:
             os.stat("main.py")  # noqa: PTH116  MicroPython has no pathlib
             out.write(b"running\r\n")
             read_until(stream, b"\x03")
+            rounds = patience()
         except OSError:
             out.write(b"\r\n>>> ")
         try:
-            serve(stream, out)
+            serve(stream, out, rounds)
         except Restart:
             continue
 

@@ -83,6 +83,17 @@ def test_a_whole_node_and_then_only_what_has_changed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_another_key_is_another_life(tmp_path: Path) -> None:
+    (tmp_path / "node.key").write_bytes(key_file("pump-a", NodeSecrets(bytes(32), bytes(32))))
+    for name in ("node.state.a", "node.command.b", "spool.00"):
+        (tmp_path / name).write_bytes(b"former")
+    with host_prompt(tmp_path) as console:
+        deploy(console.port, deployment(), ignore)
+    expected = {f"a/{name}": APPLICATION[name] for name in CHOSEN}
+    assert files_in(tmp_path) == expected | SETTINGS | {"main.py": APPLICATION["main.py"]}
+
+
+@pytest.mark.slow
 def test_a_cable_pulled_half_way_and_then_a_second_try(tmp_path: Path) -> None:
     with (
         host_prompt(tmp_path) as console,

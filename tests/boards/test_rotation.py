@@ -10,10 +10,17 @@ from boards.deploy_prompt import Prompt, open_prompt
 from boards.errors import BoardError, ProvisionError
 from boards.provision import KeyStore, NodeSecrets, key_file
 from boards.rotation import board_key, root_id, rotate
+from boards.stored_frames import Waiting
 from firmware import keyfile
 from tests.boards.prompts import host_prompt
 
 SEED = bytes(range(32, 64))
+EXCHANGES = 8
+
+
+def nothing_waits(_root: bytes, found: Waiting) -> None:
+    """The `retire` of boards without stored frames."""
+    pytest.fail(f"there is nothing to believe an old key for: {found}")
 
 
 @pytest.fixture
@@ -46,7 +53,7 @@ def test_three_rotations_one_after_the_other(store: KeyStore) -> None:
     with host_prompt(store.path.parent / "board") as console:
         prompt = open_prompt(console.port)
         for epoch in (1, 2, 3):
-            after = rotate(prompt, "pump-a", store)
+            after = rotate(prompt, "pump-a", store, nothing_waits).key
             assert (after.epoch, after.root_id) == (epoch, root_id(store.read()))
             assert on_board(store) == ("pump-a", store.read(), SEED, epoch)
             roots.add(store.read())
@@ -88,17 +95,19 @@ def test_a_cable_pulled_at_any_exchange(store: KeyStore) -> None:
     with host_prompt(store.path.parent / "board") as console:
         prompt = open_prompt(console.port)
         epoch = 0
-        for exchanges in range(1, 6):
+        for exchanges in range(1, EXCHANGES):
             for is_done in (False, True):
                 with pytest.raises(Interrupted):
-                    rotate(Cable(prompt, exchanges, is_done=is_done), "pump-a", store)
+                    rotate(
+                        Cable(prompt, exchanges, is_done=is_done), "pump-a", store, nothing_waits
+                    )
                 # The gateway always knows the key that the board has.
                 known = {store.read()}
                 if store.pending.exists():
                     known.add(bytes.fromhex(store.pending.read_text()))
                 assert on_board(store).root in known
                 epoch += 1
-                after = rotate(prompt, "pump-a", store)
+                after = rotate(prompt, "pump-a", store, nothing_waits).key
                 assert after.epoch == epoch
                 assert on_board(store).root == store.read()
                 assert not store.pending.exists()
@@ -114,7 +123,7 @@ def test_a_write_that_was_cut_leaves_the_old_key(store: KeyStore) -> None:
         key = board_key(prompt)
         assert key is not None
         assert (key.epoch, key.root_id) == (0, root_id(store.read()))
-        assert rotate(prompt, "pump-a", store).epoch == 1
+        assert rotate(prompt, "pump-a", store, nothing_waits).key.epoch == 1
         prompt.close()
 
 
@@ -124,14 +133,14 @@ def test_the_wrong_node_and_a_key_that_nobody_knows(store: KeyStore) -> None:
     with host_prompt(board) as console:
         prompt = open_prompt(console.port)
         with pytest.raises(ProvisionError, match="the board is 'pump-a', not 'pump-b'"):
-            rotate(prompt, "pump-b", store)
+            rotate(prompt, "pump-b", store, nothing_waits)
         (board / "node.key").write_bytes(key_file("pump-a", NodeSecrets(SEED, SEED)))
         with pytest.raises(ProvisionError, match=r"neither .* nor the next one"):
-            rotate(prompt, "pump-a", store)
+            rotate(prompt, "pump-a", store, nothing_waits)
         table = json.loads((board / "node.key").read_text())
         (board / "node.key").write_text(json.dumps(table | {"epoch": 7}))
         with pytest.raises(ProvisionError, match="the board is no node"):
-            rotate(prompt, "pump-a", store)
+            rotate(prompt, "pump-a", store, nothing_waits)
         prompt.close()
 
 
