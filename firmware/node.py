@@ -34,6 +34,7 @@ class Node:
     def __init__(self, hal, settings, identity, parts) -> None:
         self._hal = hal
         self.identity = identity
+        self.boot_id = parts["counters"].boot_id
         self.sampler = parts["sampler"]
         self.outputs = parts["outputs"]
         self.schedule = parts["schedule"]
