@@ -38,6 +38,9 @@ BOOTS_MAX: Final = 8
 UNPLACED_BOUND_NS: Final = 10 * 365 * 86_400 * 1_000_000_000
 """Ten years: the bound of a value that waited in a node for nobody knows how long."""
 
+_HASTY_NS: Final = 500_000_000
+_HASTY_MAX: Final = 16
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeRequest:
@@ -75,7 +78,7 @@ class _Clock:
     """The clocks of one node: an interval for each boot, probes on their way, counts."""
 
     __slots__ = (
-        "answers", "boot_id", "due_ns", "faults", "intervals", "pending", "probe_id",
+        "answers", "boot_id", "due_ns", "faults", "hasty", "intervals", "pending", "probe_id",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -86,6 +89,8 @@ class _Clock:
         self.probe_id = -1
         self.pending: dict[int, int] = {}
         self.answers = 0
+        self.hasty = 0
+        """Answers in a row after which the bound was still beyond the budget."""
         self.faults: Counter[str] = Counter()
 
 
@@ -210,6 +215,7 @@ class Sync:
             if clock.boot_id is not None:
                 clock.pending.clear()
                 clock.due_ns = None
+            clock.hasty = 0
             clock.boot_id = boot_id
         if len(clock.intervals) > BOOTS_MAX:
             del clock.intervals[min(clock.intervals, key=lambda known: known or 0)]
@@ -233,6 +239,20 @@ class Sync:
         clock.answers += 1
         if not interval.exchange(sent_ns, probe_received_us, tick_us, item.received_ns):
             self._fault(clock, "empty_intersection")
+            return
+        self._hasten(clock, interval, item.received_ns)
+
+    def _hasten(self, clock: _Clock, interval: OffsetInterval, now_ns: int) -> None:
+        """Probe again soon, but not for ever, while the bound is beyond the budget.
+
+        A node that has just started has much to say, and its first answers wait for the line.
+        """
+        offset = interval.at(now_ns)
+        if offset is not None and offset.bound_ns <= self._bound_max_ns:
+            clock.hasty = 0
+        elif clock.hasty < _HASTY_MAX and clock.due_ns is not None:
+            clock.hasty += 1
+            clock.due_ns = min(clock.due_ns, now_ns + _HASTY_NS)
 
     def _sealed(self, clock: _Clock, item: Verified) -> list[Aligned]:
         """Align the readings of a sealed frame; leave out those whose time cannot be."""

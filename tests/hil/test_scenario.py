@@ -100,7 +100,7 @@ def test_all_errors_come_together_with_their_paths(tmp_path):
         "wires[1].chanel",
     ]
     assert "valid integer (got '3')" in found[0]
-    assert "did you mean 'host'? boards: host, qemu_stm32f2" in found[1]
+    assert "did you mean 'host'? boards: host, qemu_rv32, qemu_stm32f2" in found[1]
     assert "unknown unit 'baar'; did you mean 'bar'?" in found[2]
     assert found[3] == "wires[1].channel: missing; add this key"
     assert found[4].startswith("wires[1].chanel: unknown key; did you mean 'channel'? known keys: ")

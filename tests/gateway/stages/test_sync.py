@@ -224,3 +224,25 @@ def test_a_time_in_32_bits_is_inside_its_bound_whatever_its_age(bench):
         slack_ns = 2 * TICK_NS  # the exchange's own tick, and that of the stamp
         assert abs(value.time_ns - true_ns) + TICK_NS <= value.bound_ns
         assert value.bound_ns <= slack_ns + relative_time_error_ns(age_us)
+
+
+def test_a_clock_beyond_the_budget_is_probed_again_soon_and_not_for_ever(bench):
+    now_ns = 100 * SECOND_NS
+    asked = 0
+    while asked < 100:
+        try:
+            # 50 ms there and back: the bound stays beyond the budget, however often it is asked.
+            tick_us = 5_000_000 + now_ns // 1000
+            bench.exchange(now_ns, tick_us, tick_us, now_ns + 50 * MS)
+        except ValueError:
+            break
+        asked += 1
+        now_ns += SECOND_NS
+    assert 8 <= asked <= 20
+    assert len(bench.sync.due_probes(now_ns + 10 * SECOND_NS)) == 1
+
+
+def test_a_clock_within_the_budget_is_probed_once_per_period(bench):
+    bench.exchange(100 * SECOND_NS, 5_000_000, 5_000_000, 100 * SECOND_NS + 4 * MS)
+    assert bench.sync.due_probes(109 * SECOND_NS) == []
+    assert len(bench.sync.due_probes(110 * SECOND_NS)) == 1
