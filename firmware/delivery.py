@@ -33,11 +33,13 @@ class Delivery:
         self._again = []
         self._timeout_us = RECEIPT_TIMEOUT_US
         self._deadline_us = 0
+        self._first = 0
         self.is_proven = False
         """Whether a frame of this start is known to have arrived: a receipt, or the link's word."""
 
-    def start(self) -> None:
-        """Look at what an earlier start left in the spool."""
+    def start(self, sequence_start: int) -> None:
+        """Look at what an earlier start left in the spool; this one begins at `sequence_start`."""
+        self._first = sequence_start
         if self._wants_receipts and self._spool.frames:
             self._is_known = False
 
@@ -49,6 +51,8 @@ class Delivery:
         """Send one stored frame if one is due; whether one was sent."""
         if self._outstanding and now_us >= self._deadline_us:
             return self._ask(now_us)
+        if not self._link.has_room():
+            return False
         if self._again:
             return self._repeat()
         if self._spool.newest <= self._sent:
@@ -62,7 +66,9 @@ class Delivery:
         """The gateway has stored number `highest` - i for each bit i of `seen`."""
         if not self._wants_receipts:
             return
-        self.is_proven = True
+        if highest >= self._first:
+            # A receipt of an earlier start, kept by somebody, proves nothing of this one.
+            self.is_proven = True
         if not self._is_known:
             self._recall(highest)
         before = len(self._outstanding)
@@ -87,12 +93,15 @@ class Delivery:
         """Take what the spool holds up to `highest` as sent: the receipt tells what arrived."""
         self._is_known = True
         self._sent = max(self._sent, highest)
+        # What went out beyond `highest` still waits, however old the receipt is.
+        beyond = [sequence for sequence in self._outstanding if sequence > highest]
         self._outstanding = []
         number = highest - RECEIPT_BITS
         stored = self._spool.first_after(number)
         while stored is not None and stored[0] <= highest:
             self._outstanding.append(stored[0])
             stored = self._spool.first_after(stored[0])
+        self._outstanding += beyond
 
     def _repeat(self) -> bool:
         """Send a frame again that the gateway has not seen."""

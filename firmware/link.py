@@ -38,6 +38,10 @@ class SerialLink:
         self._uart.write(self._framer.frame(message))
         return True
 
+    def has_room(self) -> bool:
+        """Whether `send` would take a message: a line always does."""
+        return True
+
     def is_waiting(self) -> bool:
         """Whether something has arrived."""
         return bool(self._uart.any())

@@ -101,8 +101,8 @@ class Bank:
         return False
 
     def has_room(self) -> bool:
-        """Whether `put` of the next frame could do anything."""
-        return not self._waiting
+        """Whether `put` could do anything: the window is free, or a frame was taken from it."""
+        return not self._waiting or bool(self._taken_key)
 
     def take_written(self) -> "list":
         """The message that was written whole, in a list, or an empty list."""

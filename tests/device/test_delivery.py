@@ -33,6 +33,9 @@ class Link:
         self.sent = []
         self.is_up = True
 
+    def has_room(self):
+        return self.is_up
+
     def send(self, message):
         if self.is_up:
             self.sent.append(int(message))
@@ -63,7 +66,7 @@ class Gateway:
 def _started(stored=(), wants_receipts=True):
     spool, link = Spool(list(stored)), Link()
     delivery = Delivery(spool, link, wants_receipts)
-    delivery.start()
+    delivery.start(3)
     return spool, link, delivery
 
 
@@ -198,3 +201,33 @@ def test_a_line_that_loses_frames_loses_none_for_good():
             delivery.on_receipt(*gateway.receipt(), now_us)
         assert sorted(gateway.seen) == list(range(1, 200)), pattern
         assert spool.frames == 0
+
+
+def test_a_stale_receipt_takes_no_frame_that_went_out_since():
+    for receipt in ((4, 0b11111), (0, 0)):
+        spool, link, delivery = _started(range(5, 8))
+        assert delivery.pump(0)
+        assert link.sent == [5]
+        delivery.on_receipt(receipt[0], receipt[1], 0)
+        assert spool.first_after(-1)[0] == 5
+        while delivery.pump(0):
+            pass
+        assert link.sent == [5, 6, 7]
+        delivery.on_receipt(7, 0b111, 0)
+        assert spool.frames == 0
+
+
+def test_a_receipt_of_an_earlier_start_proves_nothing():
+    _, _, delivery = _started(range(5, 8))
+    delivery.on_receipt(2, 0b111, 0)
+    assert not delivery.is_proven
+    delivery.on_receipt(3, 0b1111, 0)
+    assert delivery.is_proven
+
+
+def test_a_line_without_room_costs_no_read_of_the_flash():
+    spool, link, delivery = _started()
+    link.is_up = False
+    _put(delivery, (1, 2))
+    spool.first_after = None
+    assert not delivery.pump(0)

@@ -37,7 +37,7 @@ MEMBER = f"{PACKAGE}-{VERSION}/umqtt/simple.py"
 FOLDER = PROJECT_DIR / ".build" / "umqtt" / VERSION
 IDENTITY = Identity("pump-a", ROOT_KEY, SEED, 0)
 UP, DOWN = "twinrig/pump-a/up", "twinrig/pump-a/down"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def umqtt_folder() -> str:
