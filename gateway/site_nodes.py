@@ -162,7 +162,7 @@ class Spool(Table):
 
     segments: Annotated[int, Field(ge=2, le=64)] = 16
     segment_bytes: Annotated[int, Field(ge=2304, le=1_048_576)] = 16_384
-    behind_bytes: Annotated[int, Field(ge=0, le=8192)] = 4096
+    behind_bytes: Annotated[int, Field(ge=0, le=8192)] = 2048
     """How much may wait in RAM for a receipt before it is written: 0 keeps everything through a
     power cut and wears the flash out, see firmware/spool.py."""
 

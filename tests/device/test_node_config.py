@@ -121,7 +121,7 @@ def test_optional_tables_fall_back_to_what_they_are_without():
     fields["link"] = "serial"
     fields["outputs"] = [{"name": "relay", "pin": 3, "safe": 2, "hold_ms_max": 5}]
     config, problems = _parsed(fields)
-    assert config.spool == {"segments": 16, "segment_bytes": 16384, "behind_bytes": 4096}
+    assert config.spool == {"segments": 16, "segment_bytes": 16384, "behind_bytes": 2048}
     assert config.checkpoint == {"every_frames": 256, "every_s": 60}
     assert (config.status_us, config.watchdog_ms) == (10000000, 8000)
     assert config.link == {"kind": "serial"}

@@ -93,7 +93,7 @@ def test_every_feature_has_a_unit_of_the_wire() -> None:
 def test_what_node_json_may_leave_out_has_its_defaults(tmp_path: Path) -> None:
     (node,) = make_site(tmp_path).nodes
     assert (node.spool.segments, node.spool.segment_bytes) == (16, 16384)
-    assert node.spool.behind_bytes == 4096
+    assert node.spool.behind_bytes == 2048
     assert (node.checkpoint.every_frames, node.checkpoint.every_s) == (256, 60)
     assert (node.status_s, node.watchdog_ms, node.receipts) == (10, 8000, True)
     assert (node.waveforms, node.outputs, node.public_key) == ((), (), None)
