@@ -48,7 +48,7 @@ def bring_up(hal):
     if "firmware.sampling" not in sys.modules:
         _forget(_OF_CHANNELS)
     _collect_every(-1)
-    gc.collect()
+    node.heap.start()
     for waveform in node.waveforms:
         waveform.start()
     return node

@@ -44,10 +44,11 @@ _SUM, _SQUARES, _VELOCITY = const(0), const(8), const(16)
 # What one call works on: axes are fed one after the other.
 _SAMPLES = array("i", bytes(4 * CHUNK))
 _PARTS = array("i", bytes(4 * SUMS))
+_SQUARES_PARTS = memoryview(_PARTS)[3:]
 _MOMENT = const(24)
 _MOMENT_BITS = const(12)
-_ROWS_SUM = array("i", (2, 0, 0, 0))
-_ROWS_SQUARES = array("i", (0, 8, 0, 0, 1, 8, 13, 0, 2, 8, 24, 0))
+_ROWS = array("i", (2, 0, 0, 0, 3, 8, 0, 0, 4, 8, 13, 0, 5, 8, 24, 0))
+"""The sum stands behind the least and the greatest, the parts of the squares behind it."""
 _ROWS_MOMENTS = array(
     "i",
     (0, 24, 0, 1, 1, 32, 0, 2, 2, 40, 0, 3, 3, 40, 12, 3)
@@ -113,9 +114,8 @@ class Axis:
         if self._count == 0 or greatest > self._greatest:
             self._greatest = greatest
         self._count += count
-        gather_kernel(digits, 0, 0, sums, _ROWS_SUM, 4, 0, SIGN)
-        squares_kernel(x, 0, count, sums, SIGN)
-        gather_kernel(digits, 0, 0, sums, _ROWS_SQUARES, 12, 0, SIGN)
+        squares_kernel(x, 0, count, _SQUARES_PARTS, SIGN)
+        gather_kernel(digits, 0, 0, sums, _ROWS, 16, 0, SIGN)
         if self._has_kurtosis:
             mean = self._mean
             shift = 0

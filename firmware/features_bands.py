@@ -13,8 +13,9 @@ band; a transform is spread over many calls of `work`, at a pace that follows th
 every axis has a piece in each block of at least 2 * points samples.  Pieces do not overlap and lie
 within the block.  No object is made but small integers.
 
-Where a block has room for three pieces, three axes share two rings: a ring is free as soon as its
-piece is in the transform, and then collects for the axis that has none.
+Memory and time: there are as few rings as let every axis have its piece in a block.  A ring is free
+as soon as its piece is in the transform, and then collects for the axis that has waited longest.
+So a block of 4000 samples gives each of three axes one piece of 1024, and one of 8000 gives two.
 """
 
 from array import array
@@ -51,6 +52,16 @@ def points_for(bands, rate_hz: int, block_samples: int) -> int:
     return points
 
 
+def rings_for(axes: int, points: int, block_samples: int) -> int:
+    """How many rings `axes` need at least, so that each has a piece in every block."""
+    transform = points * 100 // _PACE_PERCENT // axes
+    for rings in range(1, axes):
+        turns = (axes + rings - 1) // rings
+        if turns * points + (rings + 1) * transform <= block_samples:
+            return rings
+    return axes
+
+
 class Bands:
     """`axes` lists the bands (low_hz, high_hz) of each axis; an empty list leaves an axis out."""
 
@@ -60,7 +71,7 @@ class Bands:
         self._transform = engine.Transform(points)
         self._lanes = [_Lane(bands, rate_hz, points) if bands else None for bands in axes]
         self._order = [lane for lane in self._lanes if lane is not None]
-        rings = min(len(self._order), 2) if block_samples >= 3 * points else len(self._order)
+        rings = rings_for(len(self._order), points, block_samples)
         self._rings = [array("H", bytes(2 * points)) for _ in range(rings)]
         slices = sum([self._transform.slices() + len(lane.bins) // 2 for lane in self._order])
         self._cost = points * 100
@@ -114,8 +125,8 @@ class Bands:
             self._transform.begin(lane.ring, lane.at)
             lane.fresh = 0
             if len(self._rings) < len(self._order):
-                # Of three lanes the one before this has no ring.
-                self._order[self._next - 1].ring, lane.ring = lane.ring, None
+                waiting = (self._next + len(self._rings)) % len(self._order)
+                self._order[waiting].ring, lane.ring = lane.ring, None
             self._next = (self._next + 1) % len(self._order)
         elif self._band < 0:
             if self._transform.advance():

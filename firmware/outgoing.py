@@ -89,13 +89,22 @@ class Outgoing:
         if payload is not None:
             self._waiting = (content.SENML_CBOR, payload, tick_us)
 
-    def send(self, _now_us: int = 0) -> bool:
-        """Seal and store what is packed; whether there was anything."""
+    def work(self, _now_us: int) -> bool:
+        """Store what is sealed, or seal what is packed; whether there was anything."""
+        if self._uplink.store():
+            return True
         waiting, self._waiting = self._waiting, None
         if waiting is None:
             return False
-        self._uplink.send(*waiting)
+        self._uplink.seal(*waiting)
         return True
+
+    def send(self) -> bool:
+        """Seal and store what is packed; whether there was anything."""
+        has_worked = self.work(0)
+        while self.work(0):
+            pass
+        return has_worked
 
     def add(self, content_type: int, payload, tick_us=None) -> None:
         """Have `payload` sealed and stored next, behind what is packed already."""

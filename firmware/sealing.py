@@ -1,8 +1,9 @@
 """What the node says, sealed: every message gets its number, its tick, its place in the proof.
 
 Promises: sequence numbers are handed out in the order in which messages are sealed, without a gap
-within a boot, and every sealed message is appended to the checkpoints' tree, so leaf i of a boot is
+within a boot, and every sealed message is entered in the checkpoints' tree, so leaf i of a boot is
 number `sequence_start` + i.  A message is the sealer's own buffer: valid until the next is sealed.
+Rule of order: `seal`, then `enter`, for every message; they are two since each takes its time.
 """
 
 from wire.cose import Sealer
@@ -33,7 +34,11 @@ class Sealing:
         sequence = counters.next_sequence()
         if tick_us is None:
             tick_us = self._ticks_us()
-        message = self._sealer.seal(content_type, sequence, counters.boot_id, tick_us, payload)
+        return sequence, self._sealer.seal(
+            content_type, sequence, counters.boot_id, tick_us, payload
+        )
+
+    def enter(self, message) -> None:
+        """Append a sealed message to the tree, before the next one is sealed."""
         if self._checkpoints is not None:
             self._checkpoints.append(message)
-        return sequence, message

@@ -18,6 +18,9 @@ _LINKS = {
     "modbus_rtu": ("firmware.modbus_server", "ModbusLink"),
 }
 
+_UNCERTAIN_BLOCKS = 16
+"""Of numbers: each start that died early skipped one of which nobody knows what it was used for."""
+
 
 def assemble(hal):
     """A node on the board `hal`, announced in a boot record; its fast chips are not started.
@@ -109,8 +112,10 @@ def _checkpoints(table, identity):
 
 def _communicate(hal, settings, identity, parts, problems) -> None:
     """Everything between a payload and the line, both ways."""
+    from firmware import keyfile
     from firmware.delivery import Delivery
     from firmware.downlink import Downlink
+    from firmware.heap import Heap
     from firmware.outgoing import Outgoing
     from firmware.sealing import Sealing
     from firmware.spool import Spool
@@ -127,8 +132,16 @@ def _communicate(hal, settings, identity, parts, problems) -> None:
     )
     delivery = parts["delivery"] = uplink.delivery = Delivery(spool, link, settings.receipts)
     outgoing = parts["outgoing"] = Outgoing(uplink, link, hal.ticks_us)
+    heap = parts["heap"] = Heap()
+    parts["signing"] = None
+    if parts["checkpoints"] is not None:
+        from firmware.signing import Signing
+
+        parts["signing"] = Signing(parts["checkpoints"], uplink, outgoing, heap)
     on_command = parts["on_command"]
-    parts["downlink"] = Downlink(identity, counters, on_command, delivery, outgoing.answer)
+    previous = keyfile.previous(hal, identity)
+    answer = outgoing.answer
+    parts["downlink"] = Downlink(identity, counters, on_command, delivery, answer, previous)
     parts["status"] = uplink.status = Status(problems, parts)
 
 
@@ -150,11 +163,12 @@ def _node(hal, settings, identity, parts):
 def _announce(hal, settings, identity, parts, digest: bytes) -> None:
     """Declare what the last boot may have left unsaid, then say who has started."""
     from firmware import measured
+    from firmware.counters import RESERVED_BLOCK
     from wire.measurement import files_sha256
 
     counters = parts["counters"]
-    parts["spool"].start(counters.sequence_start)
-    parts["delivery"].start()
+    parts["spool"].start(counters.sequence_start, _UNCERTAIN_BLOCKS * RESERVED_BLOCK)
+    parts["delivery"].start(counters.sequence_start)
     entries = measured.measure(hal)
     parts["uplink"].send_boot(
         {

@@ -54,6 +54,6 @@ class Status:
             "key_epoch": node.identity.epoch,
             "problems": self.problems(),
         }
-        if node.free_bytes is not None:
-            fields["free_bytes"] = node.free_bytes
+        if node.heap.free_bytes is not None:
+            fields["free_bytes"] = node.heap.free_bytes
         return encode_status(fields)

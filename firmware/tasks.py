@@ -30,7 +30,9 @@ class Task:
         """
         if now_us < self.due_us:
             return False
-        if now_us + self._cost_us > until_us and self._refused < PATIENCE:
+        # An eighth more than it took: the next run may be the longest.
+        end_us = now_us + self._cost_us + (self._cost_us >> 3)
+        if end_us > until_us and self._refused < PATIENCE:
             self._refused += 1
             return None
         self._refused = 0
@@ -42,5 +44,5 @@ class Task:
         # The longest run so far, which is forgotten slowly; one that is far longer than all before
         # counts in part until it comes again, since a line may have been busy only once.
         cost_us = self._cost_us
-        self._cost_us = max(min(took_us, 4 * cost_us + _SURPRISE_US), cost_us - (cost_us >> 4))
+        self._cost_us = max(min(took_us, 4 * cost_us + _SURPRISE_US), cost_us - (cost_us >> 6))
         return True

@@ -21,28 +21,49 @@ class Uplink:
         self._ticks_us = ticks_us
         self.status = None
         """Told of what goes wrong, once there is one (firmware/status.py)."""
+        self._sealed = None
+        """Number and message of what is not stored yet."""
         self.unsealed = 0
         """Frames that could not be made."""
 
     def use(self, identity) -> None:
         """Seal under other keys from now on."""
+        self.store()
         self._sealing.use(identity)
 
     def send(self, content_type: int, payload, tick_us=None) -> None:
         """Seal and store `payload`, which goes out when its turn comes."""
-        sealed = self._seal(content_type, payload, tick_us)
-        if sealed is not None:
-            self.delivery.put(*sealed)
+        self.seal(content_type, payload, tick_us)
+        self.store()
+
+    def seal(self, content_type: int, payload, tick_us=None) -> None:
+        """The first half of `send`; `store` is the other."""
+        self.store()
+        self._sealed = self._seal(content_type, payload, tick_us)
+
+    def store(self) -> bool:
+        """Enter and store what was sealed; whether there was anything."""
+        sealed, self._sealed = self._sealed, None
+        if sealed is None:
+            return False
+        self._sealing.enter(sealed[1])
+        self.delivery.put(*sealed)
+        return True
 
     def answer(self, content_type: int, payload) -> None:
         """Seal and send `payload` now: it answers somebody who waits."""
+        self.store()
         sealed = self._seal(content_type, payload, None)
         if sealed is not None:
+            self._sealing.enter(sealed[1])
             self._link.send(sealed[1])
 
     def declare(self, first: int, last: int, frames: int, reason: int) -> "tuple":
         """(sequence, message) of a loss record, for the spool to store first."""
-        return self._sealing.seal(content.LOSS_RECORD, encode_loss(first, last, frames, reason))
+        payload = encode_loss(first, last, frames, reason)
+        sealed = self._sealing.seal(content.LOSS_RECORD, payload)
+        self._sealing.enter(sealed[1])
+        return sealed
 
     def send_boot(self, fields, entries) -> None:
         """Who has started, and what it runs."""
@@ -58,6 +79,7 @@ class Uplink:
 
     def begin_checkpoint(self, checkpoints) -> None:
         """Have everything sealed so far signed."""
+        self.store()
         counters = self._counters
         checkpoints.begin(counters.sequence_start, counters.boot_id, self._ticks_us())
 

@@ -30,8 +30,9 @@ from firmware.kernels import CHUNK, copy_kernel
 from wire.kernel import const
 
 NEVER_US = 1 << 62
-_READ_TRIPLES = const(32)
-"""At most so many are read at once, and more than so many go through the kernels together."""
+# At most so many are read at once; more than so many go through the kernels together; and so many
+# may wait, for the end of a block takes the time of some polls.
+_READ_TRIPLES, _FEED_TRIPLES, _HELD_TRIPLES = const(32), const(44), const(128)
 _BACKOFF_US = const(1000000)
 _BACKOFF_US_MAX = const(64000000)
 
@@ -43,17 +44,14 @@ class Waveform:
     """Goes in front of the name in a captured piece; set by whoever knows the node."""
     due_us = limit_us = NEVER_US
     """When the next `poll` is due, and from when on it would find samples lost."""
-    is_complete = False
-    """Whether a block with all its features is there for `take`."""
-    middle_us = 0
-    """Middle of the block that `is_complete`."""
-    blocks_dropped = 0
+    is_full = is_complete = False
+    """Whether a block has all its samples, and all its features for `take`."""
+    middle_us = blocks_dropped = 0
     _chip = _block = _capture = _problem = None
     _backoff_us = _BACKOFF_US
     _interval_us = _depth_us = 0
     _overruns = _held = _count = _first_us = _last_us = _captures = 0
-    _is_running = _has_reference = _is_full = False
-    _settle_samples = 0
+    _is_running = _has_reference = False
 
     def __init__(self, table, hal):
         from firmware.features_table import build, channels_of
@@ -61,7 +59,6 @@ class Waveform:
         self._hal = hal
         self.name = table["name"]
         self.channels = channels_of(table)
-        """[(name, unit)] of what `take` returns."""
         self._rate_hz = table["rate_hz"]
         self._block_samples = table["block_samples"]
         self._period_ns = 1000000000 // self._rate_hz
@@ -70,13 +67,12 @@ class Waveform:
         except ConfigError as error:
             self._problem = "waveform %s: %s" % (self.name, error)
             return
-        if self._block.has_filters:
-            self._settle_samples = self._rate_hz // 2
+        self._settle_samples = self._rate_hz // 2 if self._block.has_filters else 0
         # An eighth is kept for what comes between a poll and its reading.
         self._depth_us = triples * 7 // 8 * self._period_ns // 1000
         self._interval_us = min(triples * 11 // 16, _READ_TRIPLES) * self._period_ns // 1000
         self._read = array("i", bytes(12 * _READ_TRIPLES))
-        self._samples = array("i", bytes(12 * (CHUNK + _READ_TRIPLES)))
+        self._samples = array("i", bytes(12 * _HELD_TRIPLES))
 
     def start(self) -> "list":
         """Find and start the chip; the problems, as `problems` has them."""
@@ -97,7 +93,7 @@ class Waveform:
         if not self._is_running:
             self._run(now_us)
             return False
-        if self._held > CHUNK:
+        if self._held > _HELD_TRIPLES - _READ_TRIPLES:
             self._make_room()
         try:
             triples = self._chip.fifo_read_into(self._read)
@@ -109,32 +105,33 @@ class Waveform:
         if self._chip.fifo_overruns != self._overruns:
             self._overruns = self._chip.fifo_overruns
             self._lose()
-        capture, first_us = self._capture, self._before_us(now_us, triples)
-        if capture is not None and not capture.feed(self._read, triples, first_us):
+        capture = self._capture
+        if capture and not capture.feed(self._read, triples, self._before_us(now_us, triples)):
             self._capture = None
             self._problem = "waveform %s: a capture was not taken in time" % self.name
         copy_kernel(self._samples, 3 * self._held, 3 * triples, self._read, 0)
         self._held += triples
         self._last_us = now_us
-        if not self._is_full:
+        if not self.is_full:
             self._block.credit(triples)
-        return self._is_full or self._is_due() or capture is not None or self._block.has_work
+            return self._is_due() or self._capture is not None or self._block.has_work
+        return True
 
     def work(self) -> bool:
         """Do one step of what the samples so far ask for; whether there was one."""
-        if self._is_full:
+        if self.is_full:
             if self.is_complete:
                 return False
             self.is_complete = self._block.finish(self._chip.fifo_lsb_m_s2)
             return True
-        if self._is_due():
-            self._feed()
-            return True
-        return self._is_running and self._block.work()
+        if not self._is_due():
+            return self._is_running and self._block.work()
+        self._feed()
+        return True
 
     def _is_due(self) -> bool:
         """Whether the samples that are held should go through the sums."""
-        return self._held > _READ_TRIPLES or self._held >= self._block_samples - self._count
+        return self._held > _FEED_TRIPLES or self._held >= self._block_samples - self._count
 
     def take(self) -> "list":
         """The features of the complete block, None for what cannot be told; the next one begins."""
@@ -190,11 +187,10 @@ class Waveform:
         self.limit_us = now_us + self._depth_us
 
     def _fail(self, error, now_us: int) -> None:
-        if self._is_running and (self._count or self._held):
-            self.blocks_dropped += 1
+        if self._is_running:
+            self._drop()
         self._capture = None
-        self._is_running = self._is_full = self.is_complete = False
-        self._held = 0
+        self._is_running = self.is_full = self.is_complete = False
         self._problem = "waveform %s: %s" % (self.name, error)
         self.due_us = now_us + self._backoff_us
         self.limit_us = NEVER_US
@@ -202,18 +198,22 @@ class Waveform:
 
     def _lose(self) -> None:
         """Samples are missing: drop the block, and start the filters anew."""
-        if self._count or self._held:
-            self.blocks_dropped += 1
-        self._held = 0
+        self._drop()
         if self._capture is not None:
             self._capture = None
             self._problem = "waveform %s: a capture ended at lost samples" % self.name
         self._has_reference = False
         self._begin()
 
+    def _drop(self) -> None:
+        """Count the block that has begun, if any: while the filters settle there is none."""
+        if self._count > 0 or (self._count == 0 and self._held):
+            self.blocks_dropped += 1
+        self._held = 0
+
     def _make_room(self) -> None:
         """Nobody has worked for so long that what the FIFO has would find no room."""
-        if self._is_full:
+        if self.is_full:
             # Nobody took it; its sums are needed for the next block.
             self.blocks_dropped += 1
             self._begin()
@@ -224,7 +224,7 @@ class Waveform:
         return now_us - ((2 * triples - 1) * self._period_ns // 2) // 1000
 
     def _begin(self) -> None:
-        self.is_complete = self._is_full = False
+        self.is_complete = self.is_full = False
         # Below zero the filters settle.
         self._count = 0 if self._has_reference else -self._settle_samples
         self._block.begin()
@@ -247,4 +247,4 @@ class Waveform:
         elif count == left:
             last_us = first_us + (count - 1) * self._period_ns // 1000
             self.middle_us = (self._first_us + last_us) // 2
-            self._is_full = True
+            self.is_full = True

@@ -26,6 +26,7 @@ from wire.framing import frame
 from wire.keys import rotated_root, uplink_key
 from wire.mac import HmacSha256
 from wire.messages import decode_answer, encode_probe, encode_receipt
+from wire.senml import unpack
 from wire.status import decode_status
 
 OUTPUTS = [{"name": "relay", "pin": 7, "safe": 0, "hold_ms_max": 2000}]
@@ -146,6 +147,20 @@ def test_a_new_rate_holds_from_the_answer_on() -> None:
     gaps = {after.at_us - before.at_us for before, after in itertools.pairwise(late)}
     assert len(late) > 9
     assert all(gap == pytest.approx(250_000, abs=1000) for gap in gaps)
+
+
+def test_no_sample_is_dated_by_a_rate_that_came_after_it() -> None:
+    hal = make_hal(lambda now_us: now_us / 1e6)
+    rate = command(1, commands.SET_RATE, {0: 1_000_000, 1: 10})
+    Gateway().send(hal, 3_050_000, content.COMMAND, rate)
+    frames = readings(run(hal, 45_000_000))
+    late = [sent for sent in frames if sent.at_us > 4_000_000]
+    assert len(late) == 3
+    for sent in late:
+        (record,) = unpack(sent.payload)
+        claimed_s = sent.header.tick_us / 1e6 + record.time_s
+        # The chip's newest conversion may be 16 ms old, and a step is 8 mK.
+        assert (record.value - 1.0) / 2.0 == pytest.approx(claimed_s, abs=0.024)
 
 
 def test_a_rate_beyond_the_limits_changes_nothing() -> None:
