@@ -199,12 +199,14 @@ class Receiver:
         self._mac = HmacSha256(uplink_key(ROOT_KEY, KID))
 
     def turn(self) -> None:
+        """Take what has come; a receipt says so, as a gateway does after some seconds at most."""
+        if not self.peer.messages:
+            return
         while self.peer.messages:
             header, _ = open_sealed(self.peer.messages.pop(0), self._mac, KID)
             self.repeated += header.sequence in self.stored
             self.stored[header.sequence] = header.content_type
-            if header.content_type == content.BOOT_RECORD or len(self.stored) % 16 == 0:
-                self._say_what_is_stored()
+        self._say_what_is_stored()
 
     def has_all_up_to(self, number: int) -> bool:
         return all(each in self.stored for each in range(number + 1))
