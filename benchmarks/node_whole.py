@@ -21,15 +21,16 @@ is measured is built so.
 import contextlib
 import json
 import math
-import shutil
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from boards.build import APPLICATION, build, cache_dir
+from boards.build import APPLICATION, build
 from boards.catalog import Board, load_board
-from boards.emulate import execute, start
+from boards.emulate import Emulated, execute, start
 from boards.provision import NodeSecrets, key_file, provisioned_files
 from drivers.adxl355.emulator import EMULATOR
 from gateway.site import load_site
@@ -141,13 +142,10 @@ class _Port(BoardPort):
 
 def run_node(files: dict[str, bytes], wiring: Wiring, node: str, seconds: int = SECONDS) -> Run:
     """Run a node on the board; RuntimeError when it ended by itself."""
-    place = cache_dir() / "bench-whole"
-    shutil.rmtree(place, ignore_errors=True)
     run = Run(seconds)
     lockstep = Lockstep()
     frames: list[bytes] = []
-    emulated = start(board(), _image(), place, code="import firmware.main", files=files)
-    with contextlib.closing(emulated):
+    with _started("import firmware.main", files) as emulated:
         port = _Port(node, emulated, wiring, uplink=lockstep.uplink)
         port.operations = Counter()
         lockstep.add(port)
@@ -189,11 +187,10 @@ def heap() -> dict[str, int]:
 
     `asleep` is what a call of the hal's sleep executes.
     """
-    place = cache_dir() / "bench-whole"
-    bare = int(execute(board(), _image(), place, _BARE, timeout_s=60.0).split()[-1])
-    shutil.rmtree(place, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="bench-") as place:
+        bare = int(execute(board(), _image(), Path(place), _BARE, timeout_s=60.0).split()[-1])
     lockstep = Lockstep()
-    with contextlib.closing(start(board(), _image(), place, code=_HAL, files={})) as emulated:
+    with _started(_HAL, {}) as emulated:
         port = BoardPort(NODE, emulated, Wiring(i2c={}), uplink=lockstep.uplink)
         lockstep.add(port)
         while lockstep.next_event() is not None:
@@ -233,6 +230,15 @@ def rows() -> list[tuple[str, str]]:
         (f"heap of the application, of {HEAP_BYTES_MAX:,}", f"{in_use['whole'] - held:,}"),
         ("  pump node, no gateway", f"{in_use['pump'] - held:,}"),
     ]
+
+
+@contextlib.contextmanager
+def _started(code: str, files: dict[str, bytes]) -> Iterator[Emulated]:
+    """The board running `code`, in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as place:
+        emulated = start(board(), _image(), Path(place), code=code, files=files)
+        with contextlib.closing(emulated):
+            yield emulated
 
 
 def _image() -> Path:

@@ -12,13 +12,14 @@ small integer becomes an object.
 import argparse
 import contextlib
 import json
-import shutil
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
-from boards.build import APPLICATION, build, cache_dir
+from boards.build import APPLICATION, build
 from boards.catalog import load_board
 from boards.emulate import start
 from boards.provision import NodeSecrets, key_file
@@ -122,16 +123,15 @@ def soak(frames: int) -> Soak:
     """Run the node until it has sent so many frames."""
     board = load_board(BOARD)
     image = build(board, APPLICATION)
-    place = cache_dir() / "soak"
-    shutil.rmtree(place, ignore_errors=True)
     files = {"node.json": json.dumps(configuration()).encode(), "node.key": key_file(NODE, _KEYS)}
     chip = EMULATOR()
     chip.drive("temperature_celsius", lambda now_us: 20.0 + now_us % 7_000_000 / 1e6)
     lockstep, line = Lockstep(), _Line()
     began_s = time.perf_counter()
-    with contextlib.closing(
-        start(board, image, place, code="import firmware.main", files=files)
-    ) as emulated:
+    with contextlib.ExitStack() as stack:
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
+        emulated = start(board, image, place, code="import firmware.main", files=files)
+        stack.enter_context(contextlib.closing(emulated))
         wiring = Wiring(i2c={(0, ADDRESS): chip}, uart_baud=921_600)
         port = BoardPort(NODE, emulated, wiring, uplink=lockstep.uplink)
         lockstep.add(port)
