@@ -3,7 +3,8 @@
 Promises: `work` is one step, a collection at the most.  Whatever is made fills the heap from below,
 so where a new object lands tells how full it is: beyond `_limit` it is swept at the next chance.
 What is left above is for what comes before that chance: RESERVE bytes of the largest free piece,
-which lies at the end.  On CPython there is nothing to do.
+which lies at the end.  A heap with plenty in one piece, which may also have several areas, is swept
+when somebody asks for it, at the end of each block.  On CPython there is nothing to do.
 """
 
 import gc
@@ -21,7 +22,9 @@ else:
 
 RESERVE = 10240
 _PROBE_BYTES = 64
+_PLENTY_BYTES = 65536
 _SURVEY_EVERY = 32
+_NEVER = 1 << 62
 _LOOKS_MIN = 4
 
 
@@ -33,7 +36,7 @@ class Heap:
         """After a collection; None where nobody has looked."""
         self.is_dirty = False
         """Whether to sweep as soon as there is time."""
-        self._limit = 1 << 62
+        self._limit = _NEVER
         self._looks = 0
         self._sweeps = _SURVEY_EVERY
 
@@ -51,7 +54,13 @@ class Heap:
                 low = size
             except MemoryError:
                 high = size
-        self._limit = address + low - min(low, RESERVE)
+        if low < _PLENTY_BYTES:
+            self._limit = address + low - min(low, RESERVE)
+
+    @property
+    def has_plenty(self) -> bool:
+        """Whether it is swept at the end of a block only."""
+        return self._limit == _NEVER
 
     def look(self) -> None:
         """See how full the heap is, after a poll or a step."""
