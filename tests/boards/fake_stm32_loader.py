@@ -82,10 +82,12 @@ class FakeStm32Loader(PtyDevice):
         if _xor(received) or not 0 <= offset < len(self.flash):
             self.say(NACK)
             return
-        self.say(ACK)
         if code == 0x21:
             self.started_at = address
-        elif code == 0x11:
+        self.say(ACK)
+        if code == 0x21:
+            return
+        if code == 0x11:
             count, complement = yield from self._take(2)
             assert count ^ complement == 0xFF
             self.say(ACK + bytes(self.flash[offset : offset + count + 1]))
