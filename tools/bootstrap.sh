@@ -159,7 +159,7 @@ ensure_venv() {
     "$python" -m venv --clear .venv
   fi
   say "installing the versions of constraints.txt into .venv (a few minutes the first time)"
-  if ! { pip_install setuptools && pip_install --no-build-isolation --editable '.[hil,board,dev]'; }; then
+  if ! { pip_install setuptools && pip_install --no-build-isolation --editable '.[model,hil,board,dev]'; }; then
     grep -iE '^ *(error|warning)' "$log_file" | tail -n 10 >&2 || true
     stop "pip could not install the dependencies (all of its output: $log_file)."
   fi
