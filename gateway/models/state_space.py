@@ -25,10 +25,14 @@ Luetkepohl, New Introduction to Multiple Time Series Analysis (2005), 2.1, for t
 """
 
 import math
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gateway.models import recurrence
+from gateway.models.recurrence import Block, Means, Run
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -233,7 +237,7 @@ def _gain(current: Floats, noise: Floats, covariance: Floats) -> _Gain:
     precision_rows: Floats = current / noise[:, None]
     gram = current.T @ precision_rows
     inner = np.eye(factors) + gram @ covariance[:factors, :factors]
-    resolvent: Floats = np.linalg.inv(inner)
+    resolvent = np.asarray(np.linalg.inv(inner), dtype=np.float64)
     columns = covariance[:, :factors]
     after = covariance - columns @ (resolvent @ gram) @ columns.T
     _, log_determinant = np.linalg.slogdet(inner)
@@ -272,39 +276,96 @@ class Filtered(NamedTuple):
     """(n,): of the seen values of a row given all rows before it."""
 
 
-def filter_rows(model: StateSpace, rows: Floats, extra_noise: Floats | None = None) -> Filtered:
+class Smoothed(NamedTuple):
+    """The belief about the state at each of n rows given all of them."""
+
+    means: Floats
+    """(n, d)."""
+    covariances: Floats
+    """(n, d, d)."""
+    cross: Floats
+    """(n - 1, d, d): covariance of the state of row t + 1 (rows) with that of row t (columns)."""
+    log_likelihood: float
+
+
+class Causal(NamedTuple):
+    """A forward pass over n rows, rows with the same matrices kept together."""
+
+    blocks: list[Block]
+    means: Means
+    log_densities: Floats
+    """(n,)."""
+
+
+def causal(model: StateSpace, rows: Floats, extra_noise: Floats | None = None) -> Causal:
     """Filter rows (n, s) from the stationary start; `extra_noise` is (s,) or (n, s)."""
-    states = len(model.transition)
-    count = len(rows)
-    filtered = Filtered(
-        np.empty((count, states)),
-        np.empty((count, states, states)),
-        np.empty((count, states)),
-        np.empty((count, states, states)),
-        np.empty(count),
+    seen = ~np.isnan(rows)
+    noise = _noise(model, extra_noise)
+    # Zero for a missing value, so that it has no part in any sum below.
+    precision = np.where(seen, 1.0 / noise, 0.0)
+    values = np.where(seen, rows, 0.0)
+    runs = _runs(model, precision)
+    blocks = recurrence.forward(model.transition, model.state_noise, stationary(model), runs)
+    means = recurrence.forward_means(model.transition, blocks, (values * precision) @ model.current)
+    moved = (means.updated - means.predicted)[:, : model.factors]
+    values -= means.updated[:, : model.factors] @ model.current.T
+    distance = np.einsum("ns,ns,ns->n", values, values, precision)
+    distance += np.einsum("nk,nk->n", moved, means.weights)
+    constant = np.where(seen, np.log(noise) + _LOG_TWO_PI, 0.0).sum(axis=1)
+    for block in blocks:
+        constant[block.first : block.stop] += block.log_determinant
+    return Causal(blocks, means, -0.5 * (constant + distance))
+
+
+def filter_rows(model: StateSpace, rows: Floats, extra_noise: Floats | None = None) -> Filtered:
+    """Return the causal beliefs at rows (n, s); `extra_noise` is (s,) or (n, s)."""
+    blocks, means, log_densities = causal(model, rows, extra_noise)
+    predicted = np.empty((len(rows), *model.transition.shape))
+    updated = np.empty_like(predicted)
+    for block in blocks:
+        predicted[block.first : block.stop] = block.covariance
+        updated[block.first : block.stop] = block.after
+    return Filtered(means.predicted, predicted, means.updated, updated, log_densities)
+
+
+def smooth(model: StateSpace, rows: Floats, extra_noise: Floats | None = None) -> Smoothed:
+    """Return the beliefs at rows (n, s) given all of them; `extra_noise` is (s,) or (n, s)."""
+    blocks, means, log_densities = causal(model, rows, extra_noise)
+    covariances = np.empty((len(rows), *model.transition.shape))
+    cross = np.empty_like(covariances)
+    for stretch in recurrence.backward_covariances(blocks):
+        covariances[stretch.first : stretch.stop] = stretch.covariance
+        cross[stretch.first : stretch.stop] = stretch.cross
+    return Smoothed(
+        recurrence.backward_means(blocks, means),
+        covariances,
+        cross[:-1],
+        float(log_densities.sum()),
     )
-    extra = None if extra_noise is None else np.broadcast_to(extra_noise, rows.shape)
-    belief = start(model)
-    for index, row in enumerate(rows):
-        updated = update(model, belief, row, None if extra is None else extra[index])
-        filtered.predicted_means[index], filtered.predicted_covariances[index] = belief
-        filtered.means[index], filtered.covariances[index] = updated.belief
-        filtered.log_densities[index] = updated.log_density
-        belief = predict(model, updated.belief)
-    return filtered
 
 
 def sample(model: StateSpace, rows: int, rng: np.random.Generator) -> Floats:
     """Draw rows (n, s) from the stationary law."""
-    state = _root(stationary(model)) @ rng.normal(size=len(model.transition))
-    root = _root(model.state_noise)
-    states = np.empty((rows, len(state)))
-    for index, push in enumerate(rng.normal(size=states.shape) @ root.T):
-        states[index] = state
-        state = model.transition @ state + push
+    first = _root(stationary(model)) @ rng.normal(size=len(model.transition))
+    pushes = rng.normal(size=(rows, len(first))) @ _root(model.state_noise).T
+    states = recurrence.scan(model.transition, pushes, first)[:rows]
     own = rng.normal(size=(rows, len(model.noise))) * np.sqrt(model.noise)
     result: Floats = states @ model.loadings.T + own
     return result
+
+
+def _runs(model: StateSpace, precision: Floats) -> list[Run]:
+    """Return the runs of rows whose precisions (n, s) are the same."""
+    changes = np.flatnonzero((precision[1:] != precision[:-1]).any(axis=1)) + 1
+    edges = [0, *changes.tolist(), len(precision)]
+    grams: dict[bytes, Floats] = {}
+    runs = []
+    for first, stop in pairwise(edges):
+        key = precision[first].tobytes()
+        if key not in grams:
+            grams[key] = model.current.T @ (model.current * precision[first][:, None])
+        runs.append(Run(first, stop, grams[key]))
+    return runs
 
 
 def _root(covariance: Floats) -> Floats:
