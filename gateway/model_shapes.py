@@ -1,0 +1,91 @@
+"""What the numbers of a model must satisfy before anybody computes with them.
+
+Promises: after `check` all shapes fit together, all numbers are finite (only `tail` has gaps),
+scales and noises are above zero, the factors do not explode, chains of regimes are chains. A model
+that breaks a rule is refused with the field's name: it never becomes a silent wrong number.
+Left to others: whether the model is any good.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.model_codec import CodecError, Hints
+from gateway.models.twin_model import TwinModel
+
+_RADIUS_MAX: Final = 1.0
+_SUM_TOLERANCE: Final = 1e-6
+_POSITIVE: Final = ("scaling.scale", "state_space.noise", "long_run", "conditional_widening")
+_NOT_NEGATIVE: Final = ("drift", "level_variance", "regimes.weights", "regimes.transition")
+SIGNALS_MAX: Final = 100_000
+
+HINTS: Final[Hints] = {}
+"""Types that `TwinModel` leaves open."""
+
+
+def check(model: TwinModel) -> None:
+    """Raise `CodecError` at the first number or shape that cannot be right."""
+    signals = len(model.signals)
+    if not 0 < signals <= SIGNALS_MAX or len(set(model.signals)) < signals:
+        raise CodecError("signals", "are none, too many, or not all different")
+    if len(model.units) != signals:
+        raise CodecError("units", f"{len(model.units)} of them for {signals} signals")
+    if model.period_ns <= 0:
+        raise CodecError("period_ns", "is not above zero")
+    for where, array, shape in _shapes(model):
+        if array.shape != shape:
+            raise CodecError(where, f"has shape {array.shape}, wanted {shape}")
+        if where != "tail" and not np.isfinite(array).all():
+            raise CodecError(where, "is not finite everywhere")
+        if where in _POSITIVE and not (array > 0).all():
+            raise CodecError(where, "is not above zero everywhere")
+        if where in _NOT_NEGATIVE and not (array >= 0).all():
+            raise CodecError(where, "is negative somewhere")
+    if not model.degrees > 0:
+        raise CodecError("degrees", "is not above zero")
+    _check_chains(model)
+
+
+def _shapes(model: TwinModel) -> Iterator[tuple[str, NDArray[Any], tuple[int, ...]]]:
+    """Yield every array of a model with the shape it must have."""
+    signals = len(model.signals)
+    scaling, space, regimes = model.scaling, model.state_space, model.regimes
+    for name in ("location", "scale", "used", "resolution"):
+        yield f"scaling.{name}", getattr(scaling, name), (signals,)
+    used = int(scaling.used.sum())
+    states = space.factors * max(space.lags, 1)
+    yield "state_space.transition", space.transition, (states, states)
+    yield "state_space.state_noise", space.state_noise, (states, states)
+    yield "state_space.loadings", space.loadings, (used, states)
+    yield "state_space.noise", space.noise, (used,)
+    count = len(regimes.weights)
+    yield "regimes.offsets", regimes.offsets, (count, used)
+    yield "regimes.transition", regimes.transition, (count, count)
+    yield "regimes.weights", regimes.weights, (count,)
+    for name in ("drift", "level", "level_variance", "long_run", "is_slow"):
+        yield name, getattr(model, name), (used,)
+    yield "conditional_widening", model.conditional_widening, (used,)
+    yield "forecast_widening", model.forecast_widening, (used,)
+    yield "tail", model.tail, (len(model.tail), used)
+
+
+def _check_chains(model: TwinModel) -> None:
+    """Check what makes the factors and the regimes come back."""
+    space, regimes = model.state_space, model.regimes
+    if space.factors < 0 or space.lags < 0:
+        raise CodecError("state_space", "has a negative number of factors or lags")
+    if space.factors and space.lags:
+        radius = float(np.abs(np.linalg.eigvals(space.transition)).max())
+        if radius >= _RADIUS_MAX:
+            raise CodecError("state_space.transition", f"explodes (spectral radius {radius:.3g})")
+    noise = space.state_noise
+    if noise.size and not np.allclose(noise, noise.T, atol=_SUM_TOLERANCE):
+        raise CodecError("state_space.state_noise", "is no covariance")
+    for where, total in (
+        ("regimes.weights", regimes.weights.sum()),
+        ("regimes.transition", regimes.transition.sum(axis=1)),
+    ):
+        if not np.allclose(total, 1.0, atol=_SUM_TOLERANCE):
+            raise CodecError(where, "does not sum to one")
