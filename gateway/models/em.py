@@ -1,0 +1,346 @@
+"""Learning a state-space model by EM, from statistics that add up.
+
+E-step (`expect`): one smoother pass over a segment of rows turns them into `Statistics`: sums of
+posterior moments of factors and states, whose sizes do not depend on the number of rows. Statistics
+of several segments, or of several sites, are added; nothing else of the rows is needed.
+M-step (`maximise`), with f the factors, x the state, < > posterior moments:
+
+    C_i = sum <y_i f'> (sum <f f'>)^-1 over the rows where signal i was seen
+    noise_i = mean of <(y_i - C_i f)^2>, not below NOISE_MIN
+    A = sum <f_t x_(t-1)'> (sum <x_(t-1) x_(t-1)'>)^-1,   Q = mean of <(f_t - A x_(t-1))(...)'>
+
+Segments start in the stationary law, which depends on A and Q too. So the candidate for A and Q is
+judged with that term and within the limits of normal_form.py, and its step is halved until the
+expectation does not fall (generalised EM); C and noise are exact maximisers above their floor.
+Hence the likelihood never falls. Each step ends in the normal form, which changes no likelihood.
+
+Promised: a fit from parts equals the pooled fit, since a part only answers with sums.
+Left to others: how many factors and lags (order.py); centring and scaling (scaling.py).
+
+Sources: Shumway and Stoffer (1982), An approach to time series smoothing and forecasting using the
+EM algorithm; Watson and Engle (1983) for dynamic factors; Banbura and Modugno (2014), section 2,
+for missing values; Dempster, Laird and Rubin (1977), section 3, for generalised EM; Liu, Rubin and
+Wu (1998), Parameter expansion to accelerate EM, for the free covariance of white factors.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import reduce
+from operator import add
+from typing import Final, NamedTuple, Protocol, final
+
+import numpy as np
+
+from gateway.models import recurrence
+from gateway.models.lagged_moments import Moments, initial, moments
+from gateway.models.normal_form import (
+    NOISE_MIN,
+    canonical,
+    coefficients_of,
+    floored,
+    limited,
+    noise_of_factors,
+    with_dynamics,
+)
+from gateway.models.recurrence import Stretch
+from gateway.models.state_space import Bools, Floats, StateSpace, assemble, causal, stationary
+
+__all__ = [
+    "Fit",
+    "LocalPart",
+    "Moments",
+    "Part",
+    "Statistics",
+    "UnfitSegmentsError",
+    "expect",
+    "fit",
+    "fit_parts",
+    "improve",
+    "initial",
+    "maximise",
+    "moments",
+]
+
+ITERATIONS: Final = 50
+TOLERANCE: Final = 1e-6
+"""Gain of log-likelihood per seen value and iteration below which EM stops."""
+_HALVINGS: Final = 6
+
+
+class UnfitSegmentsError(ValueError):
+    """The segments cannot carry the model asked for; the message says why."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """Sums over rows of s signals, k factors, d numbers of state; add them with `+`."""
+
+    log_likelihood: float
+    starts: int
+    """Segments."""
+    steps: int
+    """Rows that follow another one."""
+    counts: Floats
+    """(s,): values seen."""
+    squares: Floats
+    """(s,): sum of y^2."""
+    values: Floats
+    """(s, k): sum of <y f'>."""
+    seconds: Floats
+    """(s, k, k): sum of <f f'> over the rows where the signal was seen."""
+    first: Floats
+    """(d, d): sum of <x x'> over first rows."""
+    previous: Floats
+    """(d, d): sum of <x_(t-1) x_(t-1)'> over steps."""
+    cross: Floats
+    """(k, d): sum of <f_t x_(t-1)'> over steps."""
+    present: Floats
+    """(k, k): sum of <f_t f_t'> over steps."""
+
+    def __add__(self, other: "Statistics") -> "Statistics":
+        names = [field.name for field in fields(self)]
+        return Statistics(**{name: getattr(self, name) + getattr(other, name) for name in names})
+
+
+class Fit(NamedTuple):
+    """A model and the log-likelihoods it passed through, which never fall; the last is its own."""
+
+    model: StateSpace
+    log_likelihoods: tuple[float, ...]
+
+
+class Part(Protocol):
+    """Who holds rows and answers with sums only: this process, or a gateway far away."""
+
+    def moments(self, lags: int) -> Moments:
+        """Return the lagged moments of the part's rows."""
+
+    def expect(self, model: StateSpace) -> Statistics:
+        """Return the statistics of the part's rows under a model."""
+
+
+@final
+class LocalPart:
+    """Segments of rows (n, s) in this process."""
+
+    def __init__(self, segments: Sequence[Floats]) -> None:
+        self._segments = _checked(segments)
+
+    def moments(self, lags: int) -> Moments:
+        """Return the lagged moments; no pair spans two segments."""
+        return reduce(add, [moments(rows, lags) for rows in self._segments])
+
+    def expect(self, model: StateSpace) -> Statistics:
+        """Return the statistics of all segments."""
+        return reduce(add, [expect(model, rows) for rows in self._segments])
+
+
+# --- fit ------------------------------------------------------------------------------------------
+
+
+def fit(
+    segments: Sequence[Floats],
+    factors: int,
+    lags: int,
+    *,
+    iterations: int = ITERATIONS,
+    tolerance: float = TOLERANCE,
+) -> Fit:
+    """Fit to segments of centred rows (n, s) of about unit variance, NaN where missing.
+
+    Raises `UnfitSegmentsError` for no rows, unequal widths, infinite values, or a number of factors
+    outside 0..s.
+    """
+    return fit_parts(
+        [LocalPart(segments)], factors, lags, iterations=iterations, tolerance=tolerance
+    )
+
+
+def fit_parts(
+    parts: Sequence[Part],
+    factors: int,
+    lags: int,
+    *,
+    iterations: int = ITERATIONS,
+    tolerance: float = TOLERANCE,
+) -> Fit:
+    """Fit to parts that answer with sums only; raises `UnfitSegmentsError` like `fit`."""
+    sums = reduce(add, [part.moments(lags) for part in parts])
+    signals = sums.products.shape[1]
+    if not 0 <= factors <= signals or lags < 0:
+        raise UnfitSegmentsError(
+            f"{factors} factors and {lags} lags of {signals} signals; "
+            f"0 to {signals} factors and lags from 0 on are possible"
+        )
+    return improve(parts, initial(sums, factors, lags), iterations=iterations, tolerance=tolerance)
+
+
+def improve(parts: Sequence[Part], model: StateSpace, *, iterations: int, tolerance: float) -> Fit:
+    """Go on from a model by at most `iterations` steps of EM."""
+    statistics = reduce(add, [part.expect(model) for part in parts])
+    passed = [statistics.log_likelihood]
+    for _ in range(iterations):
+        candidate = maximise(statistics, model)
+        statistics = reduce(add, [part.expect(candidate) for part in parts])
+        gain = statistics.log_likelihood - passed[-1]
+        # At the top rounding decides the sign, and a step down is not taken.
+        if not gain >= 0.0:
+            break
+        model = candidate
+        passed.append(statistics.log_likelihood)
+        if gain <= tolerance * statistics.counts.sum():
+            break
+    return Fit(model, tuple(passed))
+
+
+def _checked(segments: Sequence[Floats]) -> list[Floats]:
+    """Return the segments that have rows; raise `UnfitSegmentsError` if EM could not run."""
+    filled = [np.asarray(rows, dtype=np.float64) for rows in segments if len(rows)]
+    if not filled:
+        raise UnfitSegmentsError("there are no rows to learn from")
+    widths = {rows.shape[1:] for rows in filled}
+    if len(widths) != 1 or len(next(iter(widths))) != 1:
+        raise UnfitSegmentsError(f"segments have different shapes of rows: {sorted(widths)}")
+    for index, rows in enumerate(filled):
+        if np.isinf(rows).any():
+            row, signal = np.argwhere(np.isinf(rows))[0]
+            raise UnfitSegmentsError(
+                f"segment {index}, row {row}: signal {signal} is infinite; NaN marks a missing one"
+            )
+    return filled
+
+
+# --- E-step ---------------------------------------------------------------------------------------
+
+
+def expect(model: StateSpace, rows: Floats) -> Statistics:
+    """Return the statistics of one segment of rows (n, s), n > 0, NaN where missing."""
+    factors = model.factors
+    blocks, means, log_densities = causal(model, rows)
+    smoothed = recurrence.backward_means(blocks, means)
+    stretches = list(recurrence.backward_covariances(blocks))
+    seen = ~np.isnan(rows)
+    values = np.where(seen, rows, 0.0)
+    current = smoothed[:, :factors]
+    spread, cross = _sums_of_spreads(stretches, len(rows) - 1)
+    head, tail = smoothed[:-1], current[1:]
+    first = np.outer(smoothed[0], smoothed[0]) + stretches[-1].covariance
+    ahead = spread + smoothed.T @ smoothed - first
+    last = np.outer(smoothed[-1], smoothed[-1]) + stretches[0].covariance
+    return Statistics(
+        log_likelihood=float(log_densities.sum()),
+        starts=1,
+        steps=len(rows) - 1,
+        counts=seen.sum(axis=0).astype(np.float64),
+        squares=np.einsum("ns,ns->s", values, values),
+        values=values.T @ current,
+        seconds=_seconds(seen, current, stretches),
+        first=first,
+        previous=spread + smoothed.T @ smoothed - last,
+        cross=cross[:factors] + tail.T @ head,
+        present=ahead[:factors, :factors],
+    )
+
+
+def _sums_of_spreads(stretches: Sequence[Stretch], steps: int) -> tuple[Floats, Floats]:
+    """Return the sums of covariances (d, d) over rows and of cross covariances over steps."""
+    spread = np.zeros_like(stretches[0].covariance)
+    cross = np.zeros_like(spread)
+    for stretch in stretches:
+        spread += (stretch.stop - stretch.first) * stretch.covariance
+        cross += (min(stretch.stop, steps) - min(stretch.first, steps)) * stretch.cross
+    return spread, cross
+
+
+def _seconds(seen: Bools, current: Floats, stretches: Sequence[Stretch]) -> Floats:
+    """Return for each signal the sum of <f f'> (s, k, k) over the rows where it was seen.
+
+    Complete rows have one sum for all signals; only the others are added up one by one.
+    """
+    factors = current.shape[1]
+    complete: Bools = np.all(seen, axis=1)
+    common = current[complete].T @ current[complete]
+    partial = np.empty((len(seen), factors * factors)) if not complete.all() else None
+    for stretch in stretches:
+        here = slice(stretch.first, stretch.stop)
+        block = stretch.covariance[:factors, :factors]
+        common = common + complete[here].sum() * block
+        if partial is not None:
+            partial[here] = block.ravel()
+    result = np.repeat(common[None], seen.shape[1], axis=0)
+    if partial is not None:
+        rest = current[~complete]
+        outer = np.einsum("ni,nj->nij", rest, rest).reshape(len(rest), -1)
+        outer += partial[~complete]
+        result += (seen[~complete].T.astype(np.float64) @ outer).reshape(result.shape)
+    return result
+
+
+# --- M-step ---------------------------------------------------------------------------------------
+
+
+def maximise(sums: Statistics, like: StateSpace) -> StateSpace:
+    """Return the model, in normal form, that the statistics under `like` lead to."""
+    current, noise = _measurement(sums, like)
+    moved = _dynamics(sums, like)
+    return canonical(
+        assemble(coefficients_of(moved), noise_of_factors(moved), current, noise, like.lags)
+    )
+
+
+def _measurement(sums: Statistics, like: StateSpace) -> tuple[Floats, Floats]:
+    """Return loadings (s, k) and noise (s,); a signal never seen keeps what it had."""
+    was_seen = sums.counts > 0.0
+    current, noise = like.current.copy(), like.noise.copy()
+    values, seconds = sums.values[was_seen], sums.seconds[was_seen]
+    current[was_seen] = np.linalg.solve(seconds, values[:, :, None])[:, :, 0]
+    fitted = current[was_seen]
+    residual = sums.squares[was_seen] - 2.0 * (fitted * values).sum(axis=1)
+    residual += np.einsum("sk,skl,sl->s", fitted, seconds, fitted)
+    noise[was_seen] = np.maximum(residual / sums.counts[was_seen], NOISE_MIN)
+    return current, noise
+
+
+def _dynamics(sums: Statistics, like: StateSpace) -> StateSpace:
+    """Return `like` with better VAR coefficients and innovations, or as it was."""
+    factors = like.factors
+    if like.lags == 0:
+        total = sums.present + sums.first
+        return with_dynamics(
+            like, coefficients_of(like), floored(total / (sums.steps + sums.starts))
+        )
+    if factors == 0 or sums.steps == 0:
+        return like
+    old = coefficients_of(like)
+    best = np.linalg.solve(sums.previous, sums.cross.T).T
+    limit = _cost(sums, like)
+    for halving in range(_HALVINGS):
+        mixed = old + 0.5**halving * (best - old)
+        tried = limited(with_dynamics(like, mixed, noise_of_factors(like)))
+        kept = coefficients_of(tried)
+        residual = sums.present - kept @ sums.cross.T - sums.cross @ kept.T
+        residual = residual + kept @ sums.previous @ kept.T
+        tried = with_dynamics(tried, kept, floored(residual / sums.steps))
+        if _cost(sums, tried) <= limit:
+            return tried
+    return like
+
+
+def _cost(sums: Statistics, model: StateSpace) -> float:
+    """Return -2 times the expected log density of the states, constants left out."""
+    kept = coefficients_of(model)
+    residual = sums.present - kept @ sums.cross.T - sums.cross @ kept.T
+    residual = residual + kept @ sums.previous @ kept.T
+    return _misfit(noise_of_factors(model), residual, sums.steps) + _misfit(
+        stationary(model), sums.first, sums.starts
+    )
+
+
+def _misfit(covariance: Floats, squares: Floats, count: int) -> float:
+    """Return count * log det + trace of covariance^-1 squares; infinite if it is not positive."""
+    sign, log_determinant = np.linalg.slogdet(covariance)
+    if sign <= 0.0:
+        return np.inf
+    trace = float(np.trace(np.linalg.solve(covariance, squares)))
+    return count * float(log_determinant) + trace
