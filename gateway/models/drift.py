@@ -58,6 +58,19 @@ def block_means(rows: Floats, window_rows: int) -> tuple[Floats, Floats]:
     return means, counts
 
 
+def block_medians(rows: Floats, window_rows: int) -> Floats:
+    """Return the medians (b, u) of blocks of rows (n, u); NaN for a block without a value."""
+    count = -(-len(rows) // window_rows)
+    filled = np.full((count * window_rows, rows.shape[1]), np.nan)
+    filled[: len(rows)] = rows
+    ordered = np.sort(filled.reshape(count, window_rows, rows.shape[1]), axis=1)
+    seen = (~np.isnan(ordered)).sum(axis=1, keepdims=True)
+    low = np.take_along_axis(ordered, np.maximum((seen - 1) // 2, 0), axis=1)
+    high = np.take_along_axis(ordered, np.minimum(seen // 2, window_rows - 1), axis=1)
+    medians: Floats = (0.5 * (low + high))[:, 0, :]
+    return medians
+
+
 def evidence(means: Floats, noise: Floats, white: Floats) -> Floats:
     """Return log-likelihoods (u, noises, drifts) of block means (b, u) on the grid.
 

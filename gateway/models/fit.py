@@ -58,7 +58,7 @@ def fit(
         state_space=StateSpace(
             np.zeros((order, order)), np.eye(order), factors.loadings, factors.noise, order, 0
         ),
-        regimes=regimes.single(np.zeros(len(old.location))),
+        regimes=regimes.single(len(old.location)),
         drift=old.drift,
         level=old.level,
         level_variance=np.diag(old.level_covariance).copy(),

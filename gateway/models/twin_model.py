@@ -5,22 +5,38 @@
     level_t = level_(t-1) + v_t,   v_t ~ N(0, diag(drift))
     r(t): a sticky Markov chain over regimes        (regimes.py)
 
-S counts all signals of the asset, u those that take part (`scaling.used`).
+S counts all signals of the asset, u those that take part (`scaling.used`). Rows are (n, S) in the
+signals' own units, NaN for a missing value, one period apart; a signal that takes no part has NaN
+for an answer. Levels are followed block by block, the factors row by row between them: the belief
+about levels is diagonal and not correlated with that about the factors (assumed density).
+
+An interval is mean +- Student quantile * deviation (`interval`).
+
 Left to others: learning the model (fit.py), living with it row by row (tracker.py).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
+from gateway.models import drift, regimes, state_space
 from gateway.models.regimes import Regimes
-from gateway.models.scaling import Scaling
+from gateway.models.scaling import Scaling, scaled
 from gateway.models.state_space import StateSpace
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+
+_CLIP_SCALES: Final = 8.0
+"""A value so far from the median of its block counts no further for the level."""
+
+
+class WrongModelError(ValueError):
+    """A model was given rows or an asset it was not fitted to; the message names the channel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,3 +75,290 @@ class TwinModel:
     """Limits of the evidence (calibration.py), None before it is made."""
     facts: Mapping[str, object]
     """What a report wants to say about the fit; JSON-able, nothing is computed from it."""
+
+    @property
+    def window_rows(self) -> int:
+        """Rows of a block of neighbours."""
+        return len(self.tail) + 1
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names (u,) of the used signals."""
+        return tuple(np.array(self.signals, dtype=object)[self.scaling.used])
+
+
+class Imputed(NamedTuple):
+    """Every value of n rows (n, S): a seen one as it is with deviation 0, else what is expected."""
+
+    mean: Floats
+    deviation: Floats
+
+
+class Virtual(NamedTuple):
+    """Target signals (n, targets) as the others say they are."""
+
+    mean: Floats
+    deviation: Floats
+
+
+class Forecast(NamedTuple):
+    """The next h rows (h, S), own noise included."""
+
+    mean: Floats
+    deviation: Floats
+
+
+class Smoothed(NamedTuple):
+    """What n rows were without their own noise, given all of them."""
+
+    mean: Floats
+    """(n, S)."""
+    deviation: Floats
+    """(n, S): of that mean."""
+    factors: Floats
+    """(n, factors)."""
+    level: Floats
+    """(n, u), scaled."""
+    regimes: Floats
+    """(n, r): probability of each regime."""
+
+
+class _Centred(NamedTuple):
+    """Rows split into what is common to a stretch of rows and what is not; arrays (n, u)."""
+
+    rows: Floats
+    """Scaled, less centre: what the state space is about."""
+    centre: Floats
+    """Level and offset of the regime."""
+    variance: Floats
+    """Of the centre."""
+    chain: Floats
+    """(n, r): probability of each regime."""
+    cost: Floats
+    """(n,): log probability of the regime that was taken, given the rows before."""
+    level: Floats
+    level_variance: Floats
+    """(u,): after the last row."""
+
+
+def interval(
+    model: TwinModel, mean: Floats, deviation: Floats, share: float
+) -> tuple[Floats, Floats]:
+    """Return the ends of the central interval that holds with probability `share`."""
+    reach = float(stdtrit(model.degrees, 0.5 + 0.5 * share)) * deviation
+    return mean - reach, mean + reach
+
+
+def log_predictive_density(model: TwinModel, rows: Floats) -> Floats:
+    """Return the log density (n,) of each row given the rows before it, per own units.
+
+    Rows follow the training rows, or rows like them. With several regimes it is that of the most
+    probable one, times its probability.
+    """
+    values = _values(model, rows)
+    centred = _centre(model, values, is_causal=True)
+    passed = state_space.filter_rows(model.state_space, centred.rows, centred.variance)
+    scale = np.where(np.isnan(values), 0.0, np.log(model.scaling.scale[model.scaling.used]))
+    density: Floats = passed.log_densities + centred.cost - scale.sum(axis=1)
+    return density
+
+
+def impute(model: TwinModel, rows: Floats) -> Imputed:
+    """Return the rows with what is missing filled in from all rows, before and after."""
+    values = _values(model, rows)
+    mean, variance, _ = _smoothed(model, values)
+    spread = model.conditional_widening * np.sqrt(variance + model.state_space.noise)
+    filled = _own_units(model, mean, spread)
+    used_missing = np.isnan(rows)
+    used_missing[:, model.scaling.used] = np.isnan(values)
+    return Imputed(np.where(used_missing, filled[0], rows), np.where(used_missing, filled[1], 0.0))
+
+
+def virtual(model: TwinModel, rows: Floats, targets: Sequence[str]) -> Virtual:
+    """Return the targets as the other signals of the row and of the rows before say they are.
+
+    The targets' own values are not looked at. Raises `WrongModelError` for an unknown target.
+    """
+    places = [_place(model, target) for target in targets]
+    hidden = np.array(rows, dtype=np.float64)
+    hidden[:, places] = np.nan
+    centred = _centre(model, _values(model, hidden), is_causal=True)
+    space = model.state_space
+    passed = state_space.filter_rows(space, centred.rows, centred.variance)
+    mean, variance = _signals(space, passed.means, passed.covariances)
+    spread = np.sqrt(variance + space.noise + centred.variance) * model.conditional_widening
+    means, deviations = _own_units(model, mean + centred.centre, spread)
+    return Virtual(means[:, places], deviations[:, places])
+
+
+def forecast(model: TwinModel, rows: Floats, steps: int) -> Forecast:
+    """Return the `steps` rows that follow `rows`."""
+    centred = _centre(model, _values(model, rows), is_causal=True)
+    space = model.state_space
+    belief = state_space.start(space)
+    if len(rows):
+        passed = state_space.filter_rows(space, centred.rows, centred.variance)
+        belief = state_space.Belief(passed.means[-1], passed.covariances[-1])
+    means, covariances = state_space.forecast(space, belief, steps)
+    ages = np.arange(1, steps + 1)[:, None]
+    variance = np.einsum("hss->hs", covariances) + centred.level_variance + ages * model.drift
+    weights = _regimes_ahead(model, centred.chain, steps)
+    offset = weights @ model.regimes.offsets
+    variance += weights @ model.regimes.offsets**2 - offset**2
+    spread = np.sqrt(variance) * model.forecast_widening
+    return Forecast(*_own_units(model, means + centred.level + offset, spread))
+
+
+def sample(model: TwinModel, rows: int, rng: np.random.Generator) -> Floats:
+    """Draw rows (n, S) that could follow the training rows; NaN for signals that take no part."""
+    used = len(model.drift)
+    steps = rng.normal(size=(rows, used)) * np.sqrt(model.drift)
+    level = model.level + rng.normal(size=used) * np.sqrt(model.level_variance)
+    regime = np.empty(rows, dtype=np.intp)
+    weights = model.regimes.weights
+    for index, drawn in enumerate(rng.random(rows)):
+        regime[index] = min(int(np.searchsorted(np.cumsum(weights), drawn)), len(weights) - 1)
+        weights = model.regimes.transition[regime[index]]
+    values = state_space.sample(model.state_space, rows, rng) + level + np.cumsum(steps, axis=0)
+    mean, _ = _own_units(model, values + model.regimes.offsets[regime], np.zeros(values.shape))
+    return mean
+
+
+def smooth(model: TwinModel, rows: Floats) -> Smoothed:
+    """Return what the rows were without own noise, given all of them."""
+    mean, variance, parts = _smoothed(model, _values(model, rows))
+    centred, factors = parts
+    means, deviations = _own_units(model, mean, np.sqrt(variance) * model.conditional_widening)
+    return Smoothed(means, deviations, factors, centred.centre, centred.chain)
+
+
+def at_end(model: TwinModel, rows: Floats) -> TwinModel:
+    """Return the model with level and tail as after `rows` (n, S): the last healthy ones of a site.
+
+    What was learnt of an asset, or of several of a kind, stays; only where this one stands changes.
+    """
+    values = _values(model, rows)
+    centred = _centre(model, values, is_causal=True)
+    tail = np.vstack([model.tail, values])[-len(model.tail) :] if len(model.tail) else model.tail
+    return replace(model, level=centred.level, level_variance=centred.level_variance, tail=tail)
+
+
+def mean_noise(space: StateSpace, long_run: Floats, window_rows: int) -> Floats:
+    """Return the variance (window + 1, u) of the mean of 1 to window rows around the level.
+
+    C V C' + diag(long_run * noise) / n with V of state_space.mean_state_covariance; [0] is no mean.
+    """
+    table = np.empty((window_rows + 1, len(space.noise)))
+    table[0] = 1.0
+    for rows in range(1, window_rows + 1):
+        spread = state_space.mean_state_covariance(space, rows)[: space.factors, : space.factors]
+        common = np.einsum("sk,kl,sl->s", space.current, spread, space.current)
+        table[rows] = common + (long_run if rows > 1 else 1.0) * space.noise / rows
+    return table
+
+
+def _smoothed(model: TwinModel, values: Floats) -> tuple[Floats, Floats, tuple[_Centred, Floats]]:
+    """Return mean and variance (n, u) of scaled rows without own noise, smoothed, and their parts."""
+    centred = _centre(model, values, is_causal=False)
+    space = model.state_space
+    passed = state_space.smooth(space, centred.rows, centred.variance)
+    mean, variance = _signals(space, passed.means, passed.covariances)
+    factors = passed.means[:, : space.factors]
+    return mean + centred.centre, variance + centred.variance, (centred, factors)
+
+
+def _signals(space: StateSpace, means: Floats, covariances: Floats) -> tuple[Floats, Floats]:
+    """Return C m and the diagonal of C P C' (n, u) of states (n, d), (n, d, d)."""
+    block = covariances[:, : space.factors, : space.factors]
+    spread = np.einsum("sk,nkl,sl->ns", space.current, block, space.current, optimize=True)
+    return means[:, : space.factors] @ space.current.T, np.maximum(spread, 0.0)
+
+
+def _centre(model: TwinModel, values: Floats, *, is_causal: bool) -> _Centred:
+    """Find regime and level of scaled rows (n, u), from the rows before or from all."""
+    if len(model.regimes.weights) == 1:
+        chain = np.ones((len(values), 1))
+        return _level(model, values, chain, np.zeros(len(values)), is_causal=is_causal)
+    # Offsets first with the level of the start, then both with the levels found so.
+    centre, variance = np.broadcast_to(model.level, values.shape), model.level_variance
+    for _ in range(2):
+        logs, _ = regimes.emissions(
+            model.state_space, model.regimes.offsets, values - centre, variance
+        )
+        found = regimes.forward(model.regimes, logs)
+        chain = found.filtered if is_causal else regimes.backward(model.regimes, found)[0]
+        taken = chain.argmax(axis=1)
+        cost = np.log(np.maximum(found.predicted[np.arange(len(taken)), taken], 1e-300))
+        centred = _level(model, values, chain, cost, is_causal=is_causal)
+        centre, variance = centred.centre - model.regimes.offsets[taken], centred.variance
+    return centred
+
+
+def _level(
+    model: TwinModel, values: Floats, chain: Floats, cost: Floats, *, is_causal: bool
+) -> _Centred:
+    """Follow the levels of scaled rows (n, u) whose regimes are `chain` (n, r)."""
+    window = model.window_rows
+    offset = model.regimes.offsets[chain.argmax(axis=1)]
+    residual = values - offset
+    means, counts = drift.block_means(_clipped(residual, window), window)
+    noise = np.take_along_axis(
+        mean_noise(model.state_space, model.long_run, window), counts.astype(np.intp), axis=0
+    )
+    levels = drift.follow(means, noise, model.drift * window, model.level, model.level_variance)
+    if not len(values):
+        level, variance = model.level, model.level_variance
+    else:
+        level, variance = levels.mean[-1], levels.variance[-1]
+    block = np.arange(len(values)) // window
+    if is_causal:
+        centre, spread = levels.predicted[block], levels.predicted_variance[block]
+    else:
+        levels = drift.smooth(levels)
+        centre, spread = drift.rowwise(levels.mean, len(values), window), levels.variance[block]
+    return _Centred(residual - centre, centre + offset, spread, chain, cost, level, variance)
+
+
+def _clipped(rows: Floats, window_rows: int) -> Floats:
+    """Return rows (n, u) with values far from the median of their block pulled in."""
+    middle = drift.block_medians(rows, window_rows)[np.arange(len(rows)) // window_rows]
+    clipped: Floats = np.clip(rows, middle - _CLIP_SCALES, middle + _CLIP_SCALES)
+    return clipped
+
+
+def _regimes_ahead(model: TwinModel, chain: Floats, steps: int) -> Floats:
+    """Return the probability (h, r) of each regime in the rows to come."""
+    weights = np.empty((steps, len(model.regimes.weights)))
+    now = chain[-1] if len(chain) else model.regimes.weights
+    for step in range(steps):
+        now = weights[step] = now @ model.regimes.transition
+    return weights
+
+
+def _own_units(model: TwinModel, mean: Floats, deviation: Floats) -> tuple[Floats, Floats]:
+    """Return (n, S) in the signals' own units from scaled (n, u); NaN for what takes no part."""
+    used = model.scaling.used
+    means, deviations = (np.full((len(mean), len(used)), np.nan) for _ in range(2))
+    means[:, used] = model.scaling.location[used] + model.scaling.scale[used] * mean
+    deviations[:, used] = model.scaling.scale[used] * deviation
+    return means, deviations
+
+
+def _values(model: TwinModel, rows: Floats) -> Floats:
+    """Return rows (n, S) scaled (n, u)."""
+    if rows.ndim != 2 or rows.shape[1] != len(model.signals):
+        raise WrongModelError(
+            f"rows of shape {rows.shape} do not fit the model of {model.asset}, which has the "
+            f"{len(model.signals)} signals {', '.join(model.signals)}"
+        )
+    return scaled(model.scaling, rows)
+
+
+def _place(model: TwinModel, signal: str) -> int:
+    """Return the place of a signal that takes part."""
+    if signal not in model.signals:
+        raise WrongModelError(
+            f"signal {signal} is not in the model of {model.asset}; it has "
+            f"{', '.join(model.signals)}"
+        )
+    return model.signals.index(signal)
