@@ -171,18 +171,50 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalEstimate:
-    """What the model says about one signal in one row."""
+    """What the model says about one signal in one row; numbers in the signal's own unit."""
 
     signal: str
     value: float
     """As measured; NaN when the row has none (`status` says why)."""
     expected: float
-    """Mean of the signal given all the other signals of the row, in the signal's own unit."""
+    """Mean of the signal given all the other signals of the row and the past."""
     standard_deviation: float
-    """Of that conditional prediction, same unit."""
+    """Of that conditional prediction."""
+    fused: float
+    """Best estimate of the true value, from all that is not judged false; NaN without a model."""
+    fused_deviation: float
+    """Standard deviation of `fused`."""
+    interval: tuple[float, float]
+    """The true value lies in it with a probability of 90 %, if the model holds."""
     contribution: float
     """Share of `Estimate.score` due to this signal; all contributions sum to the score."""
+    trust: float
+    """1 - probability that what this signal says is false, 0..1."""
     status: int
+    """Of `value`."""
+    fused_status: int
+    """Of `fused` and its likes: Good; Uncertain if the signal's own value is missing or left out
+    because it is judged false; Bad if there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """One hypothesis about what is wrong, and how probable it is given the rows."""
+
+    cause: str
+    """One of the words of `models.causes`: "bias", "stuck", "process_change", ..."""
+    signal: str | None
+    """The signal it is about; None for a cause that concerns the whole asset."""
+    probability: float
+    """Posterior, 0..1; of all hypotheses, named here or not, they sum to 1."""
+    words: str
+    """What it would mean, with the numbers behind it, for a person."""
+
+    @property
+    def text(self) -> str:
+        """Return all of it in one line for a person."""
+        about = "" if self.signal is None else f" of {self.signal}"
+        return f"{self.cause.replace('_', ' ')}{about} {self.probability:.0%}: {self.words}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,10 +229,24 @@ class Estimate:
     log_density: float
     """Natural logarithm of the density of the row under the model, robust-scaled signals."""
     score: float
-    """Smoothed evidence against normal operation; 0 while the model is learning."""
+    """Evidence against normal operation over the loudest scale; 0 while the model is learning."""
     anomaly_probability: float
     is_trained: bool
     status: int
+    kind: str = ""
+    """What kind of evidence is loudest: "level", "shift", "variance", "repeat", ..."""
+    scale_rows: int = 0
+    """Rows of the loudest scale."""
+    regime: int = 0
+    """Number of the most probable regime of operation."""
+    model_id: str = ""
+    """Hash of the model that said so; empty while it is learning."""
+    causes: tuple[Cause, ...] = ()
+    """Most probable first; empty while the row speaks for normal operation."""
+
+
+CAUSES_MAX: Final = 5
+"""Causes that a record names; what they leave of 1 belongs to less probable ones."""
 
 
 class State(StrEnum):
@@ -235,8 +281,11 @@ class Verdict:
     blamed: tuple[Blame, ...]
     """Largest share first; empty unless the state is ALARM."""
     evidence: str
+    """Why, in words and numbers that a person can check; the causes are told in it as well."""
     sequence: int
     """Counts the verdicts of the asset from 0."""
+    causes: tuple[Cause, ...] = ()
+    """Most probable first, at most `CAUSES_MAX`; empty unless the state is ALARM."""
 
 
 Record = Received | Polled | Verified | Rejected | Aligned | Report | Estimate | Verdict

@@ -7,6 +7,8 @@ The two top bits are the severity: 00 good, 01 uncertain, 10 bad.
 from typing import Final
 
 GOOD: Final = 0x0000_0000
+GOOD_NO_DATA: Final = 0x00A5_0000
+"""Here: a slower signal in a row of the asset in which it was not due."""
 GOOD_SUB_NORMAL: Final = 0x00EB_0000
 """Fused from fewer sensors than designed, but enough of them."""
 

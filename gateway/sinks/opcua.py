@@ -6,8 +6,8 @@ on a loopback host and only when the site file asks for it. A value older than t
 never shown as new (dropped as "late"), unless the gateway's own clock was set back meanwhile. The
 ledger and the health of the nodes are part of the address space. A stop ends the sessions of
 clients that stay connected.
-Left to others: the nodes themselves (`opcua_space.py`, `opcua_health.py`); history, alarms and
-users come later.
+Left to others: the nodes themselves (`opcua_space.py`), what of a record goes to which node
+(`opcua_estimate.py`, `opcua_health.py`); history, alarms and users come later.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from typing import Final, final
 
 from asyncua import Server, ua
 
-from gateway import status
 from gateway.clock import Clock, SystemClock, give_way
 from gateway.errors import PortInUseError
 from gateway.loss import LossLedger, SinkBalance, SourceBalance
-from gateway.records import Aligned, Estimate, Record, Report, SignalEstimate, Verdict
+from gateway.records import Aligned, Estimate, Record, Report, Verdict
+from gateway.sinks.opcua_estimate import show_estimate, show_verdict
 from gateway.sinks.opcua_health import show_report
 from gateway.sinks.opcua_identity import ReadOnly, TrustedReaders, TrustList, own_identity
 from gateway.sinks.opcua_server import QuietServer, free_port, in_url
@@ -196,9 +196,9 @@ class OpcUaSink:
             case Aligned():
                 await self._show_value(space, path, record)
             case Estimate():
-                await self._show_estimate(space, path, record)
+                await show_estimate(space, record, self._clock.now_ns())
             case Verdict():
-                await self._show_verdict(space, path, record)
+                await show_verdict(space, record, self._clock.now_ns())
             case Report():
                 await show_report(space, record, self._clock.now_ns())
         self._outbox.delivered(1)
@@ -226,54 +226,6 @@ class OpcUaSink:
         await space.write(
             path, value.value, code=value.status, source_ns=value.time_ns, server_ns=now_ns
         )
-
-    async def _show_estimate(self, space: Space, path: str, estimate: Estimate) -> None:
-        """Write the estimate of the asset and of each signal."""
-        facts = {
-            "AnomalyProbability": estimate.anomaly_probability,
-            "Score": estimate.score,
-            "IsTrained": estimate.is_trained,
-        }
-        await self._write_all(space, path, facts, estimate.time_ns, estimate.status)
-        for signal in estimate.values:
-            await self._show_signal_estimate(space, path, signal, estimate.time_ns)
-
-    async def _show_signal_estimate(
-        self, space: Space, path: str, signal: SignalEstimate, time_ns: int
-    ) -> None:
-        """Write what the model says about one signal."""
-        facts = {
-            "Expected": signal.expected,
-            "StandardDeviation": signal.standard_deviation,
-            "Contribution": signal.contribution,
-        }
-        # A missing measurement does not make the model's own prediction of it bad.
-        code = status.UNCERTAIN_SUBSTITUTE_VALUE if status.is_bad(signal.status) else signal.status
-        await self._write_all(space, f"{path}/{signal.signal}", facts, time_ns, code)
-
-    async def _show_verdict(self, space: Space, path: str, verdict: Verdict) -> None:
-        """Write a verdict; State comes last, so who waits for it finds the rest in place."""
-        facts = {
-            "Probability": verdict.probability,
-            "Time": utc(verdict.time_ns),
-            "Since": utc(verdict.since_ns),
-            "Blamed": [blame.signal for blame in verdict.blamed],
-            "BlamedShare": [blame.share for blame in verdict.blamed],
-            "Evidence": verdict.evidence,
-            "Sequence": verdict.sequence,
-            "State": verdict.state.value,
-        }
-        await self._write_all(space, path, facts, verdict.time_ns, status.GOOD)
-
-    async def _write_all(
-        self, space: Space, path: str, facts: Mapping[str, object], time_ns: int, code: int
-    ) -> None:
-        """Write several variables of one object with one time and status."""
-        now_ns = self._clock.now_ns()
-        for name, fact in facts.items():
-            await space.write(
-                f"{path}/{name}", fact, code=code, source_ns=time_ns, server_ns=now_ns
-            )
 
     async def _show_ledger(self, space: Space) -> None:
         """Write the accounts that have changed since they were last shown."""
@@ -316,8 +268,7 @@ class OpcUaSink:
             return
         self._shown_rows[name] = row
         now_ns = self._clock.now_ns()
-        await self._write_all(space, path, facts, now_ns, status.GOOD)
-        await space.write(f"{path}/AddsUp", row.adds_up(), source_ns=now_ns, server_ns=now_ns)
+        await space.write_all(path, {**facts, "AddsUp": row.adds_up()}, now_ns, now_ns)
 
 
 def _reasons(counts: Mapping[str, int]) -> str:

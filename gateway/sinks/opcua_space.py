@@ -1,15 +1,16 @@
 """The address space of a site: which node says what.
 
     Objects/<asset>/<signal>                  value; EngineeringUnits, TimeUncertainty, Provenance
-    Objects/<asset>/Estimate/...              AnomalyProbability, Score, IsTrained
-    Objects/<asset>/Estimate/<signal>/...     Expected, StandardDeviation, Contribution
-    Objects/<asset>/Verdict/...               State, Probability, Time, Since, Blamed, Evidence, ...
+    Objects/<asset>/Estimate/...              AnomalyProbability, Score, Cause, ModelId, ...
+    Objects/<asset>/Estimate/<signal>/...     Expected, Fused, Interval, Contribution, Trust, ...
+    Objects/<asset>/Verdict/...               State, Probability, Blamed, Evidence, Causes, ...
     Objects/Ledger/<source or sink>/...       counters, Reasons, AddsUp
     Objects/Nodes/<node>/...                  what a node says about itself (opcua_health.py)
 
 Promises: node ids are strings made of the names of the site file (`ns=2;s=pump/pump-a:flow`), so a
 client keeps its configuration over restarts; every variable starts as BadWaitingForInitialData and
-only this process can write. Left to others: when a value is written (`opcua.py`).
+only this process can write. Left to others: when a value is written (`opcua.py`,
+`opcua_estimate.py`).
 Source: OPC 10000-8 5.3.2 (AnalogItemType), 5.6.3 (EUInformation).
 """
 
@@ -34,8 +35,26 @@ _BOOLEAN, _TIME, _UINT32 = (
     ua.VariantType.UInt32,
 )
 
-ESTIMATE: Final = {"AnomalyProbability": _DOUBLE, "Score": _DOUBLE, "IsTrained": _BOOLEAN}
-SIGNAL_ESTIMATE: Final = ("Expected", "StandardDeviation", "Contribution")
+CAUSES: Final = {
+    "Cause": _STRING,
+    "CauseSignal": _STRING,
+    "CauseProbability": _DOUBLE,
+    "Causes": _STRING,
+}
+"""The most probable cause in parts, and all that are named, each as a line of text."""
+ESTIMATE: Final = {
+    "AnomalyProbability": _DOUBLE,
+    "Score": _DOUBLE,
+    "IsTrained": _BOOLEAN,
+    "Kind": _STRING,
+    "ScaleRows": _INT64,
+    "Regime": _INT64,
+    "ModelId": _STRING,
+    **CAUSES,
+}
+IN_UNIT: Final = ("Expected", "StandardDeviation", "Fused", "FusedDeviation", "Interval")
+"""Estimates in the unit of their signal."""
+SIGNAL_ESTIMATE: Final = (*IN_UNIT, "Contribution", "Trust")
 VERDICT: Final = {
     "State": _STRING,
     "Probability": _DOUBLE,
@@ -44,6 +63,7 @@ VERDICT: Final = {
     "Blamed": _STRING,
     "BlamedShare": _DOUBLE,
     "Evidence": _STRING,
+    **CAUSES,
     "Sequence": _UINT32,
 }
 HEALTH: Final = {
@@ -67,7 +87,7 @@ HEALTH: Final = {
     ),
 }  # fmt: skip
 """What a node says about itself."""
-_ARRAYS: Final = frozenset(("Blamed", "BlamedShare", "Problems"))
+_ARRAYS: Final = frozenset(("Blamed", "BlamedShare", "Causes", "Interval", "Problems"))
 SOURCE_COUNTERS: Final = (
     "Received", "Verified", "Rejected", "Lost", "Unanswered", "Awaited", "Declared", "Unknown",
     "Recovered", "Delivered", "LineErrors",
@@ -158,6 +178,20 @@ class Space:
         if result is None or not result.is_good():
             raise InternalError(f"OPC UA node {path} does not take {value!r}: {result}")
 
+    async def write_all(
+        self,
+        path: str,
+        facts: Mapping[str, object],
+        source_ns: int,
+        server_ns: int,
+        code: int = status.GOOD,
+    ) -> None:
+        """Write several variables below `path` with one status and one pair of times."""
+        for name, fact in facts.items():
+            await self.write(
+                f"{path}/{name}", fact, code=code, source_ns=source_ns, server_ns=server_ns
+            )
+
     async def _signal(
         self, asset: str, signal: str, unit: str, valid: tuple[float, float] | None
     ) -> None:
@@ -177,13 +211,13 @@ class Space:
         parent = f"{asset}/Estimate"
         await self._object(self.node(asset), "Estimate", parent)
         for name, kind in ESTIMATE.items():
-            await self._variable(parent, name, kind)
+            await self._variable(parent, name, kind, is_array=name in _ARRAYS)
         all_units = self._site.units()
         for signal in self._site.fused_signals():
             await self._object(self.node(parent), signal, f"{parent}/{signal}")
             for name in SIGNAL_ESTIMATE:
-                await self._variable(f"{parent}/{signal}", name, _DOUBLE)
-            for name in ("Expected", "StandardDeviation"):
+                await self._variable(f"{parent}/{signal}", name, _DOUBLE, is_array=name in _ARRAYS)
+            for name in IN_UNIT:
                 await self._engineering_units(f"{parent}/{signal}/{name}", all_units[signal])
 
     async def _ledger(self, sinks: tuple[str, ...]) -> None:

@@ -1,18 +1,20 @@
 """What a record says as Sparkplug metrics, and which metrics there are at all.
 
 Promises: a metric's timestamp is the time of acquisition; quality travels as the property "Quality"
-(0 bad, 192 good, 500 stale) with the OPC UA code beside it; a bad value is null, never a number;
-what comes out of order is marked historical. Left to others: when they are sent (`sparkplug.py`).
+(0 bad, 192 good, 500 stale) with the OPC UA code beside it; a bad value is null, never a number; a
+fused value without its own signal says so in that code; what comes out of order is marked
+historical. Left to others: when they are sent (`sparkplug.py`).
 Source: Sparkplug 3.0.0 chapters 6.4.6 (Metric), 6.4.8 (PropertySet, Quality).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
 from gateway import status
 from gateway.clock import NS_PER_MS
-from gateway.records import Aligned, Estimate, Verdict
+from gateway.records import Aligned, Cause, Estimate, SignalEstimate, Verdict
 from gateway.sinks.sparkplug_payload import DataType, Metric, Property, Value
 from gateway.site import Site
 
@@ -25,8 +27,27 @@ _VERDICT_TYPES: Final = {
     "Verdict/Blamed": DataType.STRING,
     "Verdict/Evidence": DataType.STRING,
     "Verdict/Since": DataType.DATETIME,
+    "Verdict/Cause": DataType.STRING,
+    "Verdict/CauseSignal": DataType.STRING,
+    "Verdict/CauseProbability": DataType.DOUBLE,
+    "Verdict/Causes": DataType.STRING,
 }
-_ESTIMATE_TYPES: Final = {"Estimate/AnomalyProbability": DataType.DOUBLE}
+_ESTIMATE_TYPES: Final = {
+    "Estimate/AnomalyProbability": DataType.DOUBLE,
+    "Estimate/Score": DataType.DOUBLE,
+    "Estimate/Kind": DataType.STRING,
+    "Estimate/ScaleRows": DataType.INT64,
+    "Estimate/Regime": DataType.INT64,
+    "Estimate/ModelId": DataType.STRING,
+    "Estimate/Cause": DataType.STRING,
+    "Estimate/CauseSignal": DataType.STRING,
+    "Estimate/CauseProbability": DataType.DOUBLE,
+    "Estimate/Causes": DataType.STRING,
+}
+_SIGNAL_ESTIMATES: Final = (
+    "Expected", "StandardDeviation", "Fused", "FusedDeviation", "IntervalLow", "IntervalHigh",
+    "Contribution", "Trust",
+)  # fmt: skip
 
 
 def metric_name(signal: str) -> str:
@@ -60,6 +81,10 @@ def births(site: Site) -> dict[str, Metric]:
     }
     for name, datatype in (_ESTIMATE_TYPES | _VERDICT_TYPES).items():
         metrics[name] = Metric(name=name, datatype=datatype)
+    for signal in site.fused_signals():
+        for name in _SIGNAL_ESTIMATES:
+            metric = _number(f"Estimate/{metric_name(signal)}/{name}", math.nan, status.BAD_NO_DATA)
+            metrics[metric.name or ""] = metric
     return metrics
 
 
@@ -107,11 +132,72 @@ def _value_metric(value: Aligned) -> Metric:
 
 
 def _estimate_metrics(estimate: Estimate) -> list[Metric]:
-    """Return the anomaly probability, once the model is trained."""
+    """Return what the model says of the asset and of each signal, once it is trained."""
     if not estimate.is_trained:
         return []
-    facts: dict[str, Value] = {"Estimate/AnomalyProbability": estimate.anomaly_probability}
-    return _plain_metrics(facts, _ESTIMATE_TYPES, estimate.time_ns)
+    facts: dict[str, Value] = {
+        "Estimate/AnomalyProbability": estimate.anomaly_probability,
+        "Estimate/Score": estimate.score,
+        "Estimate/Kind": estimate.kind,
+        "Estimate/ScaleRows": estimate.scale_rows,
+        "Estimate/Regime": estimate.regime,
+        "Estimate/ModelId": estimate.model_id,
+        **_cause_facts("Estimate", estimate.causes),
+    }
+    metrics = _plain_metrics(facts, _ESTIMATE_TYPES, estimate.time_ns)
+    time_ms = estimate.time_ns // NS_PER_MS
+    return metrics + [
+        replace(metric, timestamp_ms=time_ms)
+        for signal in estimate.values
+        for metric in _signal_metrics(signal)
+    ]
+
+
+def _signal_metrics(signal: SignalEstimate) -> list[Metric]:
+    """Return what the model says of one signal, without a time."""
+    predicted = status.UNCERTAIN_SUBSTITUTE_VALUE if status.is_bad(signal.status) else status.GOOD
+    low, high = signal.interval
+    numbers = (
+        (signal.expected, predicted),
+        (signal.standard_deviation, predicted),
+        (signal.fused, signal.fused_status),
+        (signal.fused_deviation, signal.fused_status),
+        (low, signal.fused_status),
+        (high, signal.fused_status),
+        (signal.contribution, status.GOOD),
+        (signal.trust, status.GOOD),
+    )
+    folder = f"Estimate/{metric_name(signal.signal)}"
+    return [
+        _number(f"{folder}/{name}", number, code)
+        for name, (number, code) in zip(_SIGNAL_ESTIMATES, numbers, strict=True)
+    ]
+
+
+def _number(name: str, number: float, code: int) -> Metric:
+    """Return a number of the model with its quality; what is no number is null and bad."""
+    if not math.isfinite(number) and not status.is_bad(code):
+        code = status.BAD_NO_DATA
+    return Metric(
+        name=name,
+        datatype=DataType.DOUBLE,
+        value=None if status.is_bad(code) else number,
+        properties=(
+            Property(key="Quality", datatype=DataType.INT32, value=quality(code)),
+            Property(key="StatusCode", datatype=DataType.UINT32, value=code),
+        ),
+    )
+
+
+def _cause_facts(folder: str, causes: tuple[Cause, ...]) -> dict[str, Value]:
+    """Return the most probable cause in parts, and all of them a line each."""
+    top = causes[0] if causes else None
+    return {
+        f"{folder}/Cause": "" if top is None else top.cause,
+        f"{folder}/CauseSignal": "" if top is None or top.signal is None else top.signal,
+        f"{folder}/CauseProbability": 0.0 if top is None else top.probability,
+        f"{folder}/Causes": "\n".join(cause.text for cause in causes),
+    }
 
 
 def _verdict_metrics(verdict: Verdict) -> list[Metric]:
@@ -122,6 +208,7 @@ def _verdict_metrics(verdict: Verdict) -> list[Metric]:
         "Verdict/Blamed": blamed,
         "Verdict/Evidence": verdict.evidence,
         "Verdict/Since": verdict.since_ns // NS_PER_MS,
+        **_cause_facts("Verdict", verdict.causes),
         "Verdict/State": verdict.state.value,
     }
     return _plain_metrics(facts, _VERDICT_TYPES, verdict.time_ns)

@@ -1,4 +1,4 @@
-"""The embedded store: values, reports, verdicts, the ledger and sealed frames in one SQLite file.
+"""The embedded store: values, estimates, verdicts, reports, ledger, frames in one SQLite file.
 
 Promises: records are committed in batches, each batch wholly or not at all, whatever kills the
 process (WAL); with `survives = "power_cut"` also what cuts the power. A damaged file, found by the
@@ -22,7 +22,7 @@ from typing import Final, final
 from gateway.clock import NS_PER_S, Clock
 from gateway.errors import OperatorError
 from gateway.loss import LossLedger, SinkBalance, SourceBalance
-from gateway.records import Aligned, Provenance, Record, Report, Verdict, Verified
+from gateway.records import Aligned, Estimate, Provenance, Record, Report, Verdict, Verified
 from gateway.sinks.outbox import Outbox
 from gateway.sinks.store_schema import (
     Stored,
@@ -109,7 +109,7 @@ class StoreSink:
             raise OperatorError(f"{self._path}: {error}; move the file away") from error
 
     def put(self, record: Record) -> None:
-        """Queue sealed frames, values, reports and verdicts; others can be computed from these.
+        """Queue sealed frames, values, reports, verdicts and the estimates of a trained model.
 
         The frame goes last of all records it has led to, so that it settles them.
         """
@@ -117,7 +117,7 @@ class StoreSink:
             case Verified(provenance=Provenance.SEALED):
                 if self._settings.frames or not content.is_live(record.content_type):
                     self._outbox.put(record)
-            case Aligned() | Report() | Verdict():
+            case Aligned() | Report() | Verdict() | Estimate(is_trained=True):
                 self._outbox.put(record)
             case _:
                 pass

@@ -4,6 +4,7 @@
     numbers    the last numbers of each node's data lane, for each of its root keys: what is in the
                store is never taken twice
     aligned    values; reports: what nodes said about themselves; verdicts; ledger: the accounts
+    estimates  what the model said of each row of an asset; signal_estimates: of each signal in it
     dropped    rows that a bound has removed, by table and reason; kept: bytes of all frames
 
 Promises: `write` is one transaction, wholly or not at all; every table is bounded, the oldest rows
@@ -18,15 +19,15 @@ from typing import Final
 
 from gateway.canonical import canonical
 from gateway.clock import NS_PER_S
-from gateway.records import Aligned, Report, Verdict, Verified
+from gateway.records import Aligned, Cause, Estimate, Report, Verdict, Verified
 from gateway.site import StoreSettings
 from gateway.stages.replay_window import BOOTS_MAX, WINDOW, Lane, ReplayMark
 from wire import content
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 Row = tuple[object, ...]
 TableRow = tuple[str, Row]
-Stored = Verified | Aligned | Report | Verdict
+Stored = Verified | Aligned | Report | Estimate | Verdict
 _NS_PER_DAY: Final = 86_400 * NS_PER_S
 _INTEGERS: Final = range(-(1 << 63), 1 << 63)
 """What an SQLite integer can be."""
@@ -49,7 +50,17 @@ CREATE TABLE IF NOT EXISTS reports (
 CREATE TABLE IF NOT EXISTS verdicts (
     id INTEGER PRIMARY KEY, asset TEXT NOT NULL, time_ns INTEGER NOT NULL, state TEXT NOT NULL,
     probability REAL, since_ns INTEGER NOT NULL, sequence INTEGER NOT NULL,
-    canonical BLOB NOT NULL) STRICT;
+    canonical BLOB NOT NULL, cause TEXT, cause_signal TEXT, cause_probability REAL) STRICT;
+CREATE TABLE IF NOT EXISTS estimates (
+    id INTEGER PRIMARY KEY, asset TEXT NOT NULL, time_ns INTEGER NOT NULL,
+    status INTEGER NOT NULL, probability REAL, score REAL, log_density REAL, kind TEXT NOT NULL,
+    scale_rows INTEGER NOT NULL, regime INTEGER NOT NULL, model_id TEXT NOT NULL,
+    cause TEXT, cause_signal TEXT, cause_probability REAL) STRICT;
+CREATE TABLE IF NOT EXISTS signal_estimates (
+    id INTEGER PRIMARY KEY, asset TEXT NOT NULL, time_ns INTEGER NOT NULL, signal TEXT NOT NULL,
+    value REAL, status INTEGER NOT NULL, expected REAL, standard_deviation REAL, fused REAL,
+    fused_deviation REAL, interval_low REAL, interval_high REAL, fused_status INTEGER NOT NULL,
+    contribution REAL, trust REAL) STRICT;
 CREATE TABLE IF NOT EXISTS ledger (
     id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, account TEXT NOT NULL,
     canonical BLOB NOT NULL) STRICT;
@@ -60,6 +71,8 @@ CREATE TABLE IF NOT EXISTS kept (
     name TEXT PRIMARY KEY, bytes INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS aligned_by_signal ON aligned (signal, time_ns);
 CREATE INDEX IF NOT EXISTS frames_by_number ON frames (node, sequence);
+CREATE INDEX IF NOT EXISTS estimates_by_time ON estimates (asset, time_ns);
+CREATE INDEX IF NOT EXISTS signal_estimates_by_signal ON signal_estimates (signal, time_ns);
 """
 _FROM_1: Final = "ALTER TABLE frames RENAME TO frames_1;"
 """Version 1 kept whatever came in, unchecked, in columns of another meaning."""
@@ -67,7 +80,11 @@ _BEFORE_3: Final = "ALTER TABLE numbers RENAME TO numbers_2;"
 _FROM_2: Final = """INSERT INTO numbers SELECT node, '', boot_id, sequence FROM numbers_2;
     DROP TABLE numbers_2;"""
 """Version 2 did not say under which root key a number was used: any."""
-TABLES: Final = ("aligned", "reports", "verdicts", "ledger")
+_BEFORE_4: Final = """ALTER TABLE verdicts ADD COLUMN cause TEXT;
+    ALTER TABLE verdicts ADD COLUMN cause_signal TEXT;
+    ALTER TABLE verdicts ADD COLUMN cause_probability REAL;"""
+"""Until version 3 a verdict had no cause: theirs is null."""
+TABLES: Final = ("aligned", "reports", "verdicts", "estimates", "signal_estimates", "ledger")
 """Bounded by `rows_max`."""
 _INSERTS: Final = {
     "frames": "INSERT INTO frames (node, boot_id, sequence, received_ns, frame) VALUES (?,?,?,?,?)",
@@ -77,7 +94,13 @@ _INSERTS: Final = {
     "reports": "INSERT INTO reports (node, kind, time_ns, boot_id, sequence, text, canonical) "
     "VALUES (?,?,?,?,?,?,?)",
     "verdicts": "INSERT INTO verdicts (asset, time_ns, state, probability, since_ns, sequence, "
-    "canonical) VALUES (?,?,?,?,?,?,?)",
+    "canonical, cause, cause_signal, cause_probability) VALUES (?,?,?,?,?,?,?,?,?,?)",
+    "estimates": "INSERT INTO estimates (asset, time_ns, status, probability, score, log_density, "
+    "kind, scale_rows, regime, model_id, cause, cause_signal, cause_probability) "
+    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    "signal_estimates": "INSERT INTO signal_estimates (asset, time_ns, signal, value, status, "
+    "expected, standard_deviation, fused, fused_deviation, interval_low, interval_high, "
+    "fused_status, contribution, trust) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     "ledger": "INSERT INTO ledger (at_ns, account, canonical) VALUES (?,?,?)",
 }
 _TRIMS: Final = {
@@ -101,7 +124,7 @@ _COUNT_DROPPED: Final = """INSERT INTO dropped (name, reason, count) VALUES (?,?
 def prepare(database: sqlite3.Connection, survives: str) -> None:
     """Set up journal and tables; raise `sqlite3.Error` for an unknown schema or for damage."""
     version = database.execute("PRAGMA user_version").fetchone()[0]
-    if version not in (0, 1, 2, SCHEMA_VERSION):
+    if not 0 <= version <= SCHEMA_VERSION:
         raise sqlite3.OperationalError(
             f"schema version {version}, this gateway writes {SCHEMA_VERSION}"
         )
@@ -112,6 +135,8 @@ def prepare(database: sqlite3.Connection, survives: str) -> None:
     database.execute("PRAGMA journal_mode = WAL")
     database.execute(f"PRAGMA synchronous = {synchronous}")
     before = {1: _FROM_1, 2: _BEFORE_3}.get(version, "")
+    if version < SCHEMA_VERSION and _has_table(database, "verdicts"):
+        before += _BEFORE_4
     after = _FROM_2 if version == 2 else ""
     database.executescript(
         f"BEGIN; {before} {_SCHEMA} {after} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
@@ -136,8 +161,42 @@ def rows_of(record: Stored, *, keeps_frames: bool) -> list[TableRow]:
         case Verdict():
             return [("verdicts", (
                 record.asset, record.time_ns, record.state.value, record.probability,
-                record.since_ns, record.sequence, canonical(record),
+                record.since_ns, record.sequence, canonical(record), *_top(record.causes),
             ))]  # fmt: skip
+        case Estimate():
+            return _estimate_rows(record)
+
+
+def _has_table(database: sqlite3.Connection, name: str) -> bool:
+    found = database.execute(
+        "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", (name,)
+    )
+    return found.fetchone() is not None
+
+
+def _top(causes: Sequence[Cause]) -> Row:
+    """Return cause, signal and probability of the first; nulls if there is none."""
+    return (causes[0].cause, causes[0].signal, causes[0].probability) if causes else (None,) * 3
+
+
+def _estimate_rows(record: Estimate) -> list[TableRow]:
+    """Return the rows of an estimate: none while the model is learning."""
+    if not record.is_trained:
+        return []
+    whole = (
+        record.asset, record.time_ns, record.status, record.anomaly_probability, record.score,
+        record.log_density, record.kind, record.scale_rows, record.regime, record.model_id,
+        *_top(record.causes),
+    )  # fmt: skip
+    rows: list[TableRow] = [("estimates", whole)]
+    for each in record.values:
+        facts = (
+            each.signal, each.value, each.status, each.expected, each.standard_deviation,
+            each.fused, each.fused_deviation, *each.interval, each.fused_status,
+            each.contribution, each.trust,
+        )  # fmt: skip
+        rows.append(("signal_estimates", (record.asset, record.time_ns, *facts)))
+    return rows
 
 
 def _frame_rows(record: Verified, *, keeps_frames: bool) -> list[TableRow]:

@@ -146,8 +146,13 @@ class Fuse:
                     value=value,
                     expected=float(step.expected[place]) if is_used else _NAN,
                     standard_deviation=float(step.deviation[place]) if is_used else _NAN,
+                    fused=float(step.expected[place]) if is_used else _NAN,
+                    fused_deviation=float(step.deviation[place]) if is_used else _NAN,
+                    interval=(_NAN, _NAN),
                     contribution=float(step.contributions[place]) if is_used else 0.0,
+                    trust=1.0,
                     status=code if is_used else status.BAD_OUT_OF_SERVICE,
+                    fused_status=status.GOOD if is_used else status.BAD_OUT_OF_SERVICE,
                 )
             )
             place += bool(is_used)

@@ -3,6 +3,8 @@
 - The boundaries between rows lie in the widest gap between the phases of the signals, found in the
   first few periods, so that jitter does not throw two values of a signal into one row.
 - A row is closed when it is complete, when a younger row is complete, or `wait_ns` after its end.
+- Signals may be slower than the rows: a row is complete with every signal that is due in it
+  (`cadence.py`), and says which of the missing ones were. Of a faster one the last value counts.
 - Rows come out in order and once. A value for a closed row is counted `late`, one that claims to
   be from the future `ahead`, a second one for its place replaces the first and is counted `double`.
 - A clock that is set back starts all this anew, boundaries and order too: open rows come out as
@@ -10,10 +12,12 @@
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Final, NamedTuple, final
 
 from gateway import status
 from gateway.records import Aligned
+from gateway.stages.cadence import SignalCadence
 
 _OPEN_MAX: Final = 16
 """Rows under way at once; with more, the oldest is closed. It is the one farthest from now, since
@@ -31,18 +35,27 @@ class Row(NamedTuple):
     time_ns: int
     """Middle of the period."""
     values: tuple[Aligned | None, ...]
+    is_due: tuple[bool, ...]
+    """Whether a value was to be expected; False for a slower signal between two of its values."""
 
 
 @final
 class RowCollector:
-    """Collects `signals` into rows of `period_ns`."""
+    """Collects `signals` into rows of `period_ns`; `stated_ns` are periods known by signal."""
 
-    def __init__(self, signals: tuple[str, ...], period_ns: int, wait_ns: int) -> None:
+    def __init__(
+        self,
+        signals: tuple[str, ...],
+        period_ns: int,
+        wait_ns: int,
+        stated_ns: Mapping[str, int] | None = None,
+    ) -> None:
         self._places = {signal: place for place, signal in enumerate(signals)}
         self._period_ns = period_ns
         self._wait_ns = wait_ns
         self._boundary_ns: int | None = None
         self._settling: list[Aligned] = []
+        self._cadence = SignalCadence(signals, period_ns, stated_ns or {})
         self._open: dict[int, list[Aligned | None]] = {}
         self._closed_to: int | None = None
         self._now_ns: int | None = None
@@ -75,6 +88,7 @@ class RowCollector:
         self.counts["clock_set_back"] += 1
         rows = self._close(max(self._open)) if self._open else []
         self._settling.clear()
+        self._cadence.forget()
         self._boundary_ns = self._closed_to = None
         return rows
 
@@ -104,6 +118,7 @@ class RowCollector:
         """Put the value into its row; a complete row closes itself and all older ones."""
         assert self._boundary_ns is not None  # noqa: S101 - both callers know it
         number = (value.time_ns - self._boundary_ns) // self._period_ns
+        self._cadence.heard(value.signal, value.time_ns)
         if self._closed_to is not None and number <= self._closed_to:
             self.counts["late"] += 1
             return []
@@ -114,7 +129,7 @@ class RowCollector:
         if row[place] is not None:
             self.counts["double"] += 1
         row[place] = value
-        if all(kept is not None and not status.is_bad(kept.status) for kept in row):
+        if self._is_complete(row, self._end_ns(number)):
             return self._close(number)
         if len(self._open) > _OPEN_MAX:
             return self._close(min(self._open))
@@ -128,9 +143,28 @@ class RowCollector:
         if numbers:
             self._closed_to = numbers[-1]
         return [
-            Row(number, middle_ns + number * self._period_ns, tuple(self._open.pop(number)))
+            Row(
+                number,
+                middle_ns + number * self._period_ns,
+                tuple(self._open.pop(number)),
+                tuple(self._cadence.is_due(name, self._end_ns(number)) for name in self._places),
+            )
             for number in numbers
         ]
+
+    def _is_complete(self, row: list[Aligned | None], end_ns: int) -> bool:
+        """Tell whether every value that is due in a row is there and usable."""
+        return all(
+            not self._cadence.is_due(name, end_ns)
+            if kept is None
+            else not status.is_bad(kept.status)
+            for name, kept in zip(self._places, row, strict=True)
+        )
+
+    def _end_ns(self, number: int) -> int:
+        """Return the time at which a row ends."""
+        assert self._boundary_ns is not None  # noqa: S101 - rows have numbers only then
+        return self._boundary_ns + (number + 1) * self._period_ns
 
 
 def _widest_gap(phases: list[int], period_ns: int) -> int:

@@ -10,6 +10,7 @@ from gateway import records, status
 from gateway.records import (
     Aligned,
     Blame,
+    Cause,
     Estimate,
     Provenance,
     Report,
@@ -75,6 +76,12 @@ edge_node_id = "e"
 """
 
 
+CAUSES = (
+    Cause(cause="bias", signal="a:flow", probability=0.875, words="10 sigma below the others"),
+    Cause(cause="process_change", signal=None, probability=0.125, words="all have moved"),
+)
+
+
 def free_port() -> int:
     """Return a loopback port nobody listens on."""
     with socket.socket() as probe:
@@ -126,6 +133,7 @@ def verdict(state: State = State.ALARM, second: int = 0) -> Verdict:
         blamed=(Blame(signal="a:flow", share=0.75), Blame(signal="a:temperature", share=0.25)),
         evidence="flow 0.0010 m3/s, expected 0.0020 +- 0.0001",
         sequence=1,
+        causes=CAUSES if state is State.ALARM else (),
     )
 
 
@@ -136,8 +144,13 @@ def estimate(second: int = 0) -> Estimate:
         value=0.001,
         expected=0.002,
         standard_deviation=0.0001,
+        fused=0.0019,
+        fused_deviation=0.00005,
+        interval=(0.0018, 0.002),
         contribution=12.5,
+        trust=0.125,
         status=status.GOOD,
+        fused_status=status.UNCERTAIN_SUBSTITUTE_VALUE,
     )
     return Estimate(
         asset="pump",
@@ -148,6 +161,11 @@ def estimate(second: int = 0) -> Estimate:
         anomaly_probability=0.97,
         is_trained=True,
         status=status.GOOD,
+        kind="level",
+        scale_rows=20,
+        regime=0,
+        model_id="00c0ffee",
+        causes=CAUSES,
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.canonical import as_json, canonical
 from gateway.errors import InternalError
-from gateway.records import Blame, Reading, Received, Rejected, State, Verdict
+from gateway.records import Blame, Cause, Reading, Received, Rejected, State, Verdict
 
 VERDICT = Verdict(
     asset="pump",
@@ -20,6 +20,7 @@ VERDICT = Verdict(
     blamed=(Blame(signal="b:flow", share=0.75),),
     evidence="not normal: \N{DEGREE SIGN}",
     sequence=1,
+    causes=(Cause(cause="bias", signal="b:flow", probability=0.875, words="w"),),
 )
 
 
@@ -27,7 +28,9 @@ def test_the_bytes_of_a_verdict_are_these():
     """If this test must change, every stored digest changes with it: write an ADR."""
     assert canonical(VERDICT) == (
         b'{"asset":"pump","blamed":[{"record":"Blame","share":0.75,"signal":"b:flow"}],'
-        b'"evidence":"not normal: \\u00b0","probability":0.30000000000000004,"record":"Verdict",'
+        b'"causes":[{"cause":"bias","probability":0.875,"record":"Cause","signal":"b:flow",'
+        b'"words":"w"}],"evidence":"not normal: \\u00b0",'
+        b'"probability":0.30000000000000004,"record":"Verdict",'
         b'"sequence":1,"since_ns":1583748001000000000,"state":"alarm",'
         b'"time_ns":1583748003000000000}'
     )

@@ -119,8 +119,9 @@ async def test_verdict_estimate_and_ledger(tmp_path: Path) -> None:
         assert await value(client, "pump/Estimate/a:flow/Expected") == 0.002
         assert await value(client, "pump/Estimate/a:flow/StandardDeviation") == 0.0001
         assert await value(client, "pump/Estimate/a:flow/Contribution") == 12.5
-        units = await value(client, "pump/Estimate/a:flow/Expected/EngineeringUnits")
-        assert units.UnitId == 5067091
+        for name in ("Expected", "Fused", "FusedDeviation", "Interval"):
+            units = await value(client, f"pump/Estimate/a:flow/{name}/EngineeringUnits")
+            assert units.UnitId == 5067091
         assert await value(client, "Ledger/a/Received") == 5
         assert await value(client, "Ledger/a/Rejected") == 1
         assert await value(client, "Ledger/a/Reasons") == "bad_mac=1"
@@ -138,6 +139,49 @@ async def test_a_verdict_without_anybody_to_blame_is_an_empty_list(tmp_path: Pat
         await served.sink.drain()
         assert await value(client, "pump/Verdict/State") == "normal"
         assert await value(client, "pump/Verdict/Blamed") in ([], None)
+
+
+async def test_what_is_judged_false_is_uncertain_and_its_cause_is_named(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served, served.client() as client:
+        waiting = await read(client, "pump/Estimate/a:flow/Trust")
+        assert waiting.StatusCode.value == status.BAD_WAITING_FOR_INITIAL_DATA
+        served.sink.put(estimate(second=4))
+        served.sink.put(verdict(State.ALARM, second=4))
+        await served.sink.drain()
+        fused = await read(client, "pump/Estimate/a:flow/Fused")
+        assert fused.Value == ua.Variant(0.0019, ua.VariantType.Double)
+        assert fused.StatusCode.value == status.UNCERTAIN_SUBSTITUTE_VALUE
+        assert await value(client, "pump/Estimate/a:flow/FusedDeviation") == 0.00005
+        assert await value(client, "pump/Estimate/a:flow/Interval") == [0.0018, 0.002]
+        assert await value(client, "pump/Estimate/a:flow/Trust") == 0.125
+        for folder in ("Estimate", "Verdict"):
+            assert await value(client, f"pump/{folder}/Cause") == "bias"
+            assert await value(client, f"pump/{folder}/CauseSignal") == "a:flow"
+            assert await value(client, f"pump/{folder}/CauseProbability") == 0.875
+            assert await value(client, f"pump/{folder}/Causes") == [
+                "bias of a:flow 88%: 10 sigma below the others",
+                "process change 12%: all have moved",
+            ]
+        assert await value(client, "pump/Estimate/Kind") == "level"
+        assert await value(client, "pump/Estimate/ModelId") == "00c0ffee"
+
+
+async def test_a_signal_the_model_cannot_use_is_bad_and_null(tmp_path: Path) -> None:
+    record = estimate(second=1)
+    useless = replace(
+        record.values[0],
+        fused=math.nan,
+        fused_deviation=math.nan,
+        interval=(math.nan, math.nan),
+        fused_status=status.BAD_OUT_OF_SERVICE,
+    )
+    async with serving(tmp_path) as served, served.client() as client:
+        served.sink.put(replace(record, values=(useless,)))
+        await served.sink.drain()
+        for name in ("Fused", "FusedDeviation", "Interval"):
+            found = await read(client, f"pump/Estimate/a:flow/{name}")
+            assert found.StatusCode.value == status.BAD_OUT_OF_SERVICE
+            assert found.Value.Value is None
 
 
 async def test_a_model_without_measurement_still_says_what_it_expects(tmp_path: Path) -> None:

@@ -23,7 +23,15 @@ from gateway.records import State
 from gateway.sinks import store
 from gateway.sinks.store import StoreSink
 from gateway.site import StoreSettings
-from tests.gateway.plant import START_NS, aligned, background, estimate, verdict, verified
+from tests.gateway.plant import (
+    SECOND_NS,
+    START_NS,
+    aligned,
+    background,
+    estimate,
+    verdict,
+    verified,
+)
 
 
 @dataclass
@@ -77,7 +85,35 @@ async def test_records_are_in_the_file_as_they_were(tmp_path: Path) -> None:
             ("alarm", 1, canonical(verdict(State.ALARM)))
         ]
         balance = base.ledger.sink_balance("store")
-        assert (balance.offered, balance.delivered, balance.queued) == (3, 3, 0)
+        assert (balance.offered, balance.delivered, balance.queued) == (4, 4, 0)
+
+
+async def test_estimates_and_the_causes_of_verdicts_are_columns(tmp_path: Path) -> None:
+    async with opened(tmp_path) as base:
+        learning = replace(estimate(second=1), is_trained=False, values=(), causes=())
+        for record in (learning, estimate(second=2), verdict(), verdict(State.NORMAL)):
+            base.sink.put(record)
+        await base.sink.drain()
+        time_ns = START_NS + 2 * SECOND_NS
+        assert base.rows(
+            "SELECT asset, time_ns, status, probability, score, log_density, kind, scale_rows, "
+            "regime, model_id, cause, cause_signal, cause_probability FROM estimates"
+        ) == [
+            ("pump", time_ns, 0, 0.97, 12.5, -50.0, "level", 20, 0, "00c0ffee", "bias", "a:flow",
+             0.875)
+        ]  # fmt: skip
+        assert base.rows(
+            "SELECT time_ns, signal, value, status, expected, standard_deviation, fused, "
+            "fused_deviation, interval_low, interval_high, fused_status, contribution, trust "
+            "FROM signal_estimates"
+        ) == [
+            (time_ns, "a:flow", 0.001, 0, 0.002, 0.0001, 0.0019, 0.00005, 0.0018, 0.002,
+             status.UNCERTAIN_SUBSTITUTE_VALUE, 12.5, 0.125)
+        ]  # fmt: skip
+        assert base.rows("SELECT cause, cause_signal, cause_probability FROM verdicts") == [
+            ("bias", "a:flow", 0.875),
+            (None, None, None),
+        ]
 
 
 async def test_a_value_that_is_no_number_is_null(tmp_path: Path) -> None:
@@ -265,7 +301,7 @@ async def test_a_store_of_a_newer_gateway_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "state" / "store.sqlite3"
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA user_version = 99")
-    with pytest.raises(OperatorError, match="schema version 99, this gateway writes 3"):
+    with pytest.raises(OperatorError, match="schema version 99, this gateway writes 4"):
         async with opened(tmp_path):
             pass
     assert rows(path, "PRAGMA user_version") == [(99,)]

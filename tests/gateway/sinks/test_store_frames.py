@@ -17,7 +17,7 @@ from gateway.records import Provenance, ReportKind
 from gateway.sinks.outbox import Outbox
 from gateway.sinks.store_schema import dropped_rows
 from gateway.stages.replay_window import BOOTS_MAX, WINDOW, Lane, ReplayMark, merged_marks
-from tests.gateway.plant import START_NS, aligned, report, verified
+from tests.gateway.plant import START_NS, aligned, estimate, report, verdict, verified
 from tests.gateway.sinks.test_store import opened, rows
 from wire import content
 
@@ -189,7 +189,7 @@ async def test_a_store_of_the_first_schema_keeps_its_frames_aside(tmp_path: Path
             base.sink.put(verified(1))
     assert rows(base.path, "SELECT source, data FROM frames_1") == [("a", b"\0")]
     assert rows(base.path, "SELECT sequence FROM frames") == [(1,), (1,)]
-    assert rows(base.path, "PRAGMA user_version") == [(3,)]
+    assert rows(base.path, "PRAGMA user_version") == [(4,)]
 
 
 async def test_numbers_of_the_second_schema_are_of_the_key_that_is_heard(tmp_path: Path) -> None:
@@ -208,6 +208,36 @@ async def test_numbers_of_the_second_schema_are_of_the_key_that_is_heard(tmp_pat
     async with opened(tmp_path) as base:
         (mark,) = await base.sink.marks()
         assert (mark.highest, mark.seen, mark.root_id) == (8, 0b11, "0f")
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+async def test_verdicts_of_an_earlier_schema_have_no_cause_and_new_ones_have(
+    tmp_path: Path, version: int
+) -> None:
+    (tmp_path / "state").mkdir()
+    with closing(sqlite3.connect(tmp_path / "state" / "store.sqlite3")) as database:
+        database.executescript(
+            "CREATE TABLE verdicts (id INTEGER PRIMARY KEY, asset TEXT NOT NULL,"
+            " time_ns INTEGER NOT NULL, state TEXT NOT NULL, probability REAL,"
+            " since_ns INTEGER NOT NULL, sequence INTEGER NOT NULL, canonical BLOB NOT NULL)"
+            " STRICT;"
+            "CREATE TABLE frames (id INTEGER PRIMARY KEY, node TEXT, boot_id INTEGER,"
+            " sequence INTEGER, received_ns INTEGER, frame BLOB);"
+            "CREATE TABLE numbers (node TEXT NOT NULL, boot_id INTEGER NOT NULL, sequence INTEGER "
+            "NOT NULL, PRIMARY KEY (node, boot_id, sequence)) STRICT, WITHOUT ROWID;"
+            "INSERT INTO verdicts VALUES (1, 'pump', 5, 'alarm', 0.9, 4, 0, x'7b7d');"
+        )
+        database.execute(f"PRAGMA user_version = {version}")
+        if version == 3:
+            database.execute("DROP TABLE numbers")
+    for _ in range(2):
+        async with opened(tmp_path) as base:
+            base.sink.put(verdict())
+            base.sink.put(estimate())
+    query = "SELECT time_ns, cause, cause_signal FROM verdicts ORDER BY id"
+    assert rows(base.path, query) == [(5, None, None)] + [(START_NS, "bias", "a:flow")] * 2
+    assert rows(base.path, "SELECT count(*) FROM estimates") == [(2,)]
+    assert rows(base.path, "PRAGMA user_version") == [(4,)]
 
 
 # --- export --------------------------------------------------------------------------------------

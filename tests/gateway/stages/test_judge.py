@@ -20,6 +20,11 @@ def estimate(second, probability, is_trained=True, flow=28.0):
             value=measured,
             expected=expected,
             standard_deviation=0.5,
+            fused=expected,
+            fused_deviation=0.25,
+            interval=(expected - 0.41, expected + 0.41),
+            trust=1.0,
+            fused_status=status.GOOD,
             contribution=contribution,
             status=status.GOOD,
         )

@@ -160,3 +160,45 @@ def test_values_ahead_cannot_close_honest_rows_however_wide_their_bound():
     (row,) = rows.put(value("b:y", now_ns + SECOND_NS // 2), now_ns + SECOND_NS // 2)
     assert row.values[0].time_ns == now_ns
     assert rows.counts == {"ahead": 58}
+
+
+# --- signals of several periods ------------------------------------------------------------------
+
+
+def multi_rate(stated_ns=None):
+    """Return a collector of rows of a second whose second signal comes every five seconds."""
+    return RowCollector(SIGNALS, SECOND_NS, SECOND_NS, stated_ns)
+
+
+def feed_two_rates(rows, seconds, slow_lost=()):
+    """Feed "a:x" each second and "b:y" every fifth."""
+    out = []
+    for second in seconds:
+        time_ns = second * SECOND_NS
+        out += rows.put(value("a:x", time_ns, float(second)), time_ns)
+        if second % 5 == 0 and second not in slow_lost:
+            late_ns = time_ns + SECOND_NS // 10
+            out += rows.put(value("b:y", late_ns, float(second)), late_ns)
+    return out
+
+
+def test_rows_do_not_wait_for_a_slow_signal_that_is_not_due():
+    out = feed_two_rates(multi_rate({"b:y": 5 * SECOND_NS}), range(100, 120))
+    assert len(out) == 20
+    assert [row.values[1] is not None for row in out] == [second % 5 == 0 for second in range(20)]
+    assert [row.is_due[1] for row in out if row.values[1] is None] == [False] * 16
+
+
+def test_a_slow_signal_that_is_due_and_missing_is_said_so_and_waited_for():
+    rows = multi_rate({"b:y": 5 * SECOND_NS})
+    out = feed_two_rates(rows, range(100, 111), slow_lost=(110,))
+    assert len(out) == 10, "row 110 still waits for its slow value"
+    (row,) = rows.due(113 * SECOND_NS)
+    assert (row.values[1], row.is_due) == (None, (True, True))
+
+
+def test_the_slow_period_is_recognised_when_nobody_states_it():
+    rows = multi_rate()
+    feed_two_rates(rows, range(100, 126))
+    out = feed_two_rates(rows, range(126, 135))
+    assert [row.values[0].value for row in out] == [float(second) for second in range(126, 135)]
