@@ -1,0 +1,185 @@
+"""SKAB for truth.py: ours, simple detectors, rules that read no sensor, and published figures.
+
+Promises: one row for each method; all measured under the protocol stated in truth.py, on the files
+that are there; the published ones on all 34 files of the set, as their column says.
+"""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import baselines, engine, nab, recordings
+from benchmarks.baselines import Bools, Floats, Rule
+from benchmarks.measures import Aim, Counts, count, delay_rows, median_delay
+from benchmarks.recordings import SKAB_TRAINING_ROWS, Recording
+
+THERMAL: Final = ("Temperature", "Thermocouple")
+
+
+class Figures(NamedTuple):
+    """What a method got; shares 0..1, NaN for what it does not have."""
+
+    f1: float
+    false_alarm_rate: float
+    missed_rate: float
+    nab: float
+    normal_rate: float
+    delay_rows: float
+    files_missed: int
+
+
+class Verdicts(NamedTuple):
+    """What a method said on the labelled files and on the pieces without faults."""
+
+    labelled: list[Bools]
+    """Of each file (n - 400,)."""
+    normal: list[Bools]
+    changes: list[Floats] | None
+    """Times of detected changes, in seconds; None: rows at which the verdict changes."""
+
+
+PUBLISHED: Final = (
+    ("Conv-AE", 0.784, 0.136, 0.280, math.nan),
+    ("MSET", 0.780, 0.397, 0.141, math.nan),
+    ("T2 + Q", 0.758, 0.266, 0.249, math.nan),
+    ("MSCRED, change points", math.nan, math.nan, math.nan, 32.4),
+)
+"""Name, F1, FAR, MAR, NAB as published, over all 34 files."""
+
+
+def report(data: Path, console: Console) -> list[Aim]:
+    """Print the table; return what was aimed at."""
+    files = recordings.read_skab(data)
+    pieces = recordings.pieces(recordings.read_skab_normal(data))
+    shown = _table(len(files), len(pieces))
+    ours = figures(files, our_verdicts(files, pieces, console))
+    _add(shown, "[bold]twinrig, causal[/]", ours)
+    shown.add_section()
+    for name, rule in rules(files[0].signals).items():
+        _add(shown, name, figures(files, _applied(rule, files, pieces)))
+    _add(shown, "change points only: GLR, two windows of 15 s", _changes_alone(files, _glr))
+    _add(shown, "change points only: stopwatch", _changes_alone(files, _clock))
+    shown.add_section()
+    for name, f1, false_alarm_rate, missed_rate, score in PUBLISHED:
+        published = Figures(f1, false_alarm_rate, missed_rate, score, math.nan, math.nan, 0)
+        _add(shown, f"published, 34 files: {name}", published)
+    console.print(shown)
+    return [
+        Aim("SKAB valve1, F1", ours.f1, least=0.87),
+        Aim("SKAB valve1, FAR %", 100 * ours.false_alarm_rate, most=13.0),
+        Aim("SKAB valve1, MAR %", 100 * ours.missed_rate, most=14.0),
+        Aim("SKAB valve1, NAB", ours.nab, least=50.0),
+        Aim("SKAB without faults, FAR %", 100 * ours.normal_rate, most=10.0),
+    ]
+
+
+def rules(signals: tuple[str, ...]) -> dict[str, Rule]:
+    """Return the simple detectors and the rules that read no sensor, by name."""
+    kept = [place for place, name in enumerate(signals) if name not in THERMAL]
+
+    def without_thermal(training: Floats, rows: Floats) -> Bools:
+        return baselines.probabilistic_pca(training[:, kept], rows[:, kept])
+
+    return {
+        "T2 + Q, as published": baselines.t2_and_q,
+        "T2 + Q, limit of its source": baselines.t2_and_q_as_meant,
+        "probabilistic PCA, k = 3": baselines.probabilistic_pca,
+        "the same without thermal channels, hindsight": without_thermal,
+        "always alarm": baselines.always,
+        "never alarm": baselines.never,
+        "stopwatch, test rows 170-569": baselines.stopwatch,
+    }
+
+
+def our_verdicts(files: list[Recording], pieces: list[Recording], console: Console) -> Verdicts:
+    """Run our engine over files and pieces, two at a time."""
+    work: list[tuple[object, ...]] = [(each,) for each in (*files, *pieces)]
+    alarmed = engine.in_parallel(of_recording, work, "SKAB: files and pieces", console)
+    return Verdicts(alarmed[: len(files)], alarmed[len(files) :], None)
+
+
+def of_recording(recording: Recording) -> Bools:
+    """Return our verdicts on the test rows of one recording."""
+    training, rows = _split(recording)
+    return engine.learn_alarms(training, recording.signals)(rows)
+
+
+def figures(files: list[Recording], said: Verdicts) -> Figures:
+    """Count what a method said."""
+    counts, tallies, delays = Counts(0, 0, 0, 0), [], []
+    for number, (file, alarmed) in enumerate(zip(files, said.labelled, strict=True)):
+        tested = file.part(SKAB_TRAINING_ROWS, len(file.rows))
+        counts += count(tested.anomalies, alarmed)
+        changed = tested.times_s[nab.changes(alarmed)]
+        detected = changed if said.changes is None else said.changes[number]
+        tallies.append(nab.tally(detected, tested.times_s[tested.change_points]))
+        delays.append(delay_rows(tested.anomalies, alarmed))
+    delay, missed = median_delay(delays)
+    return Figures(
+        counts.f1,
+        counts.false_alarm_rate,
+        counts.missed_rate,
+        nab.total(tallies).score,
+        float(np.mean([alarmed.mean() for alarmed in said.normal])) if said.normal else math.nan,
+        delay,
+        missed,
+    )
+
+
+def _applied(rule: Rule, files: list[Recording], pieces: list[Recording]) -> Verdicts:
+    return Verdicts(
+        [rule(*_split(each)) for each in files], [rule(*_split(each)) for each in pieces], None
+    )
+
+
+def _changes_alone(files: list[Recording], detect: Callable[[Recording], Floats]) -> Figures:
+    """Return the NAB score of a method that gives detections and no verdicts."""
+    tallies = []
+    for file in files:
+        tested = file.part(SKAB_TRAINING_ROWS, len(file.rows))
+        tallies.append(nab.tally(detect(file), tested.times_s[tested.change_points]))
+    unknown = math.nan
+    return Figures(unknown, unknown, unknown, nab.total(tallies).score, unknown, unknown, 0)
+
+
+def _glr(file: Recording) -> Floats:
+    training, rows = _split(file)
+    return file.times_s[SKAB_TRAINING_ROWS:][baselines.shift_detections(training, rows)]
+
+
+def _clock(file: Recording) -> Floats:
+    return file.times_s[SKAB_TRAINING_ROWS:][list(baselines.STOPWATCH_CHANGES)]
+
+
+def _split(recording: Recording) -> tuple[Floats, Floats]:
+    return recording.rows[:SKAB_TRAINING_ROWS], recording.rows[SKAB_TRAINING_ROWS:]
+
+
+def _table(files: int, pieces: int) -> Table:
+    shown = Table("method", title=f"SKAB valve1, {files} files; normal: {pieces} pieces")
+    for name in ("F1", "FAR %", "MAR %", "NAB", "normal %", "delay rows", "files missed"):
+        shown.add_column(name, justify="right")
+    return shown
+
+
+def _add(shown: Table, name: str, got: Figures) -> None:
+    has_verdicts = not math.isnan(got.delay_rows) or got.files_missed > 0
+    shown.add_row(
+        name,
+        _text(got.f1, ".3f"),
+        _text(100 * got.false_alarm_rate, ".1f"),
+        _text(100 * got.missed_rate, ".1f"),
+        _text(got.nab, ".1f"),
+        _text(100 * got.normal_rate, ".1f"),
+        _text(got.delay_rows, ".0f"),
+        str(got.files_missed) if has_verdicts else "-",
+    )
+
+
+def _text(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else format(value, form)
