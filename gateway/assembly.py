@@ -20,6 +20,7 @@ from gateway.stages.judge import Judge, Persistence
 from gateway.stages.keyring import NodeKeys
 from gateway.stages.pipeline import Pipeline
 from gateway.stages.replay_window import ReplayMark
+from gateway.stages.silence import Silence
 from gateway.stages.sync import Sync
 from gateway.stages.verify import Verify
 
@@ -62,7 +63,18 @@ def make_pipeline(
         storing=storing,
     )
     verify = Verify(keys, ledger, marks, units=site.units(), storing=storing)
-    return Pipeline(verify, sync, assets, ledger)
+    return Pipeline(verify, sync, assets, ledger, make_silence(site))
+
+
+def make_silence(site: Site) -> Silence:
+    """Return the watch over the site's signals and its asset.
+
+    A row that lacks a value may come as late as it waits for it.
+    """
+    fuse = site.fuse
+    asset_ms = fuse.period_ms if fuse.wait_ms is None else max(fuse.period_ms, fuse.wait_ms)
+    periods_ns = site.periods_ns() | {site.asset: asset_ms * NS_PER_MS}
+    return Silence(periods_ns, site.time.silent_periods)
 
 
 def make_store(

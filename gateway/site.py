@@ -17,6 +17,7 @@ from typing import Annotated, Final, Literal, get_args
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from gateway.clock import NS_PER_MS
 from gateway.errors import ConfigError, KeyFileError
 from gateway.keyfile import load_key
 from gateway.site_fields import (
@@ -65,6 +66,8 @@ class TimeSettings(Table):
     """Time budget: a value whose time is less certain than this has an uncertain status."""
     unsynchronised_bound_ms: Positive = 1000.0
     """Bound stated while a node's clock is unknown."""
+    silent_periods: Annotated[int, Field(ge=2, le=10_000)] = 5
+    """A signal that has not come for so many of its periods is shown as uncertain."""
 
 
 class Tag(Table):
@@ -105,6 +108,11 @@ class FuseSettings(Table):
     """Resolved names (`node:channel`); empty = every channel of every node."""
     wait_ms: Annotated[int, Field(ge=0, le=3_600_000)] | None = None
     """How long a row waits for missing values after its period; default: one period."""
+    false_alarms_per_hour: Annotated[float, Field(gt=0, le=60)] = 0.1
+    """Set-point of the alarm: so many are accepted while all is well. One in ten hours."""
+    model: FilePath | None = None
+    """A fitted model to start with (`twinrig model fit`): its folder, or that of its versions.
+    Default: the one learnt live before and kept in the state folder, else a new one is learnt."""
 
 
 class JudgeSettings(Table):
@@ -200,6 +208,16 @@ class Site(Table):
         for node in self.nodes:
             signals |= node.units()
         return signals | {f"{d.name}:{t.name}": t.unit for d in self.modbus for t in d.tags}
+
+    def periods_ns(self) -> dict[str, int]:
+        """Return how often every signal comes, by its resolved name."""
+        signals: dict[str, int] = {}
+        for node in self.nodes:
+            signals |= node.periods_ns()
+        polled = {
+            f"{d.name}:{t.name}": d.period_ms * NS_PER_MS for d in self.modbus for t in d.tags
+        }
+        return signals | polled
 
     def fused_signals(self) -> tuple[str, ...]:
         """Return the resolved names the model covers, in a stable order."""

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
+from gateway.clock import NS_PER_MS, NS_PER_S
 from gateway.site_fields import (
     FilePath,
     Finite,
@@ -212,6 +213,15 @@ class Node(Table):
         """Return the line rate of a serial link."""
         link = self.link
         return (link.baud or self.baud) if isinstance(link, SerialLink) else self.baud
+
+    def periods_ns(self) -> dict[str, int]:
+        """Return how often every signal of the node comes, by its resolved name."""
+        block_ns = self.sample_period_ms * self.block * NS_PER_MS
+        found = {f"{self.name}:{channel.name}": block_ns for channel in self.channels}
+        for waveform in self.waveforms:
+            block_ns = waveform.block_samples * NS_PER_S // waveform.rate_hz
+            found |= {f"{self.name}:{feature.name}": block_ns for feature in waveform.features}
+        return found
 
     def units(self) -> dict[str, str]:
         """Return the SenML unit of every signal of the node by its resolved name."""

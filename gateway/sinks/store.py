@@ -35,6 +35,7 @@ from gateway.sinks.store_schema import (
 )
 from gateway.site import StoreSettings
 from gateway.stages.replay_window import ReplayMark
+from gateway.stages.silence import is_repeat
 from wire import content
 
 _LOG: Final = logging.getLogger("twinrig.gateway.sinks.store")
@@ -117,7 +118,10 @@ class StoreSink:
             case Verified(provenance=Provenance.SEALED):
                 if self._settings.frames or not content.is_live(record.content_type):
                     self._outbox.put(record)
-            case Aligned() | Report() | Verdict() | Estimate(is_trained=True):
+            case Aligned() | Estimate(is_trained=True):
+                if not is_repeat(record):
+                    self._outbox.put(record)
+            case Report() | Verdict():
                 self._outbox.put(record)
             case _:
                 pass

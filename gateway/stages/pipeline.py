@@ -1,10 +1,11 @@
-"""The stages in reading order: verify, sync, report, fuse, judge.
+"""The stages in reading order: verify, sync, report, fuse, judge; silence beside them.
 
 `feed` pushes one frame or poll through all of them and returns every record made, in the order
 made, for the sinks. What verify rejects goes no further; the ledger knows. Several assets may
 look at the same values. What a node says about itself becomes a report and meets no model; a value
 whose time nobody knows is published as such and meets none either.
-Rule of order: a record comes before the records made from it.
+Rule of order: a record comes before the records made from it. What `tick` repeats because nothing
+newer has come is for the sinks alone: no model and no judge sees it again.
 """
 
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from gateway.records import Estimate, Input, Record, Verified
 from gateway.stages.fuse import Fuse
 from gateway.stages.judge import Judge
 from gateway.stages.report import report
+from gateway.stages.silence import Silence
 from gateway.stages.sync import UNPLACED_BOUND_NS, Sync
 from gateway.stages.verify import Verify
 
@@ -29,11 +31,13 @@ class Pipeline:
         sync: Sync,
         assets: Iterable[tuple[Fuse, Judge]],
         ledger: LossLedger,
+        silence: Silence | None = None,
     ) -> None:
         self.verify = verify
         self.sync = sync
         self.assets = tuple(assets)
         self.ledger = ledger
+        self.silence = Silence({}, 1) if silence is None else silence
 
     def feed(self, item: Input, now_ns: int, /) -> list[Record]:
         """Take one frame or poll and return every record it leads to."""
@@ -49,7 +53,8 @@ class Pipeline:
         """Let time pass without input: rows that waited long enough are judged as they are."""
         made: list[Record] = []
         for fuse, judge in self.assets:
-            _judge(fuse.tick(now_ns), judge, now_ns, made)
+            self._judge(fuse.tick(now_ns), judge, now_ns, made)
+        made.extend(self.silence.tick(now_ns))
         return made
 
     def _understand(self, checked: Verified, now_ns: int, made: list[Record]) -> None:
@@ -59,14 +64,17 @@ class Pipeline:
             made.extend(report(checked, self.sync.place(checked, checked.tick_us)))
         for aligned in values:
             made.append(aligned)
+            self.silence.heard(aligned, now_ns)
             if aligned.bound_ns >= UNPLACED_BOUND_NS:
                 continue
             for fuse, judge in self.assets:
-                _judge(fuse.feed(aligned, now_ns), judge, now_ns, made)
+                self._judge(fuse.feed(aligned, now_ns), judge, now_ns, made)
 
-
-def _judge(estimates: list[Estimate], judge: Judge, now_ns: int, made: list[Record]) -> None:
-    """Append estimates, each followed by the verdict it leads to."""
-    for estimate in estimates:
-        made.append(estimate)
-        made.extend(judge.feed(estimate, now_ns))
+    def _judge(
+        self, estimates: list[Estimate], judge: Judge, now_ns: int, made: list[Record]
+    ) -> None:
+        """Append estimates, each followed by the verdict it leads to."""
+        for estimate in estimates:
+            made.append(estimate)
+            self.silence.heard(estimate, now_ns)
+            made.extend(judge.feed(estimate, now_ns))

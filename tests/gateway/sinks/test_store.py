@@ -23,6 +23,7 @@ from gateway.records import State
 from gateway.sinks import store
 from gateway.sinks.store import StoreSink
 from gateway.site import StoreSettings
+from gateway.stages.silence import REPEATED
 from tests.gateway.plant import (
     SECOND_NS,
     START_NS,
@@ -114,6 +115,16 @@ async def test_estimates_and_the_causes_of_verdicts_are_columns(tmp_path: Path) 
             ("bias", "a:flow", 0.875),
             (None, None, None),
         ]
+
+
+async def test_what_is_only_repeated_is_not_stored_again(tmp_path: Path) -> None:
+    async with opened(tmp_path) as base:
+        for record in (aligned(), estimate()):
+            base.sink.put(record)
+            base.sink.put(replace(record, status=REPEATED))
+        await base.sink.drain()
+        assert base.rows("SELECT status FROM aligned") == [(0,)]
+        assert base.rows("SELECT status FROM estimates") == [(0,)]
 
 
 async def test_a_value_that_is_no_number_is_null(tmp_path: Path) -> None:
@@ -323,6 +334,7 @@ from gateway.clock import ManualClock, give_way
 from gateway.loss import LossLedger
 from gateway.sinks.store import StoreSink
 from gateway.site import StoreSettings
+from gateway.stages.silence import REPEATED
 from tests.gateway.plant import aligned, verified
 
 async def main():

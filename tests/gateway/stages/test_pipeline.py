@@ -12,6 +12,7 @@ from gateway.records import Aligned, Estimate, Polled, Reading, Rejected, State,
 from gateway.stages.fuse import Fuse
 from gateway.stages.judge import Judge
 from gateway.stages.pipeline import Pipeline
+from gateway.stages.silence import REPEATED, Silence
 from gateway.stages.sync import Sync
 from gateway.stages.verify import Verify
 from tests.gateway.models import healthy
@@ -21,12 +22,14 @@ TRAINING = 200
 SIGNALS = tuple(f"{NODE}:s{place}" for place in range(healthy.SIGNALS))
 
 
-def pipeline():
+def pipeline(silence=None):
     """Return a pipeline with one node and one asset."""
     ledger = LossLedger()
     sync = Sync([NODE], probe_period_ns=SECOND_NS, drift_ppm=50, bound_max_ns=SECOND_NS)
     fuse = Fuse("pump", SIGNALS, TRAINING, period_ns=SECOND_NS)
-    return Pipeline(Verify({NODE: ROOT_KEY}, ledger), sync, [(fuse, Judge("pump"))], ledger)
+    return Pipeline(
+        Verify({NODE: ROOT_KEY}, ledger), sync, [(fuse, Judge("pump"))], ledger, silence
+    )
 
 
 def frames(rows):
@@ -118,6 +121,18 @@ def test_tick_closes_thin_rows(faulty):
     line.feed(received(thin, received_ns=1220 * SECOND_NS), 1220 * SECOND_NS)
     made = line.tick(1225 * SECOND_NS)
     assert [type(record) for record in made] == [Estimate]
+
+
+def test_what_falls_silent_is_repeated_for_the_sinks_and_judged_no_more(faulty):
+    periods_ns = dict.fromkeys((*SIGNALS, "pump"), SECOND_NS)
+    line = pipeline(Silence(periods_ns, 5))
+    made = run(line, faulty)
+    repeats = line.tick(2000 * SECOND_NS)
+    assert [type(record) for record in repeats] == [Aligned] * healthy.SIGNALS + [Estimate]
+    assert {record.status for record in repeats} == {REPEATED}
+    (last,) = [record for record in made if isinstance(record, Estimate)][-1:]
+    assert repeats[-1].time_ns == last.time_ns
+    assert line.tick(3000 * SECOND_NS) == []
 
 
 @given(
