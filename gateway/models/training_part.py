@@ -52,6 +52,11 @@ class Products(NamedTuple):
     freedom: Floats
     """(u,): how many of them are free."""
 
+    def about_mean(self) -> Floats:
+        """Return products (u, u) about the mean, summed over the complete rows."""
+        centre = self.sums / np.maximum(self.rows, 1.0)
+        return self.products - np.outer(self.sums, centre)
+
     def merged(self, other: "Products") -> "Products":
         """Return the sums over both parts."""
         return Products(*(mine + its for mine, its in zip(self, other, strict=True)))

@@ -258,7 +258,7 @@ def mean_noise(space: StateSpace, long_run: Floats, window_rows: int) -> Floats:
 
 
 def _smoothed(model: TwinModel, values: Floats) -> tuple[Floats, Floats, tuple[_Centred, Floats]]:
-    """Return mean and variance (n, u) of scaled rows without own noise, smoothed, and their parts."""
+    """Return mean and variance (n, u) of scaled rows without own noise, given all, and parts."""
     centred = _centre(model, values, is_causal=False)
     space = model.state_space
     passed = state_space.smooth(space, centred.rows, centred.variance)
