@@ -94,10 +94,10 @@ def test_own_detections_of_change_points_count_in_place_of_verdicts() -> None:
 def test_absent_data_is_said_and_the_other_sets_are_still_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = {**truth.SETS, "there": lambda data, console: [Aim("F1", 0.9, least=0.87)]}
+    there = {**truth.SETS, "there": lambda data, console, with_ours: [Aim("F1", 0.9, least=0.87)]}
     monkeypatch.setattr(truth, "SETS", there)
     said = io.StringIO()
-    aims, absent = truth.run(tmp_path, ["skab", "tep", "there"], Console(file=said))
+    aims, absent = truth.run(tmp_path, ["skab", "tep", "there"], Console(file=said), True)
     assert absent == ["skab", "tep"]
     assert [str(aim) for aim in aims] == ["F1 >= 0.87: 0.9, reached"]
     assert said.getvalue().count("--data DIR") == 2
