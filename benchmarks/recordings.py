@@ -25,7 +25,8 @@ SKAB_TRAINING_ROWS: Final = 400
 SKAB_PIECE_ROWS: Final = 1147
 """Length of the pieces of the recording without faults: that of a usual labelled file."""
 TEP_TRAINING: Final = "train.csv.gz"
-TEP_TEST: Final = "test_faults_00-10.csv.gz"
+TEP_TESTS: Final = "test*.csv.gz"
+SKAB_NORMAL: Final = "anomaly-free"
 _NO_SIGNAL: Final = ("datetime", "anomaly", "changepoint")
 
 
@@ -86,6 +87,15 @@ def read_skab_file(path: Path) -> Recording:
     )
 
 
+def skab_groups(data: Path) -> list[str]:
+    """Return the names of the folders with labelled files, sorted."""
+    folder = data / "skab"
+    found = {path.parent.name for path in folder.glob("*/*.csv")} - {SKAB_NORMAL}
+    if not found:
+        raise MissingDataError(_message(folder / "*" / "*.csv"))
+    return sorted(found)
+
+
 def read_skab(data: Path, group: str = "valve1") -> list[Recording]:
     """Read the labelled files of one group in the order of their numbers."""
     folder = data / "skab" / group
@@ -97,7 +107,7 @@ def read_skab(data: Path, group: str = "valve1") -> list[Recording]:
 
 def read_skab_normal(data: Path) -> Recording:
     """Read the recording without faults."""
-    path = data / "skab" / "anomaly-free" / "anomaly-free.csv"
+    path = data / "skab" / SKAB_NORMAL / f"{SKAB_NORMAL}.csv"
     if not path.is_file():
         raise MissingDataError(_message(path))
     return read_skab_file(path)
@@ -110,10 +120,13 @@ def pieces(recording: Recording, rows: int = SKAB_PIECE_ROWS) -> list[Recording]
 
 
 def read_tep(data: Path) -> Process:
-    """Read the run without fault to learn from, and all test runs."""
+    """Read the run without fault to learn from, and all test runs of all test files."""
     folder = data / "tep"
     header, training = _tep_rows(folder / TEP_TRAINING)
-    _, tests = _tep_rows(folder / TEP_TEST)
+    paths = sorted(folder.glob(TEP_TESTS))
+    if not paths:
+        raise MissingDataError(_message(folder / TEP_TESTS))
+    tests = np.vstack([_tep_rows(path)[1] for path in paths])
     return Process(
         tuple(header[2:]),
         training[training[:, 0] == 0][:, 2:],

@@ -16,7 +16,7 @@ from rich.table import Table
 from benchmarks import baselines, engine, nab, recordings
 from benchmarks.baselines import Bools, Floats, Rule
 from benchmarks.measures import Aim, Counts, count, delay_rows, median_delay
-from benchmarks.recordings import SKAB_TRAINING_ROWS, Recording
+from benchmarks.recordings import SKAB_TRAINING_ROWS, MissingDataError, Recording
 
 THERMAL: Final = ("Temperature", "Thermocouple")
 
@@ -53,26 +53,41 @@ PUBLISHED: Final = (
 
 
 def report(data: Path, console: Console, with_ours: bool) -> list[Aim]:
-    """Print the table, with our engine or without; return what was aimed at."""
-    files = recordings.read_skab(data)
-    pieces = recordings.pieces(recordings.read_skab_normal(data))
-    shown = _table(len(files), len(pieces))
+    """Print a table for each group of files, with our engine or without; return the aims."""
+    groups = {name: recordings.read_skab(data, name) for name in recordings.skab_groups(data)}
+    pieces = _pieces(data, console)
+    ours = our_verdicts(groups, pieces, console) if with_ours else {}
     aims: list[Aim] = []
-    if with_ours:
-        ours = figures(files, our_verdicts(files, pieces, console))
-        _add(shown, "[bold]twinrig, causal[/]", ours)
+    for name, files in groups.items():
+        shown = _table(name, len(files), len(pieces))
+        if with_ours:
+            got = figures(files, ours[name])
+            _add(shown, "[bold]twinrig, causal[/]", got)
+            shown.add_section()
+            aims += _aims(name, got)
+        _add_simple(shown, files, pieces)
         shown.add_section()
-        aims = _aims(ours)
+        for method, f1, false_alarm_rate, missed_rate, score in PUBLISHED:
+            published = Figures(f1, false_alarm_rate, missed_rate, score, math.nan, math.nan, 0)
+            _add(shown, f"published, 34 files: {method}", published)
+        console.print(shown)
+    return aims
+
+
+def _pieces(data: Path, console: Console) -> list[Recording]:
+    """Return the pieces of the recording without faults; none, and said so, without it."""
+    try:
+        return recordings.pieces(recordings.read_skab_normal(data))
+    except MissingDataError as error:
+        console.print(str(error), soft_wrap=True)
+        return []
+
+
+def _add_simple(shown: Table, files: list[Recording], pieces: list[Recording]) -> None:
     for name, rule in rules(files[0].signals).items():
         _add(shown, name, figures(files, _applied(rule, files, pieces)))
     _add(shown, "change points only: GLR, two windows of 15 s", _changes_alone(files, _glr))
     _add(shown, "change points only: stopwatch", _changes_alone(files, _clock))
-    shown.add_section()
-    for name, f1, false_alarm_rate, missed_rate, score in PUBLISHED:
-        published = Figures(f1, false_alarm_rate, missed_rate, score, math.nan, math.nan, 0)
-        _add(shown, f"published, 34 files: {name}", published)
-    console.print(shown)
-    return aims
 
 
 def rules(signals: tuple[str, ...]) -> dict[str, Rule]:
@@ -93,11 +108,18 @@ def rules(signals: tuple[str, ...]) -> dict[str, Rule]:
     }
 
 
-def our_verdicts(files: list[Recording], pieces: list[Recording], console: Console) -> Verdicts:
-    """Run our engine over files and pieces, two at a time."""
-    work: list[tuple[object, ...]] = [(each,) for each in (*files, *pieces)]
-    alarmed = engine.in_parallel(of_recording, work, "SKAB: files and pieces", console)
-    return Verdicts(alarmed[: len(files)], alarmed[len(files) :], None)
+def our_verdicts(
+    groups: dict[str, list[Recording]], pieces: list[Recording], console: Console
+) -> dict[str, Verdicts]:
+    """Run our engine over all files and pieces, two at a time; return verdicts by group."""
+    everything = [*pieces, *(file for files in groups.values() for file in files)]
+    work: list[tuple[object, ...]] = [(each,) for each in everything]
+    said = engine.in_parallel(of_recording, work, "SKAB: files and pieces", console)
+    normal, labelled = said[: len(pieces)], iter(said[len(pieces) :])
+    return {
+        name: Verdicts([next(labelled) for _ in files], normal, None)
+        for name, files in groups.items()
+    }
 
 
 def of_recording(recording: Recording) -> Bools:
@@ -128,12 +150,12 @@ def figures(files: list[Recording], said: Verdicts) -> Figures:
     )
 
 
-def _aims(ours: Figures) -> list[Aim]:
+def _aims(group: str, ours: Figures) -> list[Aim]:
     return [
-        Aim("SKAB valve1, F1", ours.f1, least=0.87),
-        Aim("SKAB valve1, FAR %", 100 * ours.false_alarm_rate, most=13.0),
-        Aim("SKAB valve1, MAR %", 100 * ours.missed_rate, most=14.0),
-        Aim("SKAB valve1, NAB", ours.nab, least=50.0),
+        Aim(f"SKAB {group}, F1", ours.f1, least=0.87),
+        Aim(f"SKAB {group}, FAR %", 100 * ours.false_alarm_rate, most=13.0),
+        Aim(f"SKAB {group}, MAR %", 100 * ours.missed_rate, most=14.0),
+        Aim(f"SKAB {group}, NAB", ours.nab, least=50.0),
         Aim("SKAB without faults, FAR %", 100 * ours.normal_rate, most=10.0),
     ]
 
@@ -160,15 +182,16 @@ def _glr(file: Recording) -> Floats:
 
 
 def _clock(file: Recording) -> Floats:
-    return file.times_s[SKAB_TRAINING_ROWS:][list(baselines.STOPWATCH_CHANGES)]
+    times_s = file.times_s[SKAB_TRAINING_ROWS:]
+    return times_s[[row for row in baselines.STOPWATCH_CHANGES if row < len(times_s)]]
 
 
 def _split(recording: Recording) -> tuple[Floats, Floats]:
     return recording.rows[:SKAB_TRAINING_ROWS], recording.rows[SKAB_TRAINING_ROWS:]
 
 
-def _table(files: int, pieces: int) -> Table:
-    shown = Table("method", title=f"SKAB valve1, {files} files; normal: {pieces} pieces")
+def _table(group: str, files: int, pieces: int) -> Table:
+    shown = Table("method", title=f"SKAB {group}, {files} files; normal: {pieces} pieces")
     for name in ("F1", "FAR %", "MAR %", "NAB", "normal %", "delay rows", "files missed"):
         shown.add_column(name, justify="right")
     return shown

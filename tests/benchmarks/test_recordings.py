@@ -35,7 +35,8 @@ def data(tmp_path: Path) -> Path:
     header = "fault,sample,A,B\n"
     for name, lines in {
         recordings.TEP_TRAINING: "0,0,1.0,2.0\n0,1,3.0,4.0\n5,0,9.0,9.0\n",
-        recordings.TEP_TEST: "0,0,1.5,2.5\n3,0,7.0,8.0\n",
+        "test_0.csv.gz": "0,0,1.5,2.5\n",
+        "test_3.csv.gz": "3,0,7.0,8.0\n",
     }.items():
         with gzip.open(tmp_path / "tep" / name, "wt") as file:
             file.write(header + lines)
@@ -50,6 +51,12 @@ def test_a_file_is_read_as_it_is(data: Path) -> None:
     assert np.diff(one.times_s).tolist() == [1.0, 2.0]
     assert one.anomalies.tolist() == [False, True, True]
     assert one.change_points.tolist() == [False, True, False]
+
+
+def test_groups_are_the_folders_with_labelled_files(data: Path) -> None:
+    assert recordings.skab_groups(data) == ["valve1"]
+    with pytest.raises(MissingDataError):
+        recordings.skab_groups(data / "tep")
 
 
 def test_without_labels_nothing_is_an_anomaly(data: Path) -> None:
