@@ -125,15 +125,15 @@ class LocalPart:
     """Segments of rows (n, s) in this process."""
 
     def __init__(self, segments: Sequence[Floats]) -> None:
-        self._segments = _checked(segments)
+        self.segments = _checked(segments)
 
     def moments(self, lags: int) -> Moments:
         """Return the lagged moments; no pair spans two segments."""
-        return reduce(add, [moments(rows, lags) for rows in self._segments])
+        return reduce(add, [moments(rows, lags) for rows in self.segments])
 
     def expect(self, model: StateSpace) -> Statistics:
         """Return the statistics of all segments."""
-        return reduce(add, [expect(model, rows) for rows in self._segments])
+        return reduce(add, [expect(model, rows) for rows in self.segments])
 
 
 # --- fit ------------------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ def fit_parts(
     if not 0 <= factors <= signals or lags < 0:
         raise UnfitSegmentsError(
             f"{factors} factors and {lags} lags of {signals} signals; "
-            f"0 to {signals} factors and lags from 0 on are possible"
+            f"0 to {signals} factors and 0 lags or more are possible"
         )
     return improve(parts, initial(sums, factors, lags), iterations=iterations, tolerance=tolerance)
 

@@ -14,7 +14,7 @@ of the innovation v:
 
 The backward sums never invert P, which is singular where a state holds lags of the factors.
 
-Promised: exact to 1e-11 of the covariances' convergence; order of work, hence bits, depends on the
+Promised: exact to 1e-10 of the covariances' convergence; order of work, hence bits, depends on the
 rows only. Left to others: what the signals are (state_space.py).
 
 Sources: de Jong (1989), Smoothing and interpolation with the state-space model; Durbin and Koopman
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_STEADY: Final = 1e-11
+_STEADY: Final = 1e-10
 """Relative change from one row to the next below which a covariance is said to have converged."""
 _SCAN_ROWS_MIN: Final = 32
 """A shorter recurrence is done row by row: setting up lanes would cost more."""
