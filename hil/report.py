@@ -127,6 +127,10 @@ def _alarm(result: RunResult) -> Text:
             else f" {result.alarm_delay_s:.1f} s after the labelled start"
         )
         text = f"first alarm{when}; blamed: {blamed}"
+        if result.alarm.verdict.causes:
+            first = result.alarm.verdict.causes[0]
+            about = "" if first.signal is None else f" of {first.signal}"
+            text += f"; likeliest cause: {first.cause}{about} {first.probability:.0%}"
     if result.false_alarms is None:
         text += "; the trace has no label, so no alarm can be called false"
     else:

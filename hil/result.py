@@ -119,9 +119,12 @@ def with_failures(result: RunResult, scenario: Scenario) -> RunResult:
     """The result with what was expected and did not come, and with what could not be judged."""
     expect = scenario.expect
     unjudged = []
-    if result.label_start_ns is None and expect.alarm_within_s is not None:
-        unjudged.append("alarm_within_s: no labelled fault in what was played")
-        expect = expect.model_copy(update={"alarm_within_s": None})
+    if result.label_start_ns is None:
+        about_fault = {"alarm_within_s": None, "blamed": (), "causes": ()}
+        given = [name for name, nothing in about_fault.items() if getattr(expect, name) != nothing]
+        unjudged += [f"{name}: no labelled fault in what was played" for name in given]
+        expect = expect.model_copy(update=about_fault)
+    alarm = None if result.alarm is None else result.alarm.verdict
     if result.false_alarms is None and expect.false_alarms_max is not None:
         unjudged.append(f"false_alarms_max: no label column {scenario.trace.label_column!r}")
         expect = expect.model_copy(update={"false_alarms_max": None})
@@ -130,6 +133,8 @@ def with_failures(result: RunResult, scenario: Scenario) -> RunResult:
         lost=result.lost,
         alarm_delay_s=result.alarm_delay_s,
         false_alarms=result.false_alarms or 0,
+        blamed=alarm.blamed[0].signal if alarm is not None and alarm.blamed else None,
+        cause=alarm.causes[0].cause if alarm is not None and alarm.causes else None,
     )
     if not result.ledger_adds_up:
         failures.append("loss ledger: the counters do not add up; see its rows")

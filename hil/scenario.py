@@ -138,9 +138,20 @@ class Expect(_Confined):
     """Longest delay of the first alarm after the first labelled row."""
     false_alarms_max: Annotated[int, Field(ge=0)] | None = None
     """Most alarms outside labelled rows."""
+    blamed: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Signals of which the alarm must blame one most."""
+    causes: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Causes of which one must be the alarm's likeliest: "bias", "stuck", "process", ..."""
 
     def failures(
-        self, *, rejected: int, lost: int, alarm_delay_s: float | None, false_alarms: int
+        self,
+        *,
+        rejected: int,
+        lost: int,
+        alarm_delay_s: float | None,
+        false_alarms: int,
+        blamed: str | None = None,
+        cause: str | None = None,
     ) -> list[str]:
         """Return one sentence per broken expectation, an empty list when all hold."""
         found = []
@@ -158,6 +169,9 @@ class Expect(_Confined):
                 )
         if self.false_alarms_max is not None and false_alarms > self.false_alarms_max:
             found.append(f"false alarms: at most {self.false_alarms_max}, got {false_alarms}")
+        for name, wanted, got in (("blamed", self.blamed, blamed), ("cause", self.causes, cause)):
+            if wanted and got not in wanted:
+                found.append(f"{name}: expected {' or '.join(wanted)}, got {got or 'none'}")
         return found
 
 

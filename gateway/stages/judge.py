@@ -8,21 +8,30 @@
 Between the two thresholds the state stays (hysteresis). It stays too while a blamed sensor says
 nothing: an alarm does not end because its sensor was lost. The return says in how many rows there
 was no data from it. The evidence says in words and numbers which sensors, how far from what the
-others made expected, how probable, since when.
+others made expected, how probable, since when; then the likeliest causes, as the row that decided
+has them (`diagnosis.py`).
 Numbers in a verdict are rounded, so that its text and its bytes say the same.
 """
 
 import math
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, final
 
 from gateway import status
-from gateway.records import Blame, Estimate, SignalEstimate, State, Verdict
+from gateway.records import (
+    CAUSES_MAX,
+    Blame,
+    Cause,
+    Estimate,
+    SignalEstimate,
+    State,
+    Verdict,
+)
 
 _SHARE_MIN: Final = 0.05
-"""Signals with a smaller part of the evidence are not named."""
+"""Signals with a smaller part of the evidence, and less probable causes, are not named."""
 _NAMED_MAX: Final = 3
 _NS_PER_S: Final = 1_000_000_000
 
@@ -90,7 +99,9 @@ class Judge:
         before, self.state, self._run_rows = self.state, state, 0
         blamed = _blame(rows) if state is State.ALARM else ()
         evidence = _evidence(before, state, item, since_ns, rows, blamed)
+        causes = _causes(item.causes) if state is State.ALARM else ()
         evidence += _silence(self._silent_rows)
+        evidence += "".join(f"; likely cause: {cause.text}" for cause in causes[:_NAMED_MAX])
         self._blamed = blamed
         self._silent_rows.clear()
         verdict = Verdict(
@@ -102,9 +113,16 @@ class Judge:
             blamed=blamed,
             evidence=evidence,
             sequence=self._sequence,
+            causes=causes,
         )
         self._sequence += 1
         return verdict
+
+
+def _causes(causes: tuple[Cause, ...]) -> tuple[Cause, ...]:
+    """Return the causes a verdict names, rounded, in their order."""
+    rounded = [replace(cause, probability=round(cause.probability, 4)) for cause in causes]
+    return tuple(cause for cause in rounded if cause.probability >= _SHARE_MIN)[:CAUSES_MAX]
 
 
 def _is_usable(value: SignalEstimate) -> bool:

@@ -223,8 +223,22 @@ def test_the_duration_is_the_trace_or_less(tmp_path, limit, expected_s):
 
 # --- expectations --------------------------------------------------------------------------------
 
-GOOD_RUN = {"rejected": 0, "lost": 0, "alarm_delay_s": 12.0, "false_alarms": 1}
-STRICT = Expect(rejected=0, lost=0, alarm_within_s=12.0, false_alarms_max=1)
+GOOD_RUN = {
+    "rejected": 0,
+    "lost": 0,
+    "alarm_delay_s": 12.0,
+    "false_alarms": 1,
+    "blamed": "b:flow",
+    "cause": "bias",
+}
+STRICT = Expect(
+    rejected=0,
+    lost=0,
+    alarm_within_s=12.0,
+    false_alarms_max=1,
+    blamed=("b:flow", "b:current"),
+    causes=("bias",),
+)
 
 
 def test_a_run_that_meets_everything_has_no_failures():
@@ -239,6 +253,8 @@ def test_a_run_that_meets_everything_has_no_failures():
         ({"alarm_delay_s": 12.5}, "alarm: expected within 12 s, came after 12.5 s"),
         ({"alarm_delay_s": None}, "alarm: expected within 12 s, none came"),
         ({"false_alarms": 2}, "false alarms: at most 1, got 2"),
+        ({"blamed": "a:x"}, "blamed: expected b:flow or b:current, got a:x"),
+        ({"cause": None}, "cause: expected bias, got none"),
     ],
 )
 def test_each_broken_expectation_is_one_sentence(outcome, message):

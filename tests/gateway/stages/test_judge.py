@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gateway import status
-from gateway.records import Estimate, SignalEstimate, State
+from gateway.records import Cause, Estimate, SignalEstimate, State
 from gateway.stages.judge import Judge, Persistence
 from tests.gateway.stages.frames import SECOND_NS
 
@@ -104,6 +104,38 @@ def test_the_evidence_names_sensors_numbers_and_time():
         "b:flow 28 instead of 32 (-8.0 sigma given the others), 75% of the evidence; "
         "b:current 1.5 instead of 1 (+1.0 sigma given the others), 25% of the evidence"
     )
+
+
+CAUSES = (
+    Cause(cause="bias", signal="b:flow", probability=0.61234567, words="4 below, +- 0.5"),
+    Cause(cause="process", signal=None, probability=0.3, words="two signals have moved together"),
+    *(Cause(cause="noise", signal=f"b:{n}", probability=0.05, words="") for n in range(4)),
+    Cause(cause="spoof", signal="b:flow", probability=0.01, words=""),
+)
+
+
+def test_the_likeliest_causes_of_the_row_that_decides_are_in_the_verdict():
+    judge = Judge("pump")
+    said = []
+    for second in range(4):
+        item = estimate(second, 0.9 if second else 0.0)
+        said += judge.feed(replace(item, causes=CAUSES if second == 3 else CAUSES[1:]), 0)
+    normal, alarm = said
+    assert normal.causes == ()
+    assert [cause.cause for cause in alarm.causes] == ["bias", "process", *["noise"] * 3]
+    assert alarm.causes[0].probability == 0.6123
+    assert "; likely cause: bias of b:flow 61%: 4 below, +- 0.5" in alarm.evidence
+    assert alarm.evidence.count("likely cause") == 3
+
+
+def test_the_way_back_has_no_cause():
+    judge = alarmed()
+    said = [
+        verdict
+        for second in range(4, 14)
+        for verdict in judge.feed(replace(estimate(second, 0.01), causes=CAUSES), 0)
+    ]
+    assert [(verdict.state, verdict.causes) for verdict in said] == [(State.NORMAL, ())]
 
 
 def test_a_blamed_sensor_that_fell_silent_is_said_so():
