@@ -111,7 +111,8 @@ def imputed(model: TwinModel, case: Case, rng: np.random.Generator) -> Answers:
     """Hide values and ask for them."""
     hidden = rng.random(case.later.shape) < _HIDDEN_SHARE
     span = len(case.later) - _GAP_ROWS
-    for signal, start in enumerate(rng.integers(0, span, size=case.later.shape[1])):
+    for signal in range(len(case.signals)):
+        start = int(rng.integers(0, span))
         hidden[start : start + _GAP_ROWS, signal] = True
     answer = twin_model.impute(model, np.where(hidden, np.nan, case.later))
     return Answers(np.where(hidden, case.later, np.nan), answer.mean, answer.deviation)

@@ -16,13 +16,14 @@ Left to others: what the model answers (twin_model.py), limits of the evidence (
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.models import drift, em, regimes, scaling
+from gateway.models import drift, em, held_out, order, regimes, scaling
 from gateway.models.scaling import Problem, Scaling, Survey, UnfitRowsError
 from gateway.models.state_space import StateSpace
 from gateway.models.training_part import Frame, Products, TrainingPart
@@ -36,6 +37,10 @@ BLOCKS_MIN: Final = 5
 _UNKNOWN: Final = 1e8
 """Variance of a level before the first row of the site."""
 _LONG_RUN_MIN: Final = 0.25
+_SLOW: Final = 20.0
+"""A level that moves so many times the noise of a block from one block to the next is a covariate.
+Only what the last block says is then left of its past."""
+_FACTORS_MAX: Final = 16
 
 
 class Settings(NamedTuple):
@@ -90,9 +95,10 @@ def fit_parts(
     total = reduce(Survey.merged, [part.survey() for part in parts])
     _check_size(total, asset, chosen.window_rows)
     agreed, products, problems = _agree(parts, total, asset)
-    learnt = _learn(parts, agreed, products, chosen)
+    learnt = _learn(parts, agreed, products, chosen, chosen.order)
+    degrees = max(float(total.rows // chosen.window_rows - 1), 1.0)
     used = len(learnt.drift)
-    return TwinModel(
+    model = TwinModel(
         asset=asset.name,
         signals=asset.signals,
         units=asset.units,
@@ -106,12 +112,18 @@ def fit_parts(
         long_run=learnt.long_run,
         is_slow=learnt.is_slow,
         tail=np.full((chosen.window_rows - 1, used), np.nan),
-        degrees=max(float(total.rows // chosen.window_rows - 1), 1.0),
+        degrees=degrees,
         conditional_widening=np.ones(used),
         forecast_widening=np.ones(used),
         calibration=None,
-        facts={"rows": total.rows, "problems": [str(problem) for problem in problems]},
+        facts={
+            "rows": total.rows,
+            "problems": [str(problem) for problem in problems],
+            "factors": learnt.space.factors,
+            "lags": learnt.space.lags,
+        },
     )
+    return _widened(parts, model, products, chosen)
 
 
 class _Learnt(NamedTuple):
@@ -122,6 +134,28 @@ class _Learnt(NamedTuple):
     """(u,): per row."""
     long_run: Floats
     is_slow: NDArray[np.bool_]
+
+
+def _widened(
+    parts: Sequence[TrainingPart], model: TwinModel, products: Products, settings: Settings
+) -> TwinModel:
+    """Return the model with intervals as wide as a model of the first rows should have had them."""
+    heads = [part.head() for part in parts]
+    pair = model.state_space.factors, model.state_space.lags
+    learnt = _learn(heads, model.scaling, products, settings, pair)
+    younger = replace(
+        model,
+        state_space=learnt.space,
+        drift=learnt.drift,
+        long_run=learnt.long_run,
+    )
+    found = reduce(held_out.Surprises.merged, [part.surprises(younger) for part in parts])
+    per_row, per_block = settings.window_rows, len(held_out.HORIZONS)
+    return replace(
+        model,
+        conditional_widening=held_out.widening(found.conditional, model.degrees, per_row),
+        forecast_widening=held_out.widening(found.forecast, model.degrees, per_block),
+    )
 
 
 def _agree(
@@ -152,23 +186,33 @@ def _agree(
 
 
 def _learn(
-    parts: Sequence[TrainingPart], agreed: Scaling, products: Products, settings: Settings
+    parts: Sequence[TrainingPart],
+    agreed: Scaling,
+    products: Products,
+    settings: Settings,
+    pair: tuple[int, int] | None,
 ) -> _Learnt:
-    """Learn levels and state space in turns."""
+    """Learn levels and state space in turns; `pair` is factors and lags, None to choose."""
     window = settings.window_rows
     white = products.deviations / np.maximum(products.freedom, 1.0)
     counts = np.maximum(np.arange(window + 1), 1)[:, None]
     frame = _levels(parts, agreed, white / counts, settings)
-    space = _state_space(parts, frame, None, settings)
-    noise = mean_noise(space, np.ones(len(white)), window)
-    frame = _levels(parts, agreed, noise, settings)
-    space = _state_space(parts, frame, space, settings)
-    own = noise[-1] - mean_noise(space, np.zeros(len(white)), window)[-1]
-    common = noise[-1] - own
-    long_run = np.maximum((frame.block_noise - common) / own, _LONG_RUN_MIN)
-    return _Learnt(
-        space, frame.block_drift / window, long_run, frame.block_drift > 20.0 * frame.block_noise
-    )
+    detrended = [_Detrended(part, frame) for part in parts]
+    chosen = _choose(detrended) if pair is None else pair
+    space = em.fit_parts(detrended, *chosen).model
+    is_slow = frame.block_drift > _SLOW * frame.block_noise
+    again = _levels(parts, agreed, mean_noise(space, np.ones(len(white)), window), settings)
+    # A slow level stays a random walk: a root near 1 learnt from a few hundred rows is no return.
+    drifts = np.where(is_slow, np.maximum(frame.block_drift, again.block_drift), again.block_drift)
+    frame = again._replace(block_drift=drifts)
+    detrended = [_Detrended(part, frame) for part in parts]
+    found = em.improve(detrended, space, iterations=em.ITERATIONS, tolerance=em.TOLERANCE).model
+    rows = sum(part.rows for part in detrended)
+    lost = _summed([part.variance * part.rows for part in detrended]) / rows
+    space = found._replace(noise=found.noise + lost)
+    common = mean_noise(space, np.zeros(len(white)), window)[-1]
+    long_run = np.maximum((frame.block_noise - common) * window / space.noise, _LONG_RUN_MIN)
+    return _Learnt(space, frame.block_drift / window, long_run, is_slow)
 
 
 def _levels(
@@ -181,32 +225,37 @@ def _levels(
     return Frame(agreed, settings.window_rows, np.zeros(len(unit)), wander.noise, wander.drift)
 
 
+@final
 class _Detrended:
-    """A part as EM sees it: its rows less their levels."""
+    """A part as EM sees it: its rows less their levels, and the mean variance of those (u,)."""
 
     def __init__(self, part: TrainingPart, frame: Frame) -> None:
-        segments, self.variance = part.detrended(frame)
-        self.segments = segments
-        self._local = em.LocalPart(segments)
+        self.segments, self.variance = part.detrended(frame)
+        self.rows = sum(len(rows) for rows in self.segments)
+        self._local = em.LocalPart(self.segments)
 
     def moments(self, lags: int) -> em.Moments:
+        """Return the lagged moments."""
         return self._local.moments(lags)
 
     def expect(self, model: StateSpace) -> em.Statistics:
+        """Return the statistics under a model."""
         return self._local.expect(model)
 
+    def choice(self) -> order.Choice:
+        """Return the number of factors and lags that suit these rows."""
+        signals = self.segments[0].shape[1]
+        limit = max(1, min(signals // 2, _FACTORS_MAX))
+        return order.choose(self.segments, factors_max=limit)
 
-def _state_space(
-    parts: Sequence[TrainingPart], frame: Frame, start: StateSpace | None, settings: Settings
-) -> StateSpace:
-    """Learn factors, from the start or from a model."""
-    detrended = [_Detrended(part, frame) for part in parts]
-    if start is None:
-        factors, lags = settings.order or (2, 1)
-        found = em.fit_parts(detrended, factors, lags)
-    else:
-        found = em.improve(detrended, start, iterations=em.ITERATIONS, tolerance=em.TOLERANCE)
-    return found.model
+
+def _choose(parts: Sequence[_Detrended]) -> tuple[int, int]:
+    """Return factors and lags: the weighted median of what each part chose for itself."""
+    choices = sorted(part.choice() for part in parts)
+    half = 0.5 * sum(choice.values for choice in choices)
+    passed = np.cumsum([choice.values for choice in choices])
+    median = choices[int(np.searchsorted(passed, half))]
+    return median.factors, median.lags
 
 
 def _products(parts: Sequence[TrainingPart], agreed: Scaling) -> Products:

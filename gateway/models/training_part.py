@@ -12,13 +12,15 @@ Left to others: putting the questions and adding the answers (fit.py).
 """
 
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import Final, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.models import drift, scaling
+from gateway.models import drift, held_out, scaling
 from gateway.models.scaling import Scaling, Survey
+from gateway.models.twin_model import TwinModel
 
 Floats = NDArray[np.float64]
 
@@ -128,6 +130,16 @@ class TrainingPart:
             variances.append(levels.variance.mean(axis=0) * len(cleaned))
             weights.append(len(cleaned))
         return tuple(rows_of), _summed(variances) / sum(weights)
+
+    def head(self) -> "TrainingPart":
+        """Return the part with the first rows of each segment, those of held_out.py."""
+        heads = [held_out.split(rows)[0] for rows in self._segments]
+        return TrainingPart(heads, self._window_rows)
+
+    def surprises(self, model: TwinModel) -> held_out.Surprises:
+        """Ask a model of all heads about the rows that follow them."""
+        counted = [held_out.surprises(model, *held_out.split(rows)) for rows in self._segments]
+        return reduce(held_out.Surprises.merged, counted)
 
     def clean(self, agreed: Scaling) -> tuple[Floats, ...]:
         """Return the segments scaled (n, u), outliers missing."""

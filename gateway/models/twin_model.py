@@ -136,6 +136,8 @@ class _Centred(NamedTuple):
     """(n, r): probability of each regime."""
     cost: Floats
     """(n,): log probability of the regime that was taken, given the rows before."""
+    level_before: Floats
+    """The part of the centre that is the level."""
     level: Floats
     level_variance: Floats
     """(u,): after the last row."""
@@ -202,11 +204,36 @@ def forecast(model: TwinModel, rows: Floats, steps: int) -> Forecast:
     means, covariances = state_space.forecast(space, belief, steps)
     ages = np.arange(1, steps + 1)[:, None]
     variance = np.einsum("hss->hs", covariances) + centred.level_variance + ages * model.drift
-    weights = _regimes_ahead(model, centred.chain, steps)
-    offset = weights @ model.regimes.offsets
-    variance += weights @ model.regimes.offsets**2 - offset**2
-    spread = np.sqrt(variance) * model.forecast_widening
-    return Forecast(*_own_units(model, means + centred.level + offset, spread))
+    now = centred.chain[-1] if len(rows) else model.regimes.weights
+    offset, spread = _offset_ahead(model, now, steps)
+    deviation = np.sqrt(variance + spread) * model.forecast_widening
+    return Forecast(*_own_units(model, means + centred.level + offset, deviation))
+
+
+def forecasts(model: TwinModel, rows: Floats, horizon: int) -> tuple[NDArray[np.intp], Forecast]:
+    """Return the row `horizon` rows after many origins, and the origins: last rows of blocks.
+
+    One pass over all rows (n, S) instead of one for each origin; means and deviations (origins, S).
+    """
+    values, window = _values(model, rows), model.window_rows
+    origins = np.arange(window - 1, len(rows) - horizon, window)
+    centred = _centre(model, values, is_causal=True)
+    space = model.state_space
+    passed = state_space.filter_rows(space, centred.rows, centred.variance)
+    power = np.linalg.matrix_power(space.transition, horizon)
+    gone = state_space.stationary(space)
+    ahead = gone + power @ (passed.covariances[origins] - gone) @ power.T
+    mean, spread = _signals(space, passed.means[origins] @ power.T, ahead)
+    # The first row of the next block has the level that this block left.
+    following = origins + 1
+    variance = spread + space.noise + centred.variance[following] + horizon * model.drift
+    variance -= model.drift * window
+    parts = [_offset_ahead(model, centred.chain[origin], horizon) for origin in origins]
+    level = centred.level_before[following]
+    offset = np.array([part[0][-1] for part in parts]).reshape(mean.shape)
+    unsure = np.array([part[1][-1] for part in parts]).reshape(mean.shape)
+    deviation = np.sqrt(variance + unsure) * model.forecast_widening
+    return origins, Forecast(*_own_units(model, mean + level + offset, deviation))
 
 
 def sample(model: TwinModel, rows: int, rng: np.random.Generator) -> Floats:
@@ -229,7 +256,7 @@ def smooth(model: TwinModel, rows: Floats) -> Smoothed:
     mean, variance, parts = _smoothed(model, _values(model, rows))
     centred, factors = parts
     means, deviations = _own_units(model, mean, np.sqrt(variance) * model.conditional_widening)
-    return Smoothed(means, deviations, factors, centred.centre, centred.chain)
+    return Smoothed(means, deviations, factors, centred.level_before, centred.chain)
 
 
 def at_end(model: TwinModel, rows: Floats) -> TwinModel:
@@ -290,7 +317,7 @@ def _centre(model: TwinModel, values: Floats, *, is_causal: bool) -> _Centred:
         taken = chain.argmax(axis=1)
         cost = np.log(np.maximum(found.predicted[np.arange(len(taken)), taken], 1e-300))
         centred = _level(model, values, chain, cost, is_causal=is_causal)
-        centre, variance = centred.centre - model.regimes.offsets[taken], centred.variance
+        centre, variance = centred.level_before, centred.variance
     return centred
 
 
@@ -316,7 +343,9 @@ def _level(
     else:
         levels = drift.smooth(levels)
         centre, spread = drift.rowwise(levels.mean, len(values), window), levels.variance[block]
-    return _Centred(residual - centre, centre + offset, spread, chain, cost, level, variance)
+    return _Centred(
+        residual - centre, centre + offset, spread, chain, cost, centre, level, variance
+    )
 
 
 def _clipped(rows: Floats, window_rows: int) -> Floats:
@@ -326,13 +355,15 @@ def _clipped(rows: Floats, window_rows: int) -> Floats:
     return clipped
 
 
-def _regimes_ahead(model: TwinModel, chain: Floats, steps: int) -> Floats:
-    """Return the probability (h, r) of each regime in the rows to come."""
-    weights = np.empty((steps, len(model.regimes.weights)))
-    now = chain[-1] if len(chain) else model.regimes.weights
+def _offset_ahead(model: TwinModel, now: Floats, steps: int) -> tuple[Floats, Floats]:
+    """Return mean and variance (h, u) of the offset in the rows to come, from regimes now (r,)."""
+    mean, variance = (np.empty((steps, len(model.drift))) for _ in range(2))
+    offsets = model.regimes.offsets
     for step in range(steps):
-        now = weights[step] = now @ model.regimes.transition
-    return weights
+        now = now @ model.regimes.transition
+        mean[step] = now @ offsets
+        variance[step] = now @ (offsets - mean[step]) ** 2
+    return mean, variance
 
 
 def _own_units(model: TwinModel, mean: Floats, deviation: Floats) -> tuple[Floats, Floats]:
