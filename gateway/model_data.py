@@ -12,7 +12,7 @@ whether a channel can carry a model (`models/scaling.py`).
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, final
@@ -119,19 +119,19 @@ class Rows:
     def select(self, signals: Sequence[str]) -> "Rows":
         """Return these signals in this order; raise `TraceError` naming the one that is missing."""
         places = [place_of(self.source, self.signals, signal) for signal in signals]
-        return Rows(
-            source=self.source,
-            sha256=self.sha256,
-            signals=tuple(signals),
-            units=tuple(self.units[place] for place in places),
-            values=self.values[:, places],
-            numbers=self.numbers,
-            times_ns=self.times_ns,
-            lines=self.lines,
-            suspect=self.suspect,
-            verified=self.verified,
-            period_ns=self.period_ns,
-            notes=self.notes,
+        units = tuple(self.units[place] for place in places)
+        return replace(self, signals=tuple(signals), units=units, values=self.values[:, places])
+
+    def where(self, chosen: Flags) -> "Rows":
+        """Return the rows (rows,) that are chosen; the others are missing from the raster."""
+        return replace(
+            self,
+            values=self.values[chosen],
+            numbers=self.numbers[chosen],
+            times_ns=self.times_ns[chosen],
+            lines=self.lines[chosen],
+            suspect=None if self.suspect is None else self.suspect[chosen],
+            verified=self.verified[chosen],
         )
 
 

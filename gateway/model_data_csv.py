@@ -13,7 +13,7 @@ import io
 import math
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -97,18 +97,13 @@ def within(table: Table, span_ns: tuple[int | None, int | None]) -> Table:
         chosen &= table.times_ns < end
     if chosen.all():
         return table
-    return Table(
-        source=table.source,
-        sha256=table.sha256,
-        signals=table.signals,
-        units=table.units,
+    return replace(
+        table,
         values=table.values[chosen],
         times_ns=table.times_ns[chosen],
         lines=table.lines[chosen],
         suspect=None if table.suspect is None else table.suspect[chosen],
         verified=table.verified[chosen],
-        place=table.place,
-        notes=table.notes,
     )
 
 
