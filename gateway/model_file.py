@@ -15,9 +15,11 @@ Left to others: which version is the current one, types and fields (`model_codec
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import shutil
+import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +31,9 @@ from numpy.typing import NDArray
 
 from gateway.errors import OperatorError
 from gateway.model_codec import Arrays, CodecError, decode, encode
+from gateway.model_measures import Measures
 from gateway.model_shapes import HINTS, check
+from gateway.models.monitor import Healthy
 from gateway.models.twin_model import TwinModel
 
 FORMAT: Final = "twinrig model"
@@ -40,6 +44,12 @@ JSON_BYTES_MAX: Final = 64 * 1024 * 1024
 ARRAYS_BYTES_MAX: Final = 512 * 1024 * 1024
 ARRAYS_MAX: Final = 1024
 _KEYS: Final = frozenset({"format", "format_version", "sha256", "arrays", "origin", "model"})
+_NPY: Final = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '(?P<dtype><f8|<i8|\|b1)', 'fortran_order': False, "
+    rb"'shape': \((?P<shape>(?:\d{1,9},? ?){0,8})\), \} *\n",
+    re.DOTALL,
+)
+"""Magic, version 1.0, length of the header, header: as numpy writes it (NEP 1)."""
 _SHORT_LIST: Final = re.compile(r"\[\n\s*([^\[\]{}]*?)\n\s*\]")
 
 
@@ -68,8 +78,10 @@ class Origin:
     """Unix time of the last row."""
     settings: Mapping[str, object]
     """What the fit was told, JSON-able."""
-    measured: Mapping[str, object]
-    """What was found about the model when it was made (`model_measures.py`), JSON-able."""
+    measured: Measures | None
+    """What was found about a model of most of the rows on the rest; None if nobody looked."""
+    baseline: Healthy | None
+    """Sums of the training rows, for the monitor of drift."""
     notes: tuple[str, ...]
     """What was said about the rows."""
 
@@ -194,13 +206,22 @@ def load(folder: Path) -> ModelFile:
         check(model)
     except CodecError as error:
         raise ModelFileError(folder, f"field {error}", _ANOTHER) from error
-    except (ValueError, zipfile.BadZipFile, KeyError) as error:
+    except _NO_ARCHIVE as error:
         raise ModelFileError(folder / ARRAYS_NAME, f"no readable arrays ({error})", _ANOTHER) from (
             error
         )
     return ModelFile(model=model, origin=origin, digest=str(body["sha256"]))
 
 
+_NO_ARCHIVE: Final = (
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    struct.error,
+    zipfile.BadZipFile,
+)
+"""What zipfile raises for files that are none, `NotImplementedError` being a `RuntimeError`."""
 _ANOTHER: Final = "take another version, a copy, or fit the model again"
 
 
@@ -257,15 +278,16 @@ def _unpacked(packed: bytes) -> dict[str, NDArray[Any]]:
 
 
 def _array(data: bytes) -> NDArray[Any]:
-    """Return a `.npy` as an array; its header must not promise more than there is."""
-    buffer = io.BytesIO(data)
-    if np.lib.format.read_magic(buffer) != (1, 0):
-        raise ValueError("unknown version of an array")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(buffer)
-    if dtype.hasobject or int(np.prod(shape, dtype=object)) * dtype.itemsize != len(data) - (
-        buffer.tell()
-    ):
+    """Return a `.npy` as an array; raise ValueError unless it is one that `_packed` could write.
+
+    numpy's own reader evaluates the header as an expression; this one knows what it looks like.
+    """
+    header = _NPY.match(data)
+    if header is None:
+        raise ValueError("an array has a header that was not written here")
+    dtype = np.dtype(header["dtype"].decode())
+    shape = tuple(int(each) for each in header["shape"].replace(b" ", b"").split(b",") if each)
+    body = memoryview(data)[header.end() :]
+    if math.prod(shape) * dtype.itemsize != len(body):
         raise ValueError("an array is not as large as its header says")
-    buffer.seek(0)
-    array: NDArray[Any] = np.lib.format.read_array(buffer, allow_pickle=False)
-    return array
+    return np.frombuffer(body, dtype=dtype).reshape(shape).copy()

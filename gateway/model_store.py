@@ -278,3 +278,11 @@ def _remedy(gate: Gate, by: str) -> str:
 def _go_back(versions: Sequence[str], without: str = "") -> str:
     others = [name for name in versions if name != without]
     return f"name one of {', '.join(others)}" if others else "fit the model again"
+
+
+def changes_of(path: Path) -> tuple[Change, ...]:
+    """Return the record of the store that a path belongs to; nothing if it belongs to none."""
+    for folder in (path, path.parent):
+        if ModelStore(folder).exists:
+            return ModelStore(folder).changes()
+    return ()
