@@ -5,21 +5,27 @@ row, causally, by a model learnt from the others, starting cold. The largest sum
 wins, and a smaller model wins a tie. This is the only thing that keeps a model of many factors from
 being believed, so it works the same for 8 signals and 400 rows as for 50 signals and 20,000 rows.
 
-Not every pair is tried. The ladder of numbers of factors is geometric (1, 2, 3, 4, 6, 8, 12, ...).
-White factors need second moments only, so all rungs are tried for them at once; from the best one a
-walk over (rung, lags) goes to the best neighbour until none is better. Of long recordings evenly
-spaced pieces are used, and EM stops early: both favour small models, if anything.
+Not every pair is tried:
+
+- the numbers of factors form a ladder, 0, 1, 2, 3, 4, 6, 8, 12, 16, ...; white factors need second
+  moments only, so the ladder is climbed for them first, and the search starts at their best rung;
+- then the best rung for the lags, and the best lags for the rung, in turn until neither changes;
+- then the halves between the best rung and its neighbours, until they meet.
+
+No pair is tried that has fewer than ROWS_PER_COEFFICIENT training rows for each coefficient of a
+factor's equation. Of long recordings evenly spaced pieces are used, and EM stops early, before
+large models have converged: what that favours is small models.
 
 Left to others: fitting the chosen model to all rows (em.py).
 
-Sources: Stone (1974), Cross-validatory choice, in blocks as in Burman, Chow and Nolan (1994), A
-cross-validatory method for dependent data.
+Sources: Stone (1974), Cross-validatory choice; Burman, Chow and Nolan (1994), A cross-validatory
+method for dependent data, for blocks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from operator import add
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, final
 
 import numpy as np
 
@@ -33,6 +39,7 @@ ROWS_MAX: Final = 3_000
 PIECE_ROWS: Final = 250
 ITERATIONS: Final = 12
 """Of EM for each candidate."""
+ROWS_PER_COEFFICIENT: Final = 5
 _ROWS_PER_FOLD_MIN: Final = 10
 
 
@@ -53,38 +60,64 @@ def choose(segments: Sequence[Floats], *, factors_max: int, lags_max: int = 2) -
     At most min(factors_max, s) factors and `lags_max` lags. With too few rows to hold any out, no
     factors and no lags are chosen and the table is empty. Raises `em.UnfitSegmentsError` as `fit`.
     """
-    folds = _folds(em.LocalPart(segments).segments)
-    signals = segments[0].shape[1]
-    values = sum(int((~np.isnan(rows)).sum()) for fold in folds for rows in fold)
+    filled = em.LocalPart(segments).segments
+    folds = _folds(filled)
     if not folds:
         return Choice(0, 0, {}, 0)
-    ladder = _ladder(min(factors_max, signals))
-    table: dict[tuple[int, int], float] = {}
-
-    def worth(rung: int, lags: int) -> float:
-        pair = (ladder[rung], 0 if rung == 0 else lags)
-        if pair not in table:
-            table[pair] = _held_out(folds, *pair)
-        return table[pair]
-
-    place = (_white_rung(folds, ladder), min(1, lags_max))
-    best = worth(*place)
+    search = _Search(folds)
+    ladder = _ladder(min(factors_max, filled[0].shape[1]))
+    factors, lags = ladder[_white_rung(folds, ladder)], min(1, lags_max)
     while True:
-        around = list(_neighbours(place, len(ladder), lags_max))
-        found, following = max((worth(*pair), (-pair[0], -pair[1])) for pair in around)
-        if found <= best:
+        factors = search.climb(ladder, factors, lags)
+        better = max(range(lags_max + 1), key=lambda other: (search.worth(factors, other), -other))
+        if better == lags:
             break
-        best, place = found, (-following[0], -following[1])
-    factors, lags = max(table, key=lambda pair: (table[pair], -pair[0], -pair[1]))
-    return Choice(factors, lags, table, values)
+        lags = better
+    search.bisect(ladder, factors, lags)
+    values = sum(int((~np.isnan(rows)).sum()) for fold in folds for rows in fold)
+    best = max(search.table, key=lambda pair: (search.table[pair], -pair[0], -pair[1]))
+    return Choice(*best, search.table, values)
 
 
-def _neighbours(place: tuple[int, int], rungs: int, lags_max: int) -> Iterator[tuple[int, int]]:
-    """Yield the places one rung or one lag away."""
-    rung, lags = place
-    for near in ((rung - 1, lags), (rung + 1, lags), (rung, lags - 1), (rung, lags + 1)):
-        if 0 <= near[0] < rungs and 0 <= near[1] <= lags_max and near != (0, 0):
-            yield near
+@final
+class _Search:
+    """The held-out worth of pairs, each found once."""
+
+    def __init__(self, folds: Sequence[Sequence[Floats]]) -> None:
+        self.table: dict[tuple[int, int], float] = {}
+        self._folds = folds
+        rows = sum(len(rows) for fold in folds for rows in fold)
+        self._coefficients_max = rows * (FOLDS - 1) // (FOLDS * ROWS_PER_COEFFICIENT)
+
+    def worth(self, factors: int, lags: int) -> float:
+        """Return the held-out log-likelihood; minus infinity if there are too few rows to try."""
+        if factors * max(lags, 1) > self._coefficients_max:
+            return -np.inf
+        pair = (factors, lags if factors else 0)
+        if pair not in self.table:
+            self.table[pair] = _held_out(self._folds, *pair)
+        return self.table[pair]
+
+    def climb(self, ladder: Sequence[int], factors: int, lags: int) -> int:
+        """Return the rung that is better than the next on either side, starting at `factors`."""
+        rung = ladder.index(factors)
+        while True:
+            near = [index for index in (rung - 1, rung, rung + 1) if 0 <= index < len(ladder)]
+            better = max(near, key=lambda index: (self.worth(ladder[index], lags), -index))
+            if better == rung:
+                return ladder[rung]
+            rung = better
+
+    def bisect(self, ladder: Sequence[int], factors: int, lags: int) -> None:
+        """Try numbers of factors between `factors` and its neighbours, halving the distances."""
+        rung = ladder.index(factors)
+        low, high = ladder[max(rung - 1, 0)], ladder[min(rung + 1, len(ladder) - 1)]
+        while high - low > 2:
+            near = [low, (low + factors) // 2, factors, (factors + high + 1) // 2, high]
+            better = max(range(1, 4), key=lambda index: (self.worth(near[index], lags), -index))
+            if near[better] in (low, high):
+                return
+            low, factors, high = near[better - 1 : better + 2]
 
 
 def _ladder(factors_max: int) -> list[int]:
@@ -134,16 +167,19 @@ def _held_out(folds: Sequence[Sequence[Floats]], factors: int, lags: int) -> flo
 
 
 def _white_rung(folds: Sequence[Sequence[Floats]], ladder: Sequence[int]) -> int:
-    """Return the rung that predicts held-out second moments best with white factors."""
+    """Return the rung from which on white factors predict held-out second moments no better."""
     sums = [reduce(add, [moments(rows, 0) for rows in fold]) for fold in folds]
-    worths = []
-    for factors in ladder:
-        total = 0.0
+    best, best_rung = -np.inf, 0
+    for rung, factors in enumerate(ladder):
+        worth = 0.0
         for index, held in enumerate(sums):
             others = reduce(add, [part for other, part in enumerate(sums) if other != index])
-            total += _white_worth(initial(others, factors, 0), held)
-        worths.append(total)
-    return int(np.argmax(worths))
+            worth += _white_worth(initial(others, factors, 0), held)
+        if worth > best:
+            best, best_rung = worth, rung
+        elif rung > best_rung + 1:
+            break
+    return best_rung
 
 
 def _white_worth(model: StateSpace, held: Moments) -> float:
