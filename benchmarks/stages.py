@@ -11,6 +11,7 @@ import time
 from typing import Final
 
 from gateway.loss import LossLedger
+from gateway.models.fit import Asset
 from gateway.records import Estimate, Received, Verified
 from gateway.stages.fuse import Fuse
 from gateway.stages.judge import Judge, Persistence
@@ -66,7 +67,8 @@ def frames_per_second(seconds: int = 6000) -> dict[str, float]:
 def _pipeline(keys: dict[str, bytes]) -> Pipeline:
     ledger = LossLedger()
     signals = tuple(f"{node}:{channel}" for node in NODES for channel in CHANNELS)
-    fuse = Fuse("asset", signals, TRAINING_ROWS, period_ns=SECOND_NS)
+    asset = Asset("asset", signals, ("V",) * len(signals), SECOND_NS)
+    fuse = Fuse(asset, TRAINING_ROWS)
     sync = Sync(keys, probe_period_ns=10 * SECOND_NS, drift_ppm=100.0, bound_max_ns=SECOND_NS)
     return Pipeline(Verify(keys, ledger), sync, [(fuse, Judge("asset", Persistence()))], ledger)
 

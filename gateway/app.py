@@ -98,7 +98,8 @@ class Gateway:
         site, state_dir = self.site, self._state_dir
         keeper = self._make_keeper()
         start = next_start(state_dir, self._clock.now_ns())
-        keys, marks, assets = keeper.load(), load_marks(state_dir), make_assets(site)
+        keys, marks = keeper.load(), load_marks(state_dir)
+        assets = make_assets(site, state_dir, self._clock)
         polled = [self._make_modbus(device) for device in site.modbus]
         store = make_store(site, self.ledger, self._clock, state_dir, self._stored.append)
         sinks: list[Sink] = [] if store is None else [store]

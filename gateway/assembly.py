@@ -9,13 +9,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gateway.clock import NS_PER_MS, NS_PER_S, Clock
+from gateway.live_model import Keeper, starting_model
 from gateway.loss import LossLedger
+from gateway.models.fit import Asset
 from gateway.records import Verified
 from gateway.sinks.opcua import OpcUaSink
 from gateway.sinks.sparkplug import SparkplugSink
 from gateway.sinks.store import StoreSink
 from gateway.site import Site
-from gateway.stages.fuse import Fuse
+from gateway.stages.fuse import Fuse, FuseOptions
 from gateway.stages.judge import Judge, Persistence
 from gateway.stages.keyring import NodeKeys
 from gateway.stages.pipeline import Pipeline
@@ -25,15 +27,29 @@ from gateway.stages.sync import Sync
 from gateway.stages.verify import Verify
 
 
-def make_assets(site: Site) -> list[tuple[Fuse, Judge]]:
-    """Return the model of the site's asset and its judge; raise `TrainingError` if it cannot be."""
-    wait_ms, judge = site.fuse.wait_ms, site.judge
+def make_assets(site: Site, state_dir: Path, clock: Clock) -> list[tuple[Fuse, Judge]]:
+    """Return the model of the site's asset and its judge.
+
+    Raises `TrainingError` if it cannot be, `ConfigError` or `ModelFileError` for a model that
+    cannot be the one to start with.
+    """
+    fuse_of, judge, units = site.fuse, site.judge, site.units()
+    signals = site.fused_signals()
     fuse = Fuse(
-        site.asset,
-        site.fused_signals(),
-        site.fuse.training_rows,
-        period_ns=site.fuse.period_ms * NS_PER_MS,
-        wait_ns=None if wait_ms is None else wait_ms * NS_PER_MS,
+        Asset(
+            site.asset,
+            signals,
+            tuple(units[signal] for signal in signals),
+            fuse_of.period_ms * NS_PER_MS,
+        ),
+        fuse_of.training_rows,
+        FuseOptions(
+            wait_ns=None if fuse_of.wait_ms is None else fuse_of.wait_ms * NS_PER_MS,
+            periods_ns=site.periods_ns(),
+            false_alarms_per_hour=fuse_of.false_alarms_per_hour,
+        ),
+        known=starting_model(site, state_dir),
+        keep=Keeper(site, state_dir, clock.now_ns).keep,
     )
     persistence = Persistence(
         alarm_on=judge.alarm_on,

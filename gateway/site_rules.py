@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from gateway.stages.fuse import training_rows_min
+from gateway.stages.learning import training_rows_min
 from wire import units
 
 RawTable = Mapping[str, object]

@@ -1,74 +1,96 @@
 """Rows of an asset's signals become `Estimate`s: what was measured against what the model expects.
 
-The first `training_rows` rows are taken as healthy and fitted (models/linear_gaussian.py); from
-then on models/tracker.py weighs every row. The model is fed values alone: it never sees a time,
-a row number or a name. Gaps are exact: a missing or bad value is integrated out, a missing row
-ages the model.
+The first rows are learnt from (`learning.py`), unless there is a model to go on with; from then on
+models/tracker.py weighs every row. The model is fed values alone: it never sees a time, a row
+number or a name. Gaps are exact: a missing or bad value, and a slower signal between two of its
+values, are integrated out; a missing row ages the model, and so does the time since a known model
+was learnt.
 
 If the training rows cannot carry a model, nothing is estimated: the status says
 BadConfigurationError, `problem` says why in words, and a fit of newer rows is tried later.
-A signal that did not vary in training takes no part; its status says BadOutOfService.
+A signal the model cannot use takes no part; its status says BadOutOfService.
 """
 
 import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final, final
 
 import numpy as np
 
 from gateway import status
-from gateway.errors import TrainingError
-from gateway.models import linear_gaussian
+from gateway.models import linear_gaussian, state_space
+from gateway.models.fit import Asset, Settings
 from gateway.models.tracker import Habits, Step, Tracker
-from gateway.records import Aligned, Estimate, SignalEstimate
+from gateway.models.twin_model import TwinModel, interval
+from gateway.records import Aligned, Estimate, Provenance, SignalEstimate
+from gateway.stages.learning import Known, Learnt, Lesson, LiveRow, model_id
 from gateway.stages.rows import Row, RowCollector
 
-WINDOW_ROWS: Final = 20
-"""Rows over which the evidence is averaged, and length of a training block."""
-DRIFT_SAFETY: Final = 0.25
-"""Posterior standard deviations by which the learnt drift is raised (docs/decisions/0005)."""
+FALSE_ALARMS_PER_HOUR: Final = 0.1
+INTERVAL_SHARE: Final = 0.9
 _NAN: Final = math.nan
 
 
-def training_rows_min(signals: int) -> int:
-    """Return how many healthy rows a model of that many signals needs at least."""
-    return max(linear_gaussian.BLOCKS_MIN * WINDOW_ROWS, 2 * signals + 1)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FuseOptions:
+    """What a site may say about the rows and the model of an asset."""
+
+    wait_ns: int | None = None
+    """How long after its period a row waits for missing values; None: one period."""
+    periods_ns: Mapping[str, int] = field(default_factory=dict)
+    """How often a signal comes, where that is known."""
+    false_alarms_per_hour: float = FALSE_ALARMS_PER_HOUR
+    """Set-point of the alarm."""
+    settings: Settings | None = None
+    """How a model is learnt."""
+    habits: Habits | None = None
+    """How the tracker lives."""
 
 
 @final
 class Fuse:
-    """Estimates one asset from `signals` (resolved names), one row per `period_ns`.
+    """Estimates one asset, one row of its signals (resolved names) per period.
 
-    `wait_ns` is how long after its period a row waits for missing values.
+    Args:
+        asset: name, signals, their units, period of the rows.
+        training_rows: rows to learn from when there is no model.
+        options: what else a site may say.
+        known: a model to go on with; it is one of this asset.
+        keep: told of a model that was learnt, returns its id; called between two rows.
+
     Raises `TrainingError` if `training_rows` cannot be enough for that many signals.
     """
 
     def __init__(
         self,
-        asset: str,
-        signals: tuple[str, ...],
+        asset: Asset,
         training_rows: int,
+        options: FuseOptions | None = None,
         *,
-        period_ns: int,
-        wait_ns: int | None = None,
-        habits: Habits | None = None,
+        known: Known | None = None,
+        keep: Callable[[Learnt], str] = model_id,
     ) -> None:
-        enough = training_rows_min(len(signals))
-        if not signals or training_rows < enough:
-            raise TrainingError(
-                asset,
-                f"{training_rows} training rows for {len(signals)} signals are too few",
-                f"name at least one signal and set training_rows to {enough} or more",
-            )
-        self.asset = asset
-        self.signals = signals
-        self.problem = ""
-        self._training_rows = training_rows
-        self._habits = Habits() if habits is None else habits
-        self._rows = RowCollector(signals, period_ns, period_ns if wait_ns is None else wait_ns)
-        self._training: list[list[float]] = []
-        self._model: linear_gaussian.LinearGaussian | None = None
+        chosen = FuseOptions() if options is None else options
+        self.asset = asset.name
+        self.signals = asset.signals
+        self._period_ns = asset.period_ns
+        self._habits = Habits() if chosen.habits is None else chosen.habits
+        self._keep = keep
+        self._lesson = Lesson(
+            asset, training_rows, chosen.false_alarms_per_hour, settings=chosen.settings
+        )
+        wait_ns = asset.period_ns if chosen.wait_ns is None else chosen.wait_ns
+        self._rows = RowCollector(asset.signals, asset.period_ns, wait_ns, chosen.periods_ns)
+        self._model: TwinModel | None = None
+        self._model_id = ""
         self._tracker: Tracker | None = None
+        self._learnt_to_ns: int | None = None
+        """Time of the last training row of a known model, until the first row has come."""
         self._last_number: int | None = None
+        if known is not None:
+            self._go_on_with(known.model, known.model_id)
+            self._learnt_to_ns = known.learnt_to_ns
 
     @property
     def counts(self) -> dict[str, int]:
@@ -76,8 +98,13 @@ class Fuse:
         return dict(self._rows.counts)
 
     @property
-    def model(self) -> linear_gaussian.LinearGaussian | None:
-        """Return the learnt model, None while learning."""
+    def problem(self) -> str:
+        """Return why the training rows so far could not carry a model; empty if all is well."""
+        return self._lesson.problem
+
+    @property
+    def model(self) -> TwinModel | None:
+        """Return the model, None while learning."""
         return self._model
 
     def feed(self, item: Aligned, now_ns: int, /) -> list[Estimate]:
@@ -92,74 +119,31 @@ class Fuse:
         """Learn from a row or weigh it."""
         values = [_NAN if kept is None else _usable(kept) for kept in row.values]
         if self._tracker is None or self._model is None:
-            self._train(values)
-            code = (
-                status.BAD_CONFIGURATION_ERROR
-                if self.problem
-                else status.BAD_WAITING_FOR_INITIAL_DATA
-            )
-            return self._empty(row, code)
-        if self._last_number is not None and row.number - self._last_number > 1:
-            self._tracker.skip(row.number - self._last_number - 1)
-        self._last_number = row.number
-        used = self._model.used
-        measured = np.array(values)[used]
-        step = self._tracker.step(measured)
+            return self._learn(row, values)
+        self._age(self._tracker, row)
+        measured = np.array(values)
+        step = self._tracker.step(measured[self._model.scaling.used])
+        due = np.array(row.is_due) & self._model.scaling.used
         return Estimate(
             asset=self.asset,
             time_ns=row.time_ns,
-            values=self._signals(row, values, step),
+            values=self._signals(self._model, row, values, step),
             log_density=step.log_density,
             score=step.score,
             anomaly_probability=step.probability,
             is_trained=True,
-            status=_row_status(int(np.isfinite(measured).sum()), len(measured)),
+            status=_row_status(int(np.isfinite(measured[due]).sum()), int(due.sum())),
+            model_id=self._model_id,
         )
 
-    def _train(self, values: list[float]) -> None:
-        """Keep a training row; fit when there are enough."""
-        self._training.append(values)
-        if len(self._training) < self._training_rows:
-            return
-        try:
-            model = linear_gaussian.fit(np.array(self._training), WINDOW_ROWS, DRIFT_SAFETY)
-        except linear_gaussian.UnfitRowsError as error:
-            self.problem = str(error)
-            del self._training[: self._training_rows // 4]
-            return
-        self.problem = ""
-        self._model, self._tracker = model, Tracker(model, self._habits)
-        self._training.clear()
-
-    def _signals(self, row: Row, values: list[float], step: Step) -> tuple[SignalEstimate, ...]:
-        """Return what the model says about each configured signal."""
-        assert self._model is not None  # noqa: S101 - the caller has a step of it
-        estimates = []
-        place = 0
-        for name, kept, value, is_used in zip(
-            self.signals, row.values, values, self._model.used, strict=True
-        ):
-            code = status.BAD_NO_DATA if kept is None else kept.status
-            estimates.append(
-                SignalEstimate(
-                    signal=name,
-                    value=value,
-                    expected=float(step.expected[place]) if is_used else _NAN,
-                    standard_deviation=float(step.deviation[place]) if is_used else _NAN,
-                    fused=float(step.expected[place]) if is_used else _NAN,
-                    fused_deviation=float(step.deviation[place]) if is_used else _NAN,
-                    interval=(_NAN, _NAN),
-                    contribution=float(step.contributions[place]) if is_used else 0.0,
-                    trust=1.0,
-                    status=code if is_used else status.BAD_OUT_OF_SERVICE,
-                    fused_status=status.GOOD if is_used else status.BAD_OUT_OF_SERVICE,
-                )
-            )
-            place += bool(is_used)
-        return tuple(estimates)
-
-    def _empty(self, row: Row, code: int) -> Estimate:
-        """Return the estimate of a row without a model."""
+    def _learn(self, row: Row, values: list[float]) -> Estimate:
+        """Keep a training row; go on with the model if there is one now."""
+        is_sealed = all(kept is None or kept.provenance is Provenance.SEALED for kept in row.values)
+        learnt = self._lesson.take(LiveRow(row.number, row.time_ns, values, is_sealed))
+        self._last_number = row.number
+        if learnt is not None:
+            self._go_on_with(learnt.model, self._keep(learnt))
+        code = status.BAD_WAITING_FOR_INITIAL_DATA
         return Estimate(
             asset=self.asset,
             time_ns=row.time_ns,
@@ -168,8 +152,103 @@ class Fuse:
             score=0.0,
             anomaly_probability=0.0,
             is_trained=False,
-            status=code,
+            status=status.BAD_CONFIGURATION_ERROR if self.problem else code,
         )
+
+    def _go_on_with(self, model: TwinModel, name: str) -> None:
+        self._model, self._model_id = model, name
+        self._tracker = Tracker(_as_before(model), self._habits)
+
+    def _age(self, tracker: Tracker, row: Row) -> None:
+        """Let the rows pass that are missing before this one, or since the model was learnt."""
+        missing = 0
+        if self._last_number is not None:
+            missing = row.number - self._last_number - 1
+        elif self._learnt_to_ns is not None:
+            missing = (row.time_ns - self._learnt_to_ns) // self._period_ns - 1
+        self._last_number = row.number
+        if missing > 0:
+            tracker.skip(missing)
+
+    def _signals(
+        self, model: TwinModel, row: Row, values: list[float], step: Step
+    ) -> tuple[SignalEstimate, ...]:
+        """Return what the model says about each configured signal."""
+        low, high = interval(model, step.expected, step.deviation, INTERVAL_SHARE)
+        estimates = []
+        place = 0
+        for at, (name, is_used) in enumerate(zip(self.signals, model.scaling.used, strict=True)):
+            code = _value_status(row, at)
+            if not is_used:
+                estimates.append(_out_of_service(name, values[at]))
+                continue
+            estimates.append(
+                SignalEstimate(
+                    signal=name,
+                    value=values[at],
+                    expected=float(step.expected[place]),
+                    standard_deviation=float(step.deviation[place]),
+                    fused=float(step.expected[place]),
+                    fused_deviation=float(step.deviation[place]),
+                    interval=(float(low[place]), float(high[place])),
+                    contribution=float(step.contributions[place]),
+                    trust=1.0,
+                    status=code,
+                    fused_status=_fused_status(code, 1.0),
+                )
+            )
+            place += 1
+        return tuple(estimates)
+
+
+def _as_before(model: TwinModel) -> linear_gaussian.LinearGaussian:
+    row = state_space.covariance(model.state_space)
+    long_run = row + np.diag((model.long_run - 1.0) * model.state_space.noise)
+    return linear_gaussian.LinearGaussian(
+        used=model.scaling.used,
+        order=0,
+        location=model.scaling.location[model.scaling.used],
+        scale=model.scaling.scale[model.scaling.used],
+        row_covariance=row,
+        long_run_covariance=long_run,
+        drift=model.drift,
+        level=model.level,
+        level_covariance=np.diag(model.level_variance),
+        degrees=model.degrees,
+        tail=model.tail,
+    )
+
+
+def _out_of_service(name: str, value: float) -> SignalEstimate:
+    """Return the estimate of a signal the model cannot use."""
+    return SignalEstimate(
+        signal=name,
+        value=value,
+        expected=_NAN,
+        standard_deviation=_NAN,
+        fused=_NAN,
+        fused_deviation=_NAN,
+        interval=(_NAN, _NAN),
+        contribution=0.0,
+        trust=1.0,
+        status=status.BAD_OUT_OF_SERVICE,
+        fused_status=status.BAD_OUT_OF_SERVICE,
+    )
+
+
+def _value_status(row: Row, at: int) -> int:
+    """Return the status of a signal's value in a row, or of its absence."""
+    kept = row.values[at]
+    if kept is not None:
+        return kept.status
+    return status.BAD_NO_DATA if row.is_due[at] else status.GOOD_NO_DATA
+
+
+def _fused_status(code: int, trust: float) -> int:
+    """Return the status of a fused value, from that of its signal and how far it is trusted."""
+    if status.is_bad(code) or trust < 0.5:
+        return status.UNCERTAIN_SUBSTITUTE_VALUE
+    return status.GOOD if status.is_good(code) else code
 
 
 def _usable(value: Aligned) -> float:
@@ -178,8 +257,8 @@ def _usable(value: Aligned) -> float:
     return value.value if is_usable else _NAN
 
 
-def _row_status(seen: int, used: int) -> int:
+def _row_status(seen: int, due: int) -> int:
     """Return Good for a full row, sub-normal for a thinner one, uncertain below half."""
-    if seen == used:
+    if seen >= due:
         return status.GOOD
-    return status.GOOD_SUB_NORMAL if 2 * seen >= used else status.UNCERTAIN_SUB_NORMAL
+    return status.GOOD_SUB_NORMAL if 2 * seen >= due else status.UNCERTAIN_SUB_NORMAL

@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.loss import LossLedger
+from gateway.models.fit import Asset
 from gateway.records import Rejected
 from gateway.stages.fuse import Fuse
 from gateway.stages.judge import Judge
@@ -30,7 +31,7 @@ class Guarded:
         self.ledger = LossLedger()
         sync = Sync([NODE], probe_period_ns=SECOND_NS, drift_ppm=50, bound_max_ns=SECOND_NS)
         signals = tuple(f"{NODE}:{reading[0]}" for reading in READINGS)
-        self.fuse = Fuse("pump", signals, 100, period_ns=SECOND_NS)
+        self.fuse = Fuse(Asset("pump", signals, ("V",) * len(signals), SECOND_NS), 100)
         self.pipeline = Pipeline(
             Verify({NODE: ROOT_KEY, "pump-b": OTHER_ROOT_KEY}, self.ledger),
             sync,

@@ -7,21 +7,26 @@ import pytest
 
 from gateway import status
 from gateway.errors import TrainingError
+from gateway.models.fit import Asset, Settings
 from gateway.records import Aligned, Provenance
-from gateway.stages.fuse import Fuse
+from gateway.stages.fuse import Fuse, FuseOptions
+from gateway.stages.learning import Known, model_id
 from tests.gateway.models import healthy
 from tests.gateway.stages.frames import SECOND_NS
 
 TRAINING = 200
 SIGNALS = tuple(f"n:s{place}" for place in range(healthy.SIGNALS))
+ASSET = Asset("pump", SIGNALS, ("V",) * healthy.SIGNALS, SECOND_NS)
+QUICK = Settings(order=(2, 0))
+"""The choice of an order takes a second, and is tested elsewhere."""
 
 
-def fuse():
+def learning(**options):
     """Return a fuse that has seen nothing."""
-    return Fuse("pump", SIGNALS, TRAINING, period_ns=SECOND_NS)
+    return Fuse(ASSET, TRAINING, FuseOptions(settings=QUICK, **options))
 
 
-def feed(stage, rows, start=0, codes=None, late_s=0):
+def feed(stage, rows, start=0, codes=None, late_s=0, provenance=Provenance.SEALED):
     """Feed rows one per second from `start`; NaN sends a bad value, None sends nothing."""
     out = []
     for second, row in enumerate(rows, start):
@@ -36,7 +41,7 @@ def feed(stage, rows, start=0, codes=None, late_s=0):
                 time_ns=second * SECOND_NS,
                 bound_ns=0,
                 status=code if codes is None else codes,
-                provenance=Provenance.SEALED,
+                provenance=provenance,
                 source="n",
                 sequence=second,
             )
@@ -49,8 +54,31 @@ def rows():
     return healthy.rows(400).tolist()
 
 
+@pytest.fixture(scope="module")
+def learnt(rows):
+    """What a fuse learns from the first rows; their times are 0 s to 199 s."""
+    kept = []
+
+    def keep(model):
+        kept.append(model)
+        return model_id(model)
+
+    feed(Fuse(ASSET, TRAINING, FuseOptions(settings=QUICK), keep=keep), rows[:TRAINING])
+    (only,) = kept
+    return only
+
+
+@pytest.fixture
+def fuse(learnt):
+    """A fuse that goes on with that model."""
+    return Fuse(ASSET, TRAINING, known=Known(learnt.model, "0123", learnt.to_ns))
+
+
+# --- learning ------------------------------------------------------------------------------------
+
+
 def test_learning_then_estimating(rows):
-    out = feed(fuse(), rows)
+    out = feed(learning(), rows)
     assert len(out) == 400
     assert {estimate.status for estimate in out[:TRAINING]} == {status.BAD_WAITING_FOR_INITIAL_DATA}
     assert [estimate.is_trained for estimate in out] == [False] * TRAINING + [True] * 200
@@ -61,81 +89,41 @@ def test_learning_then_estimating(rows):
     assert sum(value.contribution for value in late.values) == pytest.approx(late.score)
     assert late.status == status.GOOD
     assert 0.0 <= late.anomaly_probability < 0.5
+    assert len(late.model_id) == 16
 
 
-def test_expectations_are_in_the_signals_own_units(rows):
-    last = feed(fuse(), rows)[-1]
-    for value, location, scale in zip(last.values, healthy.LOCATION, healthy.SCALE, strict=True):
-        assert abs(value.expected - location) < 5 * scale
-        assert 0.2 * scale < value.standard_deviation < 2 * scale
+def test_what_was_learnt_is_kept_with_its_rows_and_proof(learnt, rows):
+    assert (learnt.rows, learnt.from_ns, learnt.to_ns) == (TRAINING, 0, 199 * SECOND_NS)
+    assert (learnt.model.signals, learnt.model.units) == (SIGNALS, ASSET.units)
+    assert learnt.is_sealed
+    kept = []
+    stage = Fuse(ASSET, TRAINING, FuseOptions(settings=QUICK), keep=lambda m: kept.append(m) or "")
+    feed(stage, rows[:TRAINING], provenance=Provenance.UNAUTHENTICATED)
+    assert not kept[0].is_sealed
 
 
-def test_a_shift_raises_the_probability_and_is_attributed(rows):
-    shifted = [[*row[:4], row[4] + 5 * healthy.SCALE[4]] for row in rows[300:]]
-    last = feed(fuse(), rows[:300] + shifted)[-1]
-    assert last.anomaly_probability > 0.99
-    assert max(last.values, key=lambda value: value.contribution).signal == "n:s4"
+def test_a_known_model_needs_no_training_and_gives_the_same_estimates(fuse, rows):
+    stage = learning()
+    before = feed(stage, rows)[TRAINING:]
+    after = feed(fuse, rows[TRAINING:], start=TRAINING)
+    assert [e.anomaly_probability for e in after] == [e.anomaly_probability for e in before]
+    assert {estimate.model_id for estimate in after} == {"0123"}
 
 
-def test_it_is_blind_to_the_time_of_day_and_to_how_long_it_runs(rows):
-    early, late = feed(fuse(), rows), feed(fuse(), rows, start=1_600_000_000)
-    assert [e.anomaly_probability for e in early] == [e.anomaly_probability for e in late]
-
-
-def test_a_bad_value_is_integrated_out_and_imputed(rows):
-    spoilt = [list(row) for row in rows]
-    spoilt[350][1] = math.nan
-    stage = fuse()
-    out = feed(stage, spoilt) + stage.tick(1000 * SECOND_NS)
-    row = next(estimate for estimate in out if estimate.time_ns == 350 * SECOND_NS)
-    assert row.status == status.GOOD_SUB_NORMAL
-    assert math.isnan(row.values[1].value)
-    assert row.values[1].status == status.BAD_SENSOR_FAILURE
-    assert abs(row.values[1].expected - healthy.LOCATION[1]) < 5 * healthy.SCALE[1]
-
-
-def test_a_value_that_never_came_has_no_data_and_few_values_are_uncertain(rows):
-    thin = [list(row) for row in rows]
-    thin[350] = [rows[350][0], None, None, None, None]
-    stage = fuse()
-    row = next(e for e in feed(stage, thin) if e.time_ns == 350 * SECOND_NS)
-    assert row.status == status.UNCERTAIN_SUB_NORMAL
-    assert [value.status for value in row.values] == [status.GOOD] + [status.BAD_NO_DATA] * 4
-
-
-def test_missing_rows_age_the_model(rows):
-    stage, other = fuse(), fuse()
-    feed(stage, rows[:300])
-    feed(other, rows[:300])
-    with_gap = feed(stage, rows[300:301], start=300 + 5000)[-1]
-    without = feed(other, rows[300:301], start=300)[-1]
-    assert with_gap.values[0].standard_deviation > without.values[0].standard_deviation
-
-
-def test_a_row_that_waits_is_estimated_when_its_time_is_up(rows):
-    stage = fuse()
-    feed(stage, rows[:300])
-    assert feed(stage, [[rows[300][0], None, None, None, None]], start=300) == []
-    assert len(stage.tick(303 * SECOND_NS)) == 1
-    assert stage.tick(400 * SECOND_NS) == []
-
-
-def test_a_constant_signal_is_out_of_service_and_the_rest_works(rows):
-    flat = [[*row[:2], 7.0, *row[3:]] for row in rows]
-    last = feed(fuse(), flat)[-1]
-    constant = last.values[2]
-    assert constant.status == status.BAD_OUT_OF_SERVICE
-    assert math.isnan(constant.expected)
-    assert math.isnan(constant.standard_deviation)
-    assert constant.contribution == 0.0
-    assert last.status == status.GOOD
-    assert math.isfinite(last.score)
+def test_the_time_since_a_known_model_was_learnt_ages_it(learnt, rows):
+    deviations = []
+    for hours in (0, 1, 24):
+        stage = Fuse(ASSET, TRAINING, known=Known(learnt.model, "0123", learnt.to_ns))
+        first = feed(stage, rows[200:210], start=200 + hours * 3600)[0]
+        deviations.append(first.values[4].standard_deviation)
+    assert deviations == sorted(deviations)
+    assert deviations[0] < deviations[2]
 
 
 def test_rows_that_cannot_be_fitted_are_said_and_tried_again(rows):
-    stage = fuse()
+    stage = learning()
     out = feed(stage, [[1.0] * healthy.SIGNALS] * TRAINING)
-    assert "no signal varies" in stage.problem
+    assert SIGNALS[0] in stage.problem
     assert out[-1].status == status.BAD_CONFIGURATION_ERROR
     assert not out[-1].is_trained
     out = feed(stage, rows, start=TRAINING)
@@ -143,33 +131,143 @@ def test_rows_that_cannot_be_fitted_are_said_and_tried_again(rows):
     assert stage.problem == ""
 
 
-@pytest.mark.parametrize(("signals", "training"), [(("a",), 99), ((), 400), (SIGNALS * 40, 400)])
-def test_settings_that_can_never_work_are_refused_at_once(signals, training):
-    with pytest.raises(TrainingError, match="set training_rows to"):
-        Fuse("pump", signals, training, period_ns=SECOND_NS)
+def test_settings_that_can_never_work_are_refused_at_once():
+    with pytest.raises(TrainingError, match="set training_rows to 100"):
+        Fuse(ASSET, 99)
 
 
-def test_infinite_and_absurd_values_do_no_harm(rows):
-    spoilt = [list(row) for row in rows]
-    spoilt[320][0] = math.inf
-    spoilt[330][0] = 1e300
-    stage = fuse()
-    out = feed(stage, spoilt) + stage.tick(1000 * SECOND_NS)
+# --- estimating ----------------------------------------------------------------------------------
+
+
+def test_expectations_are_in_the_signals_own_units(fuse, rows):
+    last = feed(fuse, rows[200:], start=200)[-1]
+    for value, location, scale in zip(last.values, healthy.LOCATION, healthy.SCALE, strict=True):
+        assert abs(value.expected - location) < 5 * scale
+        assert 0.2 * scale < value.standard_deviation < 2 * scale
+        low, high = value.interval
+        assert low < value.fused < high
+        assert value.fused_deviation > 0.0
+        assert value.trust > 0.9
+        assert value.fused_status == status.GOOD
+
+
+def test_a_shift_raises_the_probability_and_is_attributed(fuse, rows):
+    shifted = [[*row[:4], row[4] + 5 * healthy.SCALE[4]] for row in rows[300:]]
+    last = feed(fuse, rows[200:300] + shifted, start=200)[-1]
+    assert last.anomaly_probability > 0.99
+    assert max(last.values, key=lambda value: value.contribution).signal == "n:s4"
+
+
+def test_it_is_blind_to_the_time_of_day(rows):
+    early, late = feed(learning(), rows), feed(learning(), rows, start=1_600_000_000)
+    assert [e.anomaly_probability for e in early] == [e.anomaly_probability for e in late]
+
+
+def test_a_bad_value_is_integrated_out_and_imputed(fuse, rows):
+    spoilt = [list(row) for row in rows[200:]]
+    spoilt[150][1] = math.nan
+    out = feed(fuse, spoilt, start=200) + fuse.tick(1000 * SECOND_NS)
+    row = next(estimate for estimate in out if estimate.time_ns == 350 * SECOND_NS)
+    assert row.status == status.GOOD_SUB_NORMAL
+    assert math.isnan(row.values[1].value)
+    assert row.values[1].status == status.BAD_SENSOR_FAILURE
+    assert abs(row.values[1].expected - healthy.LOCATION[1]) < 5 * healthy.SCALE[1]
+    assert abs(row.values[1].fused - healthy.LOCATION[1]) < 5 * healthy.SCALE[1]
+    assert row.values[1].fused_status == status.UNCERTAIN_SUBSTITUTE_VALUE
+
+
+def test_a_value_that_never_came_has_no_data_and_few_values_are_uncertain(fuse, rows):
+    thin = [list(row) for row in rows[200:]]
+    thin[150] = [rows[350][0], None, None, None, None]
+    row = next(e for e in feed(fuse, thin, start=200) if e.time_ns == 350 * SECOND_NS)
+    assert row.status == status.UNCERTAIN_SUB_NORMAL
+    assert [value.status for value in row.values] == [status.GOOD] + [status.BAD_NO_DATA] * 4
+
+
+def test_missing_rows_age_the_model(learnt, rows):
+    after = []
+    for gap in (5000, 0):
+        stage = Fuse(ASSET, TRAINING, known=Known(learnt.model, "0123", learnt.to_ns))
+        feed(stage, rows[200:300], start=200)
+        after.append(feed(stage, rows[300:301], start=300 + gap)[-1])
+    with_gap, without = after
+    assert with_gap.values[4].standard_deviation > without.values[4].standard_deviation
+
+
+def test_a_row_that_waits_is_estimated_when_its_time_is_up(fuse, rows):
+    feed(fuse, rows[200:300], start=200)
+    assert feed(fuse, [[rows[300][0], None, None, None, None]], start=300) == []
+    assert len(fuse.tick(303 * SECOND_NS)) == 1
+    assert fuse.tick(400 * SECOND_NS) == []
+
+
+def test_a_constant_signal_is_out_of_service_and_the_rest_works(rows):
+    flat = [[*row[:2], 7.0, *row[3:]] for row in rows]
+    last = feed(learning(), flat)[-1]
+    constant = last.values[2]
+    assert (constant.status, constant.fused_status) == (status.BAD_OUT_OF_SERVICE,) * 2
+    assert math.isnan(constant.expected)
+    assert math.isnan(constant.fused)
+    assert constant.contribution == 0.0
+    assert last.status == status.GOOD
+    assert math.isfinite(last.score)
+
+
+def test_infinite_and_absurd_values_do_no_harm(fuse, rows):
+    spoilt = [list(row) for row in rows[200:]]
+    spoilt[120][0] = math.inf
+    spoilt[130][0] = 1e300
+    out = feed(fuse, spoilt, start=200) + fuse.tick(1000 * SECOND_NS)
     assert all(np.isfinite(estimate.score) for estimate in out)
     assert out[-1].anomaly_probability < 0.5
 
 
-def test_late_values_are_counted(rows):
-    stage = fuse()
-    feed(stage, rows[:50])
-    feed(stage, rows[:1], late_s=50)
-    assert stage.counts == {"late": healthy.SIGNALS}
+# --- time ----------------------------------------------------------------------------------------
 
 
-def test_a_clock_set_back_loses_no_more_than_the_rows_of_a_moment(rows):
-    stage = fuse()
-    feed(stage, rows[: TRAINING + 50], start=7200)
-    out = feed(stage, rows[TRAINING + 50 : TRAINING + 100], start=3600)
+def every(rows, period):
+    """Return rows in which the last signal comes only each `period`-th second."""
+    return [row if at % period == 0 else [*row[:4], None] for at, row in enumerate(rows)]
+
+
+def test_a_slower_signal_between_two_values_is_not_missing(learnt, rows):
+    stage = Fuse(
+        ASSET,
+        TRAINING,
+        FuseOptions(periods_ns={"n:s4": 10 * SECOND_NS}),
+        known=Known(learnt.model, "0123", learnt.to_ns),
+    )
+    out = feed(stage, every(rows[200:], 10), start=200)
+    assert len(out) == 200, "no row waits for a value that is not due"
+    between, due = out[155], out[160]
+    assert {between.status, due.status} == {status.GOOD}
+    slow = between.values[4]
+    assert (slow.status, slow.fused_status) == (status.GOOD_NO_DATA, status.GOOD)
+    assert math.isnan(slow.value)
+    assert abs(slow.fused - healthy.LOCATION[4]) < 5 * healthy.SCALE[4]
+    assert due.values[4].status == status.GOOD
+    assert due.values[4].value == rows[360][4]
+    assert max(estimate.anomaly_probability for estimate in out) < 0.5
+
+
+def test_a_slow_signal_can_be_learnt_too_without_being_told(rows):
+    stage = learning()
+    out = feed(stage, every(rows, 2)) + stage.tick(1000 * SECOND_NS)
+    assert len(out) == 400
+    assert out[-1].values[4].status == status.GOOD_NO_DATA
+    assert math.isfinite(out[-1].values[4].expected)
+    assert stage.model.scaling.used.all()
+
+
+def test_late_values_are_counted(fuse, rows):
+    feed(fuse, rows[:50])
+    feed(fuse, rows[:1], late_s=50)
+    assert fuse.counts == {"late": healthy.SIGNALS}
+
+
+def test_a_clock_set_back_loses_no_more_than_the_rows_of_a_moment(fuse, rows):
+    feed(fuse, rows[200:250], start=7200)
+    out = feed(fuse, rows[250:300], start=3600)
     assert len(out) >= 49
     assert all(estimate.is_trained for estimate in out)
-    assert stage.counts == {"clock_set_back": 1}
+    assert fuse.counts == {"clock_set_back": 1}

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from gateway.canonical import canonical
 from gateway.loss import LossLedger
+from gateway.models.fit import Asset, Settings
 from gateway.records import Aligned, Estimate, Polled, Reading, Rejected, State, Verdict, Verified
-from gateway.stages.fuse import Fuse
+from gateway.stages.fuse import Fuse, FuseOptions
 from gateway.stages.judge import Judge
 from gateway.stages.pipeline import Pipeline
 from gateway.stages.silence import REPEATED, Silence
@@ -26,7 +27,8 @@ def pipeline(silence=None):
     """Return a pipeline with one node and one asset."""
     ledger = LossLedger()
     sync = Sync([NODE], probe_period_ns=SECOND_NS, drift_ppm=50, bound_max_ns=SECOND_NS)
-    fuse = Fuse("pump", SIGNALS, TRAINING, period_ns=SECOND_NS)
+    asset = Asset("pump", SIGNALS, ("V",) * healthy.SIGNALS, SECOND_NS)
+    fuse = Fuse(asset, TRAINING, FuseOptions(settings=Settings(order=(2, 0))))
     return Pipeline(
         Verify({NODE: ROOT_KEY}, ledger), sync, [(fuse, Judge("pump"))], ledger, silence
     )

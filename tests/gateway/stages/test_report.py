@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.canonical import canonical
 from gateway.loss import LossLedger
+from gateway.models.fit import Asset
 from gateway.records import Aligned, Rejected, Report, ReportKind, Verified
 from gateway.stages.fuse import Fuse
 from gateway.stages.judge import Judge
@@ -30,7 +31,7 @@ def pipeline(storing=()):
         bound_max_ns=SECOND_NS,
         storing=storing,
     )
-    fuse = Fuse("pump", (f"{NODE}:x",), 100, period_ns=SECOND_NS)
+    fuse = Fuse(Asset("pump", (f"{NODE}:x",), ("V",), SECOND_NS), 100)
     return Pipeline(Verify({NODE: ROOT_KEY}, ledger), sync, [(fuse, Judge("pump"))], ledger)
 
 
