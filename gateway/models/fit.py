@@ -23,19 +23,21 @@ from typing import Final, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.models import drift, em, held_out, order, regimes, scaling
+from gateway.models import drift, em, held_out, regime_fit, regimes, scaling
+from gateway.models.centring import mean_noise
+from gateway.models.normal_form import NOISE_MIN
+from gateway.models.regime_fit import Kinds
+from gateway.models.regimes import Regimes
 from gateway.models.scaling import Problem, Scaling, Survey, UnfitRowsError
-from gateway.models.state_space import StateSpace
-from gateway.models.training_part import Frame, Products, TrainingPart
-from gateway.models.twin_model import TwinModel, at_end, mean_noise
+from gateway.models.state_space import StateSpace, assemble
+from gateway.models.training_part import Frame, Ground, LevelSums, Products, TrainingPart
+from gateway.models.twin_model import TwinModel, at_end
 
 Floats = NDArray[np.float64]
 
 __all__ = ["BLOCKS_MIN", "Settings", "UnfitRowsError", "fit", "fit_parts"]
 
 BLOCKS_MIN: Final = 5
-_UNKNOWN: Final = 1e8
-"""Variance of a level before the first row of the site."""
 _LONG_RUN_MIN: Final = 0.25
 _SLOW: Final = 20.0
 """A level that moves so many times the noise of a block from one block to the next is a covariate.
@@ -87,80 +89,135 @@ def fit(
 def fit_parts(
     parts: Sequence[TrainingPart], asset: Asset, settings: Settings | None = None
 ) -> TwinModel:
-    """Fit parts of which only sums are asked; level and tail are unknown until `at_end`.
+    """Fit parts of which only sums are asked. Level and tail are those of no site until `at_end`.
 
     Raises `UnfitRowsError` when their rows cannot carry a model.
     """
     chosen = Settings() if settings is None else settings
     total = reduce(Survey.merged, [part.survey() for part in parts])
     _check_size(total, asset, chosen.window_rows)
-    agreed, products, problems = _agree(parts, total, asset)
-    learnt = _learn(parts, agreed, products, chosen, chosen.order)
-    degrees = max(float(total.rows // chosen.window_rows - 1), 1.0)
-    used = len(learnt.drift)
-    model = TwinModel(
-        asset=asset.name,
-        signals=asset.signals,
-        units=asset.units,
-        period_ns=asset.period_ns,
-        scaling=agreed,
-        state_space=learnt.space,
-        regimes=regimes.single(used),
-        drift=learnt.drift,
-        level=np.zeros(used),
-        level_variance=np.full(used, _UNKNOWN),
-        long_run=learnt.long_run,
-        is_slow=learnt.is_slow,
-        tail=np.full((chosen.window_rows - 1, used), np.nan),
-        degrees=degrees,
-        conditional_widening=np.ones(used),
-        forecast_widening=np.ones(used),
-        calibration=None,
+    agreed, problems = _agree(parts, total, asset)
+    blank = _blank(asset, agreed, total, chosen)
+    plain = _learn(parts, Ground(agreed), chosen, None)
+    heads = [part.head() for part in parts]
+    kinds = _kinds(parts, Ground(agreed), chosen)
+    learnt, younger, table = _best(parts, heads, blank, plain, kinds, chosen)
+    model = _filled(blank, learnt)
+    found = reduce(held_out.Surprises.merged, [part.surprises(younger) for part in parts])
+    per_row, per_block = chosen.window_rows, len(held_out.HORIZONS)
+    return replace(
+        model,
+        conditional_widening=held_out.widening(found.conditional, model.degrees, per_row),
+        forecast_widening=held_out.widening(found.forecast, model.degrees, per_block),
         facts={
             "rows": total.rows,
             "problems": [str(problem) for problem in problems],
             "factors": learnt.space.factors,
             "lags": learnt.space.lags,
+            "regimes": len(learnt.regimes.weights),
+            "held_out_by_regimes": table,
         },
     )
-    return _widened(parts, model, products, chosen)
 
 
 class _Learnt(NamedTuple):
     """What was learnt of the used signals."""
 
     space: StateSpace
+    regimes: Regimes
     drift: Floats
     """(u,): per row."""
     long_run: Floats
     is_slow: NDArray[np.bool_]
+    range_variance: Floats
+    """(u,): mean square of the levels in the training rows."""
 
 
-def _widened(
-    parts: Sequence[TrainingPart], model: TwinModel, products: Products, settings: Settings
-) -> TwinModel:
-    """Return the model with intervals as wide as a model of the first rows should have had them."""
-    heads = [part.head() for part in parts]
-    pair = model.state_space.factors, model.state_space.lags
-    learnt = _learn(heads, model.scaling, products, settings, pair)
-    younger = replace(
-        model,
-        state_space=learnt.space,
-        drift=learnt.drift,
-        long_run=learnt.long_run,
+def _blank(asset: Asset, agreed: Scaling, total: Survey, settings: Settings) -> TwinModel:
+    """Return the model in which nothing is learnt but the scale."""
+    used = int(agreed.used.sum())
+    ones = np.ones(used)
+    return TwinModel(
+        asset=asset.name,
+        signals=asset.signals,
+        units=asset.units,
+        period_ns=asset.period_ns,
+        scaling=agreed,
+        state_space=assemble(np.zeros((0, 0)), np.eye(0), np.zeros((used, 0)), ones, 0),
+        regimes=regimes.single(used),
+        drift=0.0 * ones,
+        level=0.0 * ones,
+        level_variance=ones,
+        long_run=ones,
+        is_slow=np.zeros(used, dtype=np.bool_),
+        tail=np.full((settings.window_rows - 1, used), np.nan),
+        degrees=max(float(total.rows // settings.window_rows - 1), 1.0),
+        conditional_widening=ones,
+        forecast_widening=ones,
+        calibration=None,
+        facts={},
     )
-    found = reduce(held_out.Surprises.merged, [part.surprises(younger) for part in parts])
-    per_row, per_block = settings.window_rows, len(held_out.HORIZONS)
+
+
+def _filled(blank: TwinModel, learnt: _Learnt) -> TwinModel:
+    """Return the model with what was learnt."""
     return replace(
-        model,
-        conditional_widening=held_out.widening(found.conditional, model.degrees, per_row),
-        forecast_widening=held_out.widening(found.forecast, model.degrees, per_block),
+        blank,
+        state_space=learnt.space,
+        regimes=learnt.regimes,
+        drift=learnt.drift,
+        level_variance=learnt.range_variance,
+        long_run=learnt.long_run,
+        is_slow=learnt.is_slow,
     )
+
+
+def _kinds(parts: Sequence[TrainingPart], ground: Ground, settings: Settings) -> list[Kinds]:
+    """Return candidates for regimes, fewest first; usually none."""
+    return regime_fit.candidates(
+        lambda kinds: reduce(regime_fit.Sums.merged, [part.kinds(ground, kinds) for part in parts]),
+        int(ground.scaling.used.sum()),
+        settings.window_rows,
+    )
+
+
+def _best(
+    parts: Sequence[TrainingPart],
+    heads: Sequence[TrainingPart],
+    blank: TwinModel,
+    plain: _Learnt,
+    candidates: Sequence[Kinds],
+    settings: Settings,
+) -> tuple[_Learnt, TwinModel, dict[str, float]]:
+    """Return what was learnt with the best number of regimes, and the same of the first rows.
+
+    Best is what gives the held-out rows the highest density; a tie goes to fewer regimes.
+    """
+    ground = Ground(blank.scaling)
+    younger = _filled(blank, _learn(heads, ground, settings, _pair(plain)))
+    if not candidates:
+        return plain, younger, {}
+    best = plain, younger
+    table = {"1": sum(part.log_density(younger) for part in parts)}
+    for kinds in candidates:
+        there = Ground(blank.scaling, kinds)
+        learnt = _learn(parts, there, settings, None)
+        tried = _filled(blank, _learn(heads, there, settings, _pair(learnt)))
+        gained = sum(part.log_density(tried) for part in parts)
+        if gained > max(table.values()):
+            best = learnt, tried
+        table[str(len(kinds.regimes.weights))] = gained
+    return *best, table
+
+
+def _pair(learnt: _Learnt) -> tuple[int, int]:
+    """Return the number of factors and lags."""
+    return learnt.space.factors, learnt.space.lags
 
 
 def _agree(
     parts: Sequence[TrainingPart], total: Survey, asset: Asset
-) -> tuple[Scaling, Products, tuple[Problem, ...]]:
+) -> tuple[Scaling, tuple[Problem, ...]]:
     """Agree on location, scale and who takes part."""
     agreed = scaling.agree(
         total,
@@ -171,96 +228,91 @@ def _agree(
     problems = scaling.problems(total, asset.signals)
     if not agreed.used.any():
         listing = "; ".join(str(problem) for problem in problems)
-        raise UnfitRowsError(f"no signal of {asset.name} can be modelled: {listing}")
-    products = _products(parts, agreed)
+        raise UnfitRowsError(f"no signal varies in the training rows of {asset.name}: {listing}")
+    products = _products(parts, Ground(agreed))
     names = tuple(np.array(asset.signals, dtype=object)[agreed.used])
     problems += _outliers(products, names, total.rows)
-    copies = scaling.copies(products.about_mean(), names)
-    if copies:
-        used = agreed.used.copy()
-        used[np.flatnonzero(used)[[place for place, _ in copies]]] = False
-        agreed = agreed._replace(used=used)
-        products = _products(parts, agreed)
-        problems += tuple(problem for _, problem in copies)
-    return agreed, products, problems
+    copies = scaling.copies(products.about_mean(), names) if products.rows > len(names) else ()
+    used = agreed.used.copy()
+    used[np.flatnonzero(used)[[place for place, _ in copies]]] = False
+    return agreed._replace(used=used), problems + tuple(problem for _, problem in copies)
 
 
 def _learn(
-    parts: Sequence[TrainingPart],
-    agreed: Scaling,
-    products: Products,
-    settings: Settings,
-    pair: tuple[int, int] | None,
+    parts: Sequence[TrainingPart], ground: Ground, settings: Settings, pair: tuple[int, int] | None
 ) -> _Learnt:
-    """Learn levels and state space in turns; `pair` is factors and lags, None to choose."""
+    """Learn levels and state space in turns; `pair` is factors and lags, None to choose them."""
     window = settings.window_rows
-    white = products.deviations / np.maximum(products.freedom, 1.0)
+    products = _products(parts, ground)
+    white = np.maximum(products.deviations / np.maximum(products.freedom, 1.0), NOISE_MIN)
     counts = np.maximum(np.arange(window + 1), 1)[:, None]
-    frame = _levels(parts, agreed, white / counts, settings)
-    detrended = [_Detrended(part, frame) for part in parts]
-    chosen = _choose(detrended) if pair is None else pair
-    space = em.fit_parts(detrended, *chosen).model
+    frame = _levels(parts, ground, white / counts, settings)
+    pair = pair or settings.order or _choose(parts, frame)
+    space = em.fit_parts([_AtFrame(part, frame) for part in parts], *pair).model
     is_slow = frame.block_drift > _SLOW * frame.block_noise
-    again = _levels(parts, agreed, mean_noise(space, np.ones(len(white)), window), settings)
+    again = _levels(parts, ground, mean_noise(space, np.ones(len(white)), window), settings)
     # A slow level stays a random walk: a root near 1 learnt from a few hundred rows is no return.
     drifts = np.where(is_slow, np.maximum(frame.block_drift, again.block_drift), again.block_drift)
     frame = again._replace(block_drift=drifts)
-    detrended = [_Detrended(part, frame) for part in parts]
-    found = em.improve(detrended, space, iterations=em.ITERATIONS, tolerance=em.TOLERANCE).model
-    rows = sum(part.rows for part in detrended)
-    lost = _summed([part.variance * part.rows for part in detrended]) / rows
-    space = found._replace(noise=found.noise + lost)
+    at_frame = [_AtFrame(part, frame) for part in parts]
+    found = em.improve(at_frame, space, iterations=em.ITERATIONS, tolerance=em.TOLERANCE).model
+    levels = reduce(LevelSums.merged, [part.levels(frame) for part in parts])
+    space = found._replace(noise=found.noise + levels.variance / levels.rows)
     common = mean_noise(space, np.zeros(len(white)), window)[-1]
     long_run = np.maximum((frame.block_noise - common) * window / space.noise, _LONG_RUN_MIN)
-    return _Learnt(space, frame.block_drift / window, long_run, is_slow)
+    kinds = regimes.single(len(white)) if ground.kinds is None else ground.kinds.regimes
+    return _Learnt(
+        space=space,
+        regimes=kinds,
+        drift=frame.block_drift / window,
+        long_run=long_run,
+        is_slow=is_slow,
+        range_variance=(levels.squares + levels.variance) / levels.rows,
+    )
 
 
 def _levels(
-    parts: Sequence[TrainingPart], agreed: Scaling, noise: Floats, settings: Settings
+    parts: Sequence[TrainingPart], ground: Ground, noise: Floats, settings: Settings
 ) -> Frame:
     """Learn noise and drift of block means; `noise` (window + 1, u) is that of so many values."""
     unit = noise[-1]
-    table = _summed([part.wander(agreed, noise, unit) for part in parts])
+    table = _summed([part.wander(ground, noise, unit) for part in parts])
     wander = drift.conclude(table, unit, settings.drift_safety)
-    return Frame(agreed, settings.window_rows, np.zeros(len(unit)), wander.noise, wander.drift)
+    return Frame(ground, wander.noise, wander.drift)
 
 
 @final
-class _Detrended:
-    """A part as EM sees it: its rows less their levels, and the mean variance of those (u,)."""
+class _AtFrame:
+    """A part as EM asks it: of its rows less their levels."""
 
     def __init__(self, part: TrainingPart, frame: Frame) -> None:
-        self.segments, self.variance = part.detrended(frame)
-        self.rows = sum(len(rows) for rows in self.segments)
-        self._local = em.LocalPart(self.segments)
+        self._part = part
+        self._frame = frame
 
     def moments(self, lags: int) -> em.Moments:
         """Return the lagged moments."""
-        return self._local.moments(lags)
+        return self._part.moments(self._frame, lags)
 
     def expect(self, model: StateSpace) -> em.Statistics:
         """Return the statistics under a model."""
-        return self._local.expect(model)
-
-    def choice(self) -> order.Choice:
-        """Return the number of factors and lags that suit these rows."""
-        signals = self.segments[0].shape[1]
-        limit = max(1, min(signals // 2, _FACTORS_MAX))
-        return order.choose(self.segments, factors_max=limit)
+        return self._part.expect(self._frame, model)
 
 
-def _choose(parts: Sequence[_Detrended]) -> tuple[int, int]:
+def _choose(parts: Sequence[TrainingPart], frame: Frame) -> tuple[int, int]:
     """Return factors and lags: the weighted median of what each part chose for itself."""
-    choices = sorted(part.choice() for part in parts)
-    half = 0.5 * sum(choice.values for choice in choices)
-    passed = np.cumsum([choice.values for choice in choices])
-    median = choices[int(np.searchsorted(passed, half))]
-    return median.factors, median.lags
+    limit = max(1, min(len(frame.block_noise) // 2, _FACTORS_MAX))
+    choices = sorted(
+        (choice.factors, choice.lags, choice.values)
+        for choice in (part.choice(frame, limit) for part in parts)
+    )
+    passed = np.cumsum([values for _, _, values in choices])
+    factors, lags, _ = choices[int(np.searchsorted(passed, 0.5 * passed[-1]))]
+    return factors, lags
 
 
-def _products(parts: Sequence[TrainingPart], agreed: Scaling) -> Products:
+def _products(parts: Sequence[TrainingPart], ground: Ground) -> Products:
     """Return the sums over all parts."""
-    return reduce(Products.merged, [part.products(agreed) for part in parts])
+    return reduce(Products.merged, [part.products(ground) for part in parts])
 
 
 def _outliers(products: Products, names: tuple[str, ...], rows: int) -> tuple[Problem, ...]:

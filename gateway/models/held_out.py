@@ -6,9 +6,9 @@ counted; counts of several sites add up. A factor for each signal makes the 90 %
 
     widening = (0.9-quantile of |error / deviation|) / (0.9-quantile of |Student|)
 
-drawn towards the factor of all signals, and that towards 1, since neighbouring rows err alike and a
-few dozen blocks say little. So what inflates errors, from drift to few rows, is learnt from training
-rows and from nothing else.
+drawn towards the factor of all signals, and that towards 1: neighbouring rows err alike, and a
+few dozen blocks say little. So what inflates errors, from drift to few rows, is learnt from the
+training rows and from nothing else.
 
 Left to others: fitting the model of the first part (fit.py).
 Source: blocked hold-out as in Burman, Chow and Nolan (1994); conformal in spirit (Vovk, Gammerman
@@ -77,6 +77,12 @@ def surprises(model: TwinModel, head: Floats, tail: Floats) -> Surprises:
         errors = (tail[origins + horizon] - answers.mean) / answers.deviation
         ahead += _counted(errors[:, used])
     return Surprises(conditional, ahead)
+
+
+def log_density(model: TwinModel, head: Floats, tail: Floats) -> float:
+    """Return the log density of `tail` (n, S), which follows `head` (m, S), summed."""
+    here = twin_model.at_end(model, head)
+    return float(twin_model.log_predictive_density(here, tail).sum())
 
 
 def _counted(errors: Floats) -> Floats:

@@ -4,7 +4,8 @@ A `TrainingPart` holds segments of rows (n, S) of one asset, or of one of severa
 and answers the questions of fit.py: counts, sums and log-likelihoods, all of which add up over
 parts. Nothing it returns has a row in it.
 
-    clean      scaled rows; a value far from its own and both neighbouring blocks is missing
+    clean      scaled rows less the offset of their regime; a value far from its own and both
+               neighbouring blocks is missing
     level      block means, followed and smoothed (drift.py), one signal at a time
     detrended  clean - level: what the state space is learnt from
 
@@ -18,8 +19,10 @@ from typing import Final, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.models import drift, held_out, scaling
+from gateway.models import drift, em, held_out, order, regime_fit, scaling
+from gateway.models.regime_fit import Kinds
 from gateway.models.scaling import Scaling, Survey
+from gateway.models.state_space import StateSpace
 from gateway.models.twin_model import TwinModel
 
 Floats = NDArray[np.float64]
@@ -30,12 +33,17 @@ _UNKNOWN: Final = 1e8
 """Variance of a level before its first block."""
 
 
-class Frame(NamedTuple):
-    """What has been agreed so far about scale and levels; arrays (u,) but for `scaling`."""
+class Ground(NamedTuple):
+    """What rows are compared on: their scale, and the offsets of regimes (none: one regime)."""
 
     scaling: Scaling
-    window_rows: int
-    offset: Floats
+    kinds: Kinds | None = None
+
+
+class Frame(NamedTuple):
+    """What has been agreed about levels; arrays (u,)."""
+
+    ground: Ground
     block_noise: Floats
     """Variance of the mean of a full block around its level."""
     block_drift: Floats
@@ -64,6 +72,27 @@ class Products(NamedTuple):
         return Products(*(mine + its for mine, its in zip(self, other, strict=True)))
 
 
+class LevelSums(NamedTuple):
+    """Smoothed levels: their squares and variances (u,), summed over so many rows."""
+
+    squares: Floats
+    variance: Floats
+    rows: int
+
+    def merged(self, other: "LevelSums") -> "LevelSums":
+        """Return the sums over both parts."""
+        return LevelSums(
+            self.squares + other.squares, self.variance + other.variance, self.rows + other.rows
+        )
+
+
+class _Detrended(NamedTuple):
+    """Segments (n, u) less their levels, and what those were like."""
+
+    segments: tuple[Floats, ...]
+    levels: LevelSums
+
+
 @final
 class TrainingPart:
     """Segments (n, S) of rows with one period between neighbours; NaN marks a missing value."""
@@ -75,14 +104,12 @@ class TrainingPart:
         self._surveys = tuple(scaling.survey(rows) for rows in segments)
         self._window_rows = window_rows
         self._spreads: tuple[Floats, ...] | None = None
-        self._clean: tuple[Scaling, tuple[Floats, ...]] | None = None
+        self._clean: tuple[Ground, tuple[Floats, ...]] | None = None
+        self._detrended: tuple[Frame, _Detrended] | None = None
 
     def survey(self) -> Survey:
         """Return counts and ranges, before any scale is known."""
-        total = self._surveys[0]
-        for other in self._surveys[1:]:
-            total = total.merged(other)
-        return total
+        return reduce(Survey.merged, self._surveys)
 
     def value_counts(self, low: Floats, width: Floats) -> Floats:
         """Return a histogram (S, bins) of the values."""
@@ -96,40 +123,42 @@ class TrainingPart:
             )
         return _summed(scaling.histogram(rows, low, width) for rows in self._spreads)
 
-    def products(self, agreed: Scaling) -> Products:
-        """Return sums of scaled rows, for the search for copies and the first noise."""
-        totals = [
-            _products(agreed, rows, cleaned, self._window_rows)
-            for rows, cleaned in zip(self._segments, self.clean(agreed), strict=True)
-        ]
-        total = totals[0]
-        for other in totals[1:]:
-            total = total.merged(other)
-        return total
+    def products(self, ground: Ground) -> Products:
+        """Return sums of clean rows, for the search for copies and the first noise."""
+        kept = [rows[:, ground.scaling.used] for rows in self._segments]
+        pairs = zip(kept, self._rows(ground), strict=True)
+        return reduce(Products.merged, [_products(*pair, self._window_rows) for pair in pairs])
 
-    def wander(self, agreed: Scaling, noise: Floats, white: Floats) -> Floats:
+    def kinds(self, ground: Ground, kinds: Kinds) -> regime_fit.Sums:
+        """Return the sums of regimes."""
+        found = [regime_fit.sums(kinds, rows) for rows in self._rows(ground)]
+        return reduce(regime_fit.Sums.merged, found)
+
+    def wander(self, ground: Ground, noise: Floats, white: Floats) -> Floats:
         """Return the evidence (u, noises, drifts) about levels (drift.py), summed.
 
         `noise` (window + 1, u) is that of a mean of so many values, `white` (u,) the unit.
         """
+        blocks = [drift.block_means(rows, self._window_rows) for rows in self._rows(ground)]
         return _summed(
-            drift.evidence(means, _noise_of(counts, noise), white)
-            for means, counts in self._blocks(agreed)
+            drift.evidence(means, _noise_of(counts, noise), white) for means, counts in blocks
         )
 
-    def detrended(self, frame: Frame) -> tuple[tuple[Floats, ...], Floats]:
-        """Return clean rows less their levels, and the mean variance (u,) those levels have.
+    def moments(self, frame: Frame, lags: int) -> em.Moments:
+        """Return the lagged moments of rows less their levels."""
+        return em.LocalPart(self._less_levels(frame).segments).moments(lags)
 
-        Not for other ears: this is what the local expectation step is fed with.
-        """
-        rows_of, variances, weights = [], [], []
-        for cleaned in self.clean(frame.scaling):
-            levels = smoothed_levels(frame, cleaned - frame.offset)
-            trend = drift.rowwise(levels.mean, len(cleaned), frame.window_rows)
-            rows_of.append(cleaned - frame.offset - trend)
-            variances.append(levels.variance.mean(axis=0) * len(cleaned))
-            weights.append(len(cleaned))
-        return tuple(rows_of), _summed(variances) / sum(weights)
+    def expect(self, frame: Frame, model: StateSpace) -> em.Statistics:
+        """Return the statistics of rows less their levels under a model."""
+        return em.LocalPart(self._less_levels(frame).segments).expect(model)
+
+    def choice(self, frame: Frame, factors_max: int) -> order.Choice:
+        """Return how many factors and lags suit these rows."""
+        return order.choose(self._less_levels(frame).segments, factors_max=factors_max)
+
+    def levels(self, frame: Frame) -> LevelSums:
+        """Return what the levels that were taken off are like."""
+        return self._less_levels(frame).levels
 
     def head(self) -> "TrainingPart":
         """Return the part with the first rows of each segment, those of held_out.py."""
@@ -141,24 +170,40 @@ class TrainingPart:
         counted = [held_out.surprises(model, *held_out.split(rows)) for rows in self._segments]
         return reduce(held_out.Surprises.merged, counted)
 
-    def clean(self, agreed: Scaling) -> tuple[Floats, ...]:
-        """Return the segments scaled (n, u), outliers missing."""
-        if self._clean is None or self._clean[0] is not agreed:
-            made = tuple(_clean(agreed, rows, self._window_rows) for rows in self._segments)
-            self._clean = agreed, made
+    def log_density(self, model: TwinModel) -> float:
+        """Return the log density of those rows under it, summed."""
+        return sum(held_out.log_density(model, *held_out.split(rows)) for rows in self._segments)
+
+    def _rows(self, ground: Ground) -> tuple[Floats, ...]:
+        """Return clean rows (n, u) less the offset of their regime."""
+        if self._clean is None or self._clean[0] is not ground:
+            made = [_clean(ground.scaling, rows, self._window_rows) for rows in self._segments]
+            if ground.kinds is not None:
+                made = [rows - regime_fit.assigned(ground.kinds, rows) for rows in made]
+            self._clean = ground, tuple(made)
         return self._clean[1]
 
-    def _blocks(self, agreed: Scaling) -> list[tuple[Floats, Floats]]:
-        """Return block means and counts of each segment."""
-        return [drift.block_means(rows, self._window_rows) for rows in self.clean(agreed)]
+    def _less_levels(self, frame: Frame) -> _Detrended:
+        """Return clean rows less their levels."""
+        if self._detrended is None or self._detrended[0] is not frame:
+            made = [
+                _less_levels(frame, rows, self._window_rows) for rows in self._rows(frame.ground)
+            ]
+            segments, levels = zip(*made, strict=True)
+            self._detrended = frame, _Detrended(segments, reduce(LevelSums.merged, levels))
+        return self._detrended[1]
 
 
-def smoothed_levels(frame: Frame, rows: Floats) -> drift.Levels:
-    """Return the levels (b, u) of blocks of rows (n, u), given all of them."""
-    means, counts = drift.block_means(rows, frame.window_rows)
-    noise = frame.block_noise * frame.window_rows / np.maximum(counts, 1.0)
+def _less_levels(frame: Frame, rows: Floats, window_rows: int) -> tuple[Floats, LevelSums]:
+    """Return rows (n, u) less their smoothed levels, and what those are like."""
+    means, counts = drift.block_means(rows, window_rows)
+    noise = frame.block_noise * window_rows / np.maximum(counts, 1.0)
     unknown = np.full(rows.shape[1], _UNKNOWN)
-    return drift.smooth(drift.follow(means, noise, frame.block_drift, 0.0 * unknown, unknown))
+    levels = drift.follow(means, noise, frame.block_drift, 0.0 * unknown, unknown)
+    levels = drift.smooth(levels)
+    trend = drift.rowwise(levels.mean, len(rows), window_rows)
+    variance = levels.variance.mean(axis=0) * len(rows)
+    return rows - trend, LevelSums((trend**2).sum(axis=0), variance, len(rows))
 
 
 def _clean(agreed: Scaling, rows: Floats, window_rows: int) -> Floats:
@@ -178,12 +223,12 @@ def _surroundings(rows: Floats, window_rows: int) -> Floats:
     return drift.block_medians(rows, window_rows)[np.arange(len(rows)) // window_rows]
 
 
-def _products(agreed: Scaling, rows: Floats, cleaned: Floats, window_rows: int) -> Products:
-    """Return the sums of one segment (n, S), clean (n, u)."""
+def _products(rows: Floats, cleaned: Floats, window_rows: int) -> Products:
+    """Return the sums of one segment (n, u), as it came and clean."""
     complete = cleaned[~np.isnan(cleaned).any(axis=1)]
     means, counts = drift.block_means(cleaned, window_rows)
     deviations = cleaned - means[np.arange(len(cleaned)) // window_rows]
-    missing = np.isnan(cleaned) & ~np.isnan(rows[:, agreed.used])
+    missing = np.isnan(cleaned) & ~np.isnan(rows)
     return Products(
         np.asarray(float(len(complete))),
         complete.sum(axis=0),

@@ -17,22 +17,20 @@ Left to others: learning the model (fit.py), living with it row by row (tracker.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from gateway.models import drift, regimes, state_space
+from gateway.models import state_space
+from gateway.models.centring import Centred, Law, Standing, centre
 from gateway.models.regimes import Regimes
 from gateway.models.scaling import Scaling, scaled
 from gateway.models.state_space import StateSpace
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-
-_CLIP_SCALES: Final = 8.0
-"""A value so far from the median of its block counts no further for the level."""
 
 
 class WrongModelError(ValueError):
@@ -123,26 +121,6 @@ class Smoothed(NamedTuple):
     """(n, r): probability of each regime."""
 
 
-class _Centred(NamedTuple):
-    """Rows split into what is common to a stretch of rows and what is not; arrays (n, u)."""
-
-    rows: Floats
-    """Scaled, less centre: what the state space is about."""
-    centre: Floats
-    """Level and offset of the regime."""
-    variance: Floats
-    """Of the centre."""
-    chain: Floats
-    """(n, r): probability of each regime."""
-    cost: Floats
-    """(n,): log probability of the regime that was taken, given the rows before."""
-    level_before: Floats
-    """The part of the centre that is the level."""
-    level: Floats
-    level_variance: Floats
-    """(u,): after the last row."""
-
-
 def interval(
     model: TwinModel, mean: Floats, deviation: Floats, share: float
 ) -> tuple[Floats, Floats]:
@@ -203,11 +181,11 @@ def forecast(model: TwinModel, rows: Floats, steps: int) -> Forecast:
         belief = state_space.Belief(passed.means[-1], passed.covariances[-1])
     means, covariances = state_space.forecast(space, belief, steps)
     ages = np.arange(1, steps + 1)[:, None]
-    variance = np.einsum("hss->hs", covariances) + centred.level_variance + ages * model.drift
+    variance = np.einsum("hss->hs", covariances) + centred.standing.variance + ages * model.drift
     now = centred.chain[-1] if len(rows) else model.regimes.weights
     offset, spread = _offset_ahead(model, now, steps)
     deviation = np.sqrt(variance + spread) * model.forecast_widening
-    return Forecast(*_own_units(model, means + centred.level + offset, deviation))
+    return Forecast(*_own_units(model, means + centred.standing.level + offset, deviation))
 
 
 def forecasts(model: TwinModel, rows: Floats, horizon: int) -> tuple[NDArray[np.intp], Forecast]:
@@ -229,7 +207,7 @@ def forecasts(model: TwinModel, rows: Floats, horizon: int) -> tuple[NDArray[np.
     variance = spread + space.noise + centred.variance[following] + horizon * model.drift
     variance -= model.drift * window
     parts = [_offset_ahead(model, centred.chain[origin], horizon) for origin in origins]
-    level = centred.level_before[following]
+    level = centred.level[following]
     offset = np.array([part[0][-1] for part in parts]).reshape(mean.shape)
     unsure = np.array([part[1][-1] for part in parts]).reshape(mean.shape)
     deviation = np.sqrt(variance + unsure) * model.forecast_widening
@@ -256,7 +234,7 @@ def smooth(model: TwinModel, rows: Floats) -> Smoothed:
     mean, variance, parts = _smoothed(model, _values(model, rows))
     centred, factors = parts
     means, deviations = _own_units(model, mean, np.sqrt(variance) * model.conditional_widening)
-    return Smoothed(means, deviations, factors, centred.level_before, centred.chain)
+    return Smoothed(means, deviations, factors, centred.level, centred.chain)
 
 
 def at_end(model: TwinModel, rows: Floats) -> TwinModel:
@@ -267,24 +245,12 @@ def at_end(model: TwinModel, rows: Floats) -> TwinModel:
     values = _values(model, rows)
     centred = _centre(model, values, is_causal=True)
     tail = np.vstack([model.tail, values])[-len(model.tail) :] if len(model.tail) else model.tail
-    return replace(model, level=centred.level, level_variance=centred.level_variance, tail=tail)
+    return replace(
+        model, level=centred.standing.level, level_variance=centred.standing.variance, tail=tail
+    )
 
 
-def mean_noise(space: StateSpace, long_run: Floats, window_rows: int) -> Floats:
-    """Return the variance (window + 1, u) of the mean of 1 to window rows around the level.
-
-    C V C' + diag(long_run * noise) / n with V of state_space.mean_state_covariance; [0] is no mean.
-    """
-    table = np.empty((window_rows + 1, len(space.noise)))
-    table[0] = 1.0
-    for rows in range(1, window_rows + 1):
-        spread = state_space.mean_state_covariance(space, rows)[: space.factors, : space.factors]
-        common = np.einsum("sk,kl,sl->s", space.current, spread, space.current)
-        table[rows] = common + (long_run if rows > 1 else 1.0) * space.noise / rows
-    return table
-
-
-def _smoothed(model: TwinModel, values: Floats) -> tuple[Floats, Floats, tuple[_Centred, Floats]]:
+def _smoothed(model: TwinModel, values: Floats) -> tuple[Floats, Floats, tuple[Centred, Floats]]:
     """Return mean and variance (n, u) of scaled rows without own noise, given all, and parts."""
     centred = _centre(model, values, is_causal=False)
     space = model.state_space
@@ -301,58 +267,11 @@ def _signals(space: StateSpace, means: Floats, covariances: Floats) -> tuple[Flo
     return means[:, : space.factors] @ space.current.T, np.maximum(spread, 0.0)
 
 
-def _centre(model: TwinModel, values: Floats, *, is_causal: bool) -> _Centred:
+def _centre(model: TwinModel, values: Floats, *, is_causal: bool) -> Centred:
     """Find regime and level of scaled rows (n, u), from the rows before or from all."""
-    if len(model.regimes.weights) == 1:
-        chain = np.ones((len(values), 1))
-        return _level(model, values, chain, np.zeros(len(values)), is_causal=is_causal)
-    # Offsets first with the level of the start, then both with the levels found so.
-    centre, variance = np.broadcast_to(model.level, values.shape), model.level_variance
-    for _ in range(2):
-        logs, _ = regimes.emissions(
-            model.state_space, model.regimes.offsets, values - centre, variance
-        )
-        found = regimes.forward(model.regimes, logs)
-        chain = found.filtered if is_causal else regimes.backward(model.regimes, found)[0]
-        taken = chain.argmax(axis=1)
-        cost = np.log(np.maximum(found.predicted[np.arange(len(taken)), taken], 1e-300))
-        centred = _level(model, values, chain, cost, is_causal=is_causal)
-        centre, variance = centred.level_before, centred.variance
-    return centred
-
-
-def _level(
-    model: TwinModel, values: Floats, chain: Floats, cost: Floats, *, is_causal: bool
-) -> _Centred:
-    """Follow the levels of scaled rows (n, u) whose regimes are `chain` (n, r)."""
-    window = model.window_rows
-    offset = model.regimes.offsets[chain.argmax(axis=1)]
-    residual = values - offset
-    means, counts = drift.block_means(_clipped(residual, window), window)
-    noise = np.take_along_axis(
-        mean_noise(model.state_space, model.long_run, window), counts.astype(np.intp), axis=0
-    )
-    levels = drift.follow(means, noise, model.drift * window, model.level, model.level_variance)
-    if not len(values):
-        level, variance = model.level, model.level_variance
-    else:
-        level, variance = levels.mean[-1], levels.variance[-1]
-    block = np.arange(len(values)) // window
-    if is_causal:
-        centre, spread = levels.predicted[block], levels.predicted_variance[block]
-    else:
-        levels = drift.smooth(levels)
-        centre, spread = drift.rowwise(levels.mean, len(values), window), levels.variance[block]
-    return _Centred(
-        residual - centre, centre + offset, spread, chain, cost, centre, level, variance
-    )
-
-
-def _clipped(rows: Floats, window_rows: int) -> Floats:
-    """Return rows (n, u) with values far from the median of their block pulled in."""
-    middle = drift.block_medians(rows, window_rows)[np.arange(len(rows)) // window_rows]
-    clipped: Floats = np.clip(rows, middle - _CLIP_SCALES, middle + _CLIP_SCALES)
-    return clipped
+    law = Law(model.state_space, model.regimes, model.drift, model.long_run, model.window_rows)
+    start = Standing(model.level, model.level_variance)
+    return centre(law, start, values, is_causal=is_causal)
 
 
 def _offset_ahead(model: TwinModel, now: Floats, steps: int) -> tuple[Floats, Floats]:
