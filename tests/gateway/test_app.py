@@ -14,16 +14,18 @@ import aiomqtt
 import pytest
 from asyncua import Client, ua
 
+from gateway import status
 from gateway.app import Gateway
 from gateway.clock import ManualClock, SystemClock, give_way
 from gateway.errors import InternalError, KeyFileError, PortInUseError
-from gateway.records import Aligned, Polled, Provenance, Reading, Rejected, Verified
+from gateway.records import Aligned, Estimate, Polled, Provenance, Reading, Rejected, Verified
 from gateway.sinks.sparkplug_payload import decode
 from gateway.sinks.store import StoreSink
 from gateway.site import Site
 from gateway.state import load_marks
 from tests.gateway.conftest import Broker
 from tests.gateway.links.test_modbus import Plc, serving
+from tests.gateway.models import healthy
 from tests.gateway.nodes import FakeNode
 from tests.gateway.plant import SECOND_NS, SITE, START_NS, background, free_port, make_site
 from wire.framing import Deframer, frame
@@ -133,6 +135,46 @@ async def test_a_restart_does_not_accept_old_frames_again(tmp_path: Path) -> Non
         old = make_node(boot_id=6).readings(START_NS, ("flow", "m3/s", 0.001))
         (rejected,) = gateway.receive(old, START_NS)
         assert rejected.reason == "stale_boot"
+
+
+def estimates_of(gateway: Gateway, node: FakeNode, seconds: range) -> list[Estimate]:
+    """Feed a healthy row each second and return the estimates."""
+    made: list[Estimate] = []
+    for second, (flow, temperature) in zip(
+        seconds, healthy.rows(seconds.stop)[seconds.start :, :2], strict=True
+    ):
+        now_ns = START_NS + second * SECOND_NS
+        sealed = node.readings(now_ns, ("flow", "m3/s", flow), ("temperature", "Cel", temperature))
+        made += [each for each in gateway.receive(sealed, now_ns) if isinstance(each, Estimate)]
+    return made
+
+
+@pytest.mark.slow
+async def test_a_restart_goes_on_with_the_model_and_does_not_train_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = SOUTH.replace('key_file = "a.key"', 'key_file = "a.key"\nreceipts = false')
+    site = make_site(tmp_path, text + "[fuse]\ntraining_rows = 100\n")
+    with caplog.at_level("INFO"):
+        async with started(site, tmp_path) as gateway:
+            before = estimates_of(gateway, make_node(boot_id=7), range(120))
+        async with started(site, tmp_path) as gateway:
+            after = estimates_of(gateway, make_node(boot_id=8), range(120, 140))
+    assert [estimate.is_trained for estimate in before].count(False) == 100
+    assert len(after) > 10
+    assert all(estimate.is_trained for estimate in after)
+    assert {estimate.model_id for estimate in after} == {before[-1].model_id}
+    assert caplog.text.count("model_learnt asset=pump rows=100") == 1
+    assert caplog.text.count("model_loaded asset=pump") == 1
+
+
+async def test_a_value_that_stays_away_is_shown_as_uncertain(tmp_path: Path) -> None:
+    async with started(make_site(tmp_path, SOUTH), tmp_path) as gateway:
+        gateway.receive(make_node().readings(START_NS, ("flow", "m3/s", 0.001)), START_NS)
+        assert gateway.tick(START_NS + 5 * SECOND_NS) == []
+        (repeat,) = gateway.tick(START_NS + 6 * SECOND_NS)
+        assert (repeat.signal, repeat.value) == ("a:flow", pytest.approx(0.001))
+        assert repeat.status == status.UNCERTAIN_NO_COMMUNICATION_LAST_USABLE_VALUE
 
 
 async def test_modbus_is_polled_on_its_grid_and_says_that_nothing_vouches_for_it(
