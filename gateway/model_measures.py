@@ -98,7 +98,7 @@ def measure(model: TwinModel, rows: Floats, scores: Scores, *, held_out: bool) -
     for steps in AHEAD_ROWS:
         asked = _forecasts(model, probed, steps)
         if asked is not None:
-            coverage += _coverage(model, f"forecast, {steps} rows ahead", *asked)
+            coverage += _coverage(model, f"forecast, {_rows(steps)} ahead", *asked)
     return Measures(
         held_out=held_out,
         rows=len(rows),
@@ -106,6 +106,10 @@ def measure(model: TwinModel, rows: Floats, scores: Scores, *, held_out: bool) -
         sights=sights(model, probed, means),
         alarms=alarm_curve(scores, model.period_ns),
     )
+
+
+def _rows(count: int) -> str:
+    return f"{count} row" if count == 1 else f"{count} rows"
 
 
 def hidden_in_turn(model: TwinModel, rows: Floats) -> tuple[Floats, Floats]:

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 _INK: Final = "#010101"
 _MUTED: Final = "#020202"
 _GRID: Final = "#030303"
+_PAPER: Final = "#030404"
 COLOURS: Final = ("#040400", "#040401", "#040402", "#040403", "#040404", "#040405")
 _VARIABLES: Final = {
     _INK: "var(--ink)",
     _MUTED: "var(--muted)",
     _GRID: "var(--grid)",
+    _PAPER: "var(--paper)",
     **{colour: f"var(--c{place})" for place, colour in enumerate(COLOURS)},
 }
 """Colours that nobody would choose stand for variables while matplotlib draws."""
@@ -88,8 +90,7 @@ def coverage(points: Mapping[str, Sequence[tuple[float, float]]]) -> str:
                 words = f"{100 * nominal:g} % interval" if row == 0 else None
                 axes.plot(100 * held, row, "o", color=colour, ms=7, label=words)
         axes.set_yticks(range(len(points)), list(points))
-        axes.invert_yaxis()
-        axes.margins(y=0.3)
+        axes.set_ylim(len(points) - 0.4, -0.6)
         axes.set_xlim(0, 102)
         axes.set_xlabel("values inside the interval (%); dotted: where the dot should be")
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
@@ -104,15 +105,12 @@ def alarm_curve(
         axes = draw.axes((6.4, 3.0))
         for place, (words, per_hour) in enumerate(curves.items()):
             axes.plot(thresholds, per_hour, "o-", color=COLOURS[place], ms=4, label=words)
-        axes.axvline(0.5, color=COLOURS[3], linewidth=1.2, linestyle="--")
-        axes.annotate(
-            "alarm", (0.5, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom"
-        )
+        axes.axvline(0.5, color=COLOURS[3], linewidth=1.2, linestyle="--", label="alarm")
         axes.set_yscale("symlog", linthresh=max(least_per_hour, 1e-3))
         axes.set_ylim(bottom=0.0)
         axes.set_xlabel("probability from which a row counts as alarmed")
         axes.set_ylabel("alarms per hour\nin normal rows")
-        axes.legend()
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0))
         return draw.svg("False alarms per hour by threshold")
 
 
@@ -132,7 +130,9 @@ def graph(names: Sequence[str], partial: Floats, slow: Flags) -> str:
                 axes.plot(x[[i, j]], y[[i, j]], color=colour, linewidth=width, linestyle=style)
                 at = 0.42 if (i + j) % 2 else 0.58
                 where = (x[i] + at * (x[j] - x[i]), y[i] + at * (y[j] - y[i]))
-                axes.annotate(f"{partial[i, j]:+.2f}", where, ha="center", fontsize=8)
+                box = {"facecolor": _PAPER, "edgecolor": "none", "pad": 1.0}
+                words = f"{partial[i, j]:+.2f}"
+                axes.annotate(words, where, ha="center", va="center", fontsize=8, bbox=box)
         for place, name in enumerate(names):
             face = COLOURS[3] if slow[place] else _MUTED
             axes.plot(x[place], y[place], "o", ms=11, color=face)
@@ -233,7 +233,7 @@ def _as_element(text: str, label: str) -> str:
     body = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     for colour, variable in _VARIABLES.items():
         body = body.replace(colour, variable)
-    body = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1; font-family: inherit", body)
+    body = re.sub(r"font-family: [^;\"]*", "font-family: inherit", body)
     # Several figures share a page, so the names inside one must not be those of another.
     mark = re.sub(r"\W+", "-", label).lower()
     body = re.sub(r'(id="|url\(#|href="#)', rf"\1{mark}-{len(body)}-", body)

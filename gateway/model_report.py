@@ -118,14 +118,14 @@ def _trust(model: TwinModel, measured: Measures | None, looked: Looked | None) -
         yield section("Why this size", figure(svg, text))
     asked = [("rows kept from the fit", measured)]
     if looked is not None:
-        asked.append((looked.rows.source, looked.measures))
+        asked.append((Path(looked.rows.source).name, looked.measures))
     points: dict[str, list[tuple[float, float]]] = {}
     curves: dict[str, tuple[float, ...]] = {}
     hours = 1.0
     for words, measures in asked:
         if measures is None:
             continue
-        name = words if len(words) <= 32 else "…" + words[-30:]
+        name = words if len(words) <= 32 else words[:29] + "..."
         for each in measures.coverage:
             points.setdefault(f"{each.question}\n{name}", []).append((each.nominal, each.held))
         curves[f"{name} ({measures.alarms.hours:.2g} h)"] = measures.alarms.per_hour
@@ -159,7 +159,7 @@ def _hours(alarms: Alarms) -> float:
 def held_out_table(model: TwinModel) -> dict[int, list[tuple[int, float]]]:
     """Return (factors, held-out log density) by lags from the facts of a fit, if they are there."""
     found: dict[int, list[tuple[int, float]]] = {}
-    listed: Any = model.facts.get("held_out", [])
+    listed: Any = model.facts.get("held_out_by_order", [])
     for row in listed if isinstance(listed, list) else []:
         match row:
             case [int(factors), int(lags), float(value)] if np.isfinite(value):
@@ -225,7 +225,8 @@ def _data(model: TwinModel, looked: Looked) -> Iterator[str]:
     hours = (scores.times_ns - scores.times_ns[0]) / NS_PER_S / 3600.0
     svg = model_plots.timeline(hours, scores.probability, scores.suspect)
     share = float((scores.probability >= 0.5).mean())
-    text = f"{looked.rows.source}: {len(hours):,} rows, alarm in {100 * share:.1f} % of them."
+    text = f"{Path(looked.rows.source).name}: {len(hours):,} rows, "
+    text += f"alarm in {100 * share:.1f} % of them."
     body = figure(svg, text)
     rows = []
     for alarm, words in zip(looked.alarms[:_ALARMS_MAX], looked.words, strict=False):
