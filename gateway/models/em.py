@@ -319,9 +319,7 @@ def _dynamics(sums: Statistics, like: StateSpace) -> StateSpace:
         mixed = old + 0.5**halving * (best - old)
         tried = limited(with_dynamics(like, mixed, noise_of_factors(like)))
         kept = coefficients_of(tried)
-        residual = sums.present - kept @ sums.cross.T - sums.cross @ kept.T
-        residual = residual + kept @ sums.previous @ kept.T
-        tried = with_dynamics(tried, kept, floored(residual / sums.steps))
+        tried = with_dynamics(tried, kept, floored(_residual(sums, kept) / sums.steps))
         if _cost(sums, tried) <= limit:
             return tried
     return like
@@ -329,12 +327,16 @@ def _dynamics(sums: Statistics, like: StateSpace) -> StateSpace:
 
 def _cost(sums: Statistics, model: StateSpace) -> float:
     """Return -2 times the expected log density of the states, constants left out."""
-    kept = coefficients_of(model)
-    residual = sums.present - kept @ sums.cross.T - sums.cross @ kept.T
-    residual = residual + kept @ sums.previous @ kept.T
-    return _misfit(noise_of_factors(model), residual, sums.steps) + _misfit(
-        stationary(model), sums.first, sums.starts
-    )
+    residual = _residual(sums, coefficients_of(model))
+    steps = _misfit(noise_of_factors(model), residual, sums.steps)
+    return steps + _misfit(stationary(model), sums.first, sums.starts)
+
+
+def _residual(sums: Statistics, coefficients: Floats) -> Floats:
+    """Return the sum of <(f_t - A x_(t-1))(...)'> over steps, (k, k)."""
+    crossed = coefficients @ sums.cross.T
+    result: Floats = sums.present - crossed - crossed.T
+    return result + coefficients @ sums.previous @ coefficients.T
 
 
 def _misfit(covariance: Floats, squares: Floats, count: int) -> float:

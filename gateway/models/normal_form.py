@@ -2,7 +2,8 @@
 
 Factors may be turned and stretched without changing any prediction. The form kept here has factors
 of unit variance, uncorrelated with each other at any one row, whose information on the signals,
-C' R^-1 C, is diagonal and falls; each factor's largest loading is positive.
+C' R^-1 C, is diagonal and falls; each factor's largest loading is positive. That is unique unless
+two factors carry equal information.
 
 Limits, the same for all data:
 - `RADIUS_MAX`: spectral radius of the transition. A factor then forgets within some thousand rows;

@@ -2,8 +2,9 @@
 
 Rows are cut into contiguous folds, since neighbouring rows are alike; a fold is predicted row by
 row, causally, by a model learnt from the others, starting cold. The largest sum of log densities
-wins, and a smaller model wins a tie. This is the only thing that keeps a model of many factors from
-being believed, so it works the same for 8 signals and 400 rows as for 50 signals and 20,000 rows.
+wins, where each factor and each lag has to be worth EVIDENCE_MIN. This is the only thing that keeps
+a model of many factors from being believed, so it works the same for 8 signals and 400 rows as for
+50 signals and 20,000 rows.
 
 Not every pair is tried:
 
@@ -18,8 +19,9 @@ large models have converged: what that favours is small models.
 
 Left to others: fitting the chosen model to all rows (em.py).
 
-Sources: Stone (1974), Cross-validatory choice; Burman, Chow and Nolan (1994), A cross-validatory
-method for dependent data, for blocks.
+Sources: Kass and Raftery (1995), Bayes factors, 3.2, for what counts as strong evidence; Stone
+(1974), Cross-validatory choice; Burman, Chow and Nolan (1994), A cross-validatory method for
+dependent data, for blocks.
 """
 
 from collections.abc import Sequence
@@ -40,6 +42,8 @@ PIECE_ROWS: Final = 250
 ITERATIONS: Final = 12
 """Of EM for each candidate."""
 ROWS_PER_COEFFICIENT: Final = 5
+EVIDENCE_MIN: Final = 3.0
+"""Nats of held-out log-likelihood, a factor of 20, that one more factor or lag must bring."""
 _ROWS_PER_FOLD_MIN: Final = 10
 
 
@@ -69,13 +73,13 @@ def choose(segments: Sequence[Floats], *, factors_max: int, lags_max: int = 2) -
     factors, lags = ladder[_white_rung(folds, ladder)], min(1, lags_max)
     while True:
         factors = search.climb(ladder, factors, lags)
-        better = max(range(lags_max + 1), key=lambda other: (search.worth(factors, other), -other))
+        better = max(range(lags_max + 1), key=lambda other: search.worth(factors, other))
         if better == lags:
             break
         lags = better
     search.bisect(ladder, factors, lags)
     values = sum(int((~np.isnan(rows)).sum()) for fold in folds for rows in fold)
-    best = max(search.table, key=lambda pair: (search.table[pair], -pair[0], -pair[1]))
+    best = max(search.table, key=lambda pair: search.worth(*pair))
     return Choice(*best, search.table, values)
 
 
@@ -90,20 +94,23 @@ class _Search:
         self._coefficients_max = rows * (FOLDS - 1) // (FOLDS * ROWS_PER_COEFFICIENT)
 
     def worth(self, factors: int, lags: int) -> float:
-        """Return the held-out log-likelihood; minus infinity if there are too few rows to try."""
+        """Return the held-out log-likelihood less what so many factors and lags must bring.
+
+        Minus infinity if there are too few rows to try.
+        """
         if factors * max(lags, 1) > self._coefficients_max:
             return -np.inf
         pair = (factors, lags if factors else 0)
         if pair not in self.table:
             self.table[pair] = _held_out(self._folds, *pair)
-        return self.table[pair]
+        return self.table[pair] - EVIDENCE_MIN * sum(pair)
 
     def climb(self, ladder: Sequence[int], factors: int, lags: int) -> int:
         """Return the rung that is better than the next on either side, starting at `factors`."""
         rung = ladder.index(factors)
         while True:
             near = [index for index in (rung - 1, rung, rung + 1) if 0 <= index < len(ladder)]
-            better = max(near, key=lambda index: (self.worth(ladder[index], lags), -index))
+            better = max(near, key=lambda index: self.worth(ladder[index], lags))
             if better == rung:
                 return ladder[rung]
             rung = better
@@ -114,7 +121,7 @@ class _Search:
         low, high = ladder[max(rung - 1, 0)], ladder[min(rung + 1, len(ladder) - 1)]
         while high - low > 2:
             near = [low, (low + factors) // 2, factors, (factors + high + 1) // 2, high]
-            better = max(range(1, 4), key=lambda index: (self.worth(near[index], lags), -index))
+            better = max(range(1, 4), key=lambda index: self.worth(near[index], lags))
             if near[better] in (low, high):
                 return
             low, factors, high = near[better - 1 : better + 2]

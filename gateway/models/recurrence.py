@@ -60,8 +60,6 @@ class Block(NamedTuple):
     """(k, k): W."""
     closed: Floats
     """(d, d): L, from one predicted error to the next."""
-    log_determinant: float
-    """log det (I + G P_ff)."""
 
 
 class Means(NamedTuple):
@@ -136,10 +134,11 @@ def forward(
             block = _block(transition, run.gram, covariance, row)
             following = transition @ block.after @ transition.T + state_noise
             following = 0.5 * (following + following.T)
-            change = np.abs(following - covariance).max(initial=0.0)
-            is_steady = change <= _STEADY * np.abs(following).max(initial=0.0)
-            row = run.stop if is_steady else row + 1
-            blocks.append(block._replace(stop=row))
+            row += 1
+            if row < run.stop and _is_settled(covariance, following):
+                row = run.stop
+                block = block._replace(stop=row)
+            blocks.append(block)
             covariance = following
     return blocks
 
@@ -154,17 +153,22 @@ def _block(transition: Floats, gram: Floats, covariance: Floats, row: int) -> Bl
     after = covariance - lifted @ columns.T
     closed = transition.copy()
     closed[:, :factors] -= transition @ lifted
-    _, log_determinant = np.linalg.slogdet(inner)
-    return Block(
-        row,
-        row + 1,
-        covariance,
-        0.5 * (after + after.T),
-        gram,
-        resolvent,
-        closed,
-        float(log_determinant),
-    )
+    return Block(row, row + 1, covariance, 0.5 * (after + after.T), gram, resolvent, closed)
+
+
+def log_determinants(blocks: Sequence[Block]) -> Floats:
+    """Return log det (I + G P_ff) for each row of the blocks, (n,)."""
+    if not blocks:
+        return np.zeros(0)
+    lengths = [block.stop - block.first for block in blocks]
+    resolvents = np.array([block.resolvent for block in blocks])
+    return np.repeat(-np.linalg.slogdet(resolvents).logabsdet, lengths)
+
+
+def _is_settled(before: Floats, after: Floats) -> bool:
+    """Tell whether a covariance (d, d) hardly changes from one row to the next."""
+    change = np.abs(after - before).max(initial=0.0)
+    return bool(change <= _STEADY * np.abs(after).max(initial=0.0))
 
 
 def forward_means(transition: Floats, blocks: Sequence[Block], measured: Floats) -> Means:

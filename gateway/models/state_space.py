@@ -312,8 +312,7 @@ def causal(model: StateSpace, rows: Floats, extra_noise: Floats | None = None) -
     distance = np.einsum("ns,ns,ns->n", values, values, precision)
     distance += np.einsum("nk,nk->n", moved, means.weights)
     constant = np.where(seen, np.log(noise) + _LOG_TWO_PI, 0.0).sum(axis=1)
-    for block in blocks:
-        constant[block.first : block.stop] += block.log_determinant
+    constant += recurrence.log_determinants(blocks)
     return Causal(blocks, means, -0.5 * (constant + distance))
 
 
@@ -361,6 +360,8 @@ def _runs(model: StateSpace, precision: Floats) -> list[Run]:
     grams: dict[bytes, Floats] = {}
     runs = []
     for first, stop in pairwise(edges):
+        if first == stop:
+            break
         key = precision[first].tobytes()
         if key not in grams:
             grams[key] = model.current.T @ (model.current * precision[first][:, None])
