@@ -43,6 +43,8 @@ _SLOW: Final = 20.0
 """A level that moves so many times the noise of a block from one block to the next is a covariate.
 Only what the last block says is then left of its past."""
 _FACTORS_MAX: Final = 16
+_FIRST_ITERATIONS: Final = 12
+"""Of EM before the levels are known well; more would polish what is taken off again."""
 
 
 class Settings(NamedTuple):
@@ -242,43 +244,41 @@ def _learn(
     parts: Sequence[TrainingPart], ground: Ground, settings: Settings, pair: tuple[int, int] | None
 ) -> _Learnt:
     """Learn levels and state space in turns; `pair` is factors and lags, None to choose them."""
-    window = settings.window_rows
+    window, safety = settings.window_rows, settings.drift_safety
     products = _products(parts, ground)
     white = np.maximum(products.deviations / np.maximum(products.freedom, 1.0), NOISE_MIN)
-    counts = np.maximum(np.arange(window + 1), 1)[:, None]
-    frame = _levels(parts, ground, white / counts, settings)
-    pair = pair or settings.order or _choose(parts, frame)
-    space = em.fit_parts([_AtFrame(part, frame) for part in parts], *pair).model
-    is_slow = frame.block_drift > _SLOW * frame.block_noise
-    again = _levels(parts, ground, mean_noise(space, np.ones(len(white)), window), settings)
-    # A slow level stays a random walk: a root near 1 learnt from a few hundred rows is no return.
-    drifts = np.where(is_slow, np.maximum(frame.block_drift, again.block_drift), again.block_drift)
-    frame = again._replace(block_drift=drifts)
-    at_frame = [_AtFrame(part, frame) for part in parts]
-    found = em.improve(at_frame, space, iterations=em.ITERATIONS, tolerance=em.TOLERANCE).model
-    levels = reduce(LevelSums.merged, [part.levels(frame) for part in parts])
-    space = found._replace(noise=found.noise + levels.variance / levels.rows)
+    table = _summed([part.wander(ground, white) for part in parts])
+    first = Frame(ground, *drift.conclude(table, white / window, safety))
+    is_slow = first.block_drift > _SLOW * first.block_noise
+    pair = pair or settings.order or _choose(parts, first)
+    space = _improved(parts, first, None, pair)
+    table = _summed([part.own_wander(first, space) for part in parts])
+    own = drift.conclude(table, space.noise / window, safety)
     common = mean_noise(space, np.zeros(len(white)), window)[-1]
-    long_run = np.maximum((frame.block_noise - common) * window / space.noise, _LONG_RUN_MIN)
-    kinds = regimes.single(len(white)) if ground.kinds is None else ground.kinds.regimes
+    # A slow level stays a random walk: a root near 1 learnt from a few hundred rows is no return.
+    drifts = np.where(is_slow, np.maximum(first.block_drift, own.drift), own.drift)
+    frame = Frame(ground, common + own.noise, drifts)
+    space = _improved(parts, frame, space, pair)
+    levels = reduce(LevelSums.merged, [part.levels(frame) for part in parts])
+    space = space._replace(noise=space.noise + levels.variance / levels.rows)
     return _Learnt(
         space=space,
-        regimes=kinds,
+        regimes=regimes.single(len(white)) if ground.kinds is None else ground.kinds.regimes,
         drift=frame.block_drift / window,
-        long_run=long_run,
+        long_run=np.maximum(own.noise * window / space.noise, _LONG_RUN_MIN),
         is_slow=is_slow,
         range_variance=(levels.squares + levels.variance) / levels.rows,
     )
 
 
-def _levels(
-    parts: Sequence[TrainingPart], ground: Ground, noise: Floats, settings: Settings
-) -> Frame:
-    """Learn noise and drift of block means; `noise` (window + 1, u) is that of so many values."""
-    unit = noise[-1]
-    table = _summed([part.wander(ground, noise, unit) for part in parts])
-    wander = drift.conclude(table, unit, settings.drift_safety)
-    return Frame(ground, wander.noise, wander.drift)
+def _improved(
+    parts: Sequence[TrainingPart], frame: Frame, start: StateSpace | None, pair: tuple[int, int]
+) -> StateSpace:
+    """Return the state space of rows less their levels, by EM from a start or from moments."""
+    asked = [_AtFrame(part, frame) for part in parts]
+    if start is None:
+        return em.fit_parts(asked, *pair, iterations=_FIRST_ITERATIONS).model
+    return em.improve(asked, start, iterations=em.ITERATIONS, tolerance=em.TOLERANCE).model
 
 
 @final

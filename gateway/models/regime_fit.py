@@ -12,8 +12,8 @@ decided by the density of held-out rows (fit.py), where levels and factors compe
 Rows with gaps say nothing here. Sources: see regimes.py.
 """
 
-import math
 from collections.abc import Callable
+from functools import reduce
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -23,10 +23,13 @@ from gateway.models.regimes import Regimes, backward, forward
 
 Floats = NDArray[np.float64]
 
-ROWS_MAX: Final = 3_000
-"""Rows of a segment that EM looks at, evenly spaced; the chain itself is counted on all."""
+ROWS_MAX: Final = 1_000
+"""Rows of a segment that EM looks at, in pieces spread evenly over it."""
+_PIECE_ROWS: Final = 250
 KINDS_MAX: Final = 4
-_ITERATIONS: Final = 12
+_ITERATIONS: Final = 10
+_TOLERANCE: Final = 1e-3
+"""Gain of log-likelihood per row below which EM stops."""
 _APART: Final = 5.0
 """Deviations within a regime by which two must differ; nearer ones are left to the factors."""
 _STAY: Final = 0.95
@@ -70,11 +73,23 @@ Ask = Callable[[Kinds], Sums]
 
 def sums(kinds: Kinds, rows: Floats) -> Sums:
     """Return the sums of one segment of clean rows (n, u)."""
-    thinned = rows[:: max(1, math.ceil(len(rows) / ROWS_MAX))]
-    chain = forward(kinds.regimes, log_densities(kinds, thinned))
+    return reduce(Sums.merged, [_sums(kinds, piece) for piece in _pieces(rows)])
+
+
+def _pieces(rows: Floats) -> list[Floats]:
+    """Return the rows, or pieces spread evenly over them if they are many."""
+    if len(rows) <= ROWS_MAX:
+        return [rows]
+    starts = np.linspace(0, len(rows) - _PIECE_ROWS, ROWS_MAX // _PIECE_ROWS).astype(int)
+    return [rows[start : start + _PIECE_ROWS] for start in starts]
+
+
+def _sums(kinds: Kinds, rows: Floats) -> Sums:
+    """Return the sums of neighbouring rows."""
+    chain = forward(kinds.regimes, log_densities(kinds, rows))
     smoothed, moves = backward(kinds.regimes, chain)
-    complete = ~np.isnan(thinned).any(axis=1)
-    values, weights = thinned[complete], smoothed[complete]
+    complete = ~np.isnan(rows).any(axis=1)
+    values, weights = rows[complete], smoothed[complete]
     return Sums(
         smoothed[0],
         moves,
@@ -124,7 +139,7 @@ def candidates(ask: Ask, signals: int, rows_min: int) -> list[Kinds]:
         kinds, now = max(tried, key=lambda pair: float(pair[1].log_likelihood))
         if not is_distinct(kinds, now, rows_min):
             break
-        found.append(centred(kinds))
+        found.append(kinds)
     return found
 
 
@@ -152,18 +167,14 @@ def is_distinct(kinds: Kinds, now: Sums, rows_min: int) -> bool:
     )
 
 
-def centred(kinds: Kinds) -> Kinds:
-    """Return the kinds with offsets about their weighted mean: the rest is the level's."""
-    offsets = kinds.regimes.offsets - kinds.regimes.weights @ kinds.regimes.offsets
-    return kinds._replace(regimes=kinds.regimes._replace(offsets=offsets))
-
-
 def _settled(ask: Ask, kinds: Kinds) -> tuple[Kinds, Sums]:
     """Return kinds after EM, and the last sums."""
     now = ask(kinds)
     for _ in range(_ITERATIONS):
-        kinds = improved(now)
+        kinds, before = improved(now), float(now.log_likelihood)
         now = ask(kinds)
+        if float(now.log_likelihood) - before < _TOLERANCE * float(now.weights.sum()):
+            break
     return kinds, now
 
 

@@ -3,7 +3,7 @@
     scaled = (value - location) / scale
 
 Location is the median; scale is what the deviations from the median of their block of neighbouring
-rows say (the larger of what half, nine tenths and 99 % of them say), so a slow wander does not
+rows say (the larger of what half, 90 % and 95 % of them say), so a slow wander does not
 inflate it and a spike does not set it. Both are found by asking for histograms and zooming in on
 the bin that holds the quantile, so that rows can stay where they are: only counts are added up.
 
@@ -27,9 +27,10 @@ _ROUNDS_MAX: Final = 200
 FAR_SCALES: Final = 1e6
 ABSURD: Final = 1e100
 """No quantity is so large; beyond it squares and ranges overflow."""
-_NORMAL_QUANTILES: Final = ((0.5, 0.6745), (0.9, 1.6449), (0.99, 2.0 * 2.5758))
-"""Share of deviations, and how many standard deviations it stands for. Two and a half per cent of a
-heavy-tailed channel may lie beyond what a normal one has, before that widens its scale."""
+_NORMAL_QUANTILES: Final = ((0.5, 0.6745), (0.9, 1.6449), (0.95, 2.0 * 1.96))
+"""Share of deviations, and how many standard deviations it stands for. The last, twice what normal
+values have, widens the scale of a channel that rests and sometimes jumps; up to one value in twenty
+may be wild."""
 _CONSTANT: Final = 1e-9
 _COLLINEAR: Final = 1e-8
 """Share of a channel's variance that the others leave, from which it is a copy of them."""
@@ -126,16 +127,18 @@ def quantile(
     """
     top, bottom = high.copy(), low.copy()
     for _ in range(_ROUNDS_MAX):
-        is_wide = top - bottom > np.maximum(tolerance, (relative + 4e-16) * np.abs(bottom))
+        least = np.maximum(tolerance, (relative + 4e-16) * np.abs(bottom))
+        is_wide = top - bottom > np.maximum(least, 1e-18 * (high - low))
         if not is_wide.any():
             break
-        width = np.maximum((top - bottom) / BINS, np.finfo(np.float64).tiny)
+        width = np.where(is_wide, (top - bottom) / BINS, 1.0)
         counts = ask(bottom, width).cumsum(axis=1)
         place = np.argmax(counts >= share * counts[:, -1:], axis=1)
         edge = np.clip(place - 1, 0, BINS - 1)
         start = bottom + edge * width
+        # The upper end stays as it is: rounding must not leave out the values that lie on it.
+        top = np.where(is_wide & (edge < BINS - 1), start + width, top)
         bottom = np.where(is_wide, start, bottom)
-        top = np.where(is_wide, start + width, top)
     return 0.5 * (top + bottom)
 
 

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.models import drift, em, held_out, order, regime_fit, scaling
+from gateway.models import drift, em, held_out, order, regime_fit, scaling, state_space
 from gateway.models.regime_fit import Kinds
 from gateway.models.scaling import Scaling, Survey
 from gateway.models.state_space import StateSpace
@@ -134,15 +134,23 @@ class TrainingPart:
         found = [regime_fit.sums(kinds, rows) for rows in self._rows(ground)]
         return reduce(regime_fit.Sums.merged, found)
 
-    def wander(self, ground: Ground, noise: Floats, white: Floats) -> Floats:
-        """Return the evidence (u, noises, drifts) about levels (drift.py), summed.
+    def wander(self, ground: Ground, white: Floats) -> Floats:
+        """Return the evidence (u, noises, drifts) about levels (drift.py), as if rows were apart.
 
-        `noise` (window + 1, u) is that of a mean of so many values, `white` (u,) the unit.
+        `white` (u,) is the variance of a row.
         """
-        blocks = [drift.block_means(rows, self._window_rows) for rows in self._rows(ground)]
-        return _summed(
-            drift.evidence(means, _noise_of(counts, noise), white) for means, counts in blocks
-        )
+        return _summed(_evidence(rows, white, self._window_rows) for rows in self._rows(ground))
+
+    def own_wander(self, frame: Frame, model: StateSpace) -> Floats:
+        """Return the same for rows less what their factors say: what is each signal's own."""
+        found = []
+        for rows, detrended in zip(
+            self._rows(frame.ground), self._less_levels(frame).segments, strict=True
+        ):
+            states = state_space.smooth(model, detrended).means[:, : model.factors]
+            own = rows - states @ model.current.T
+            found.append(_evidence(own, model.noise, self._window_rows))
+        return _summed(found)
 
     def moments(self, frame: Frame, lags: int) -> em.Moments:
         """Return the lagged moments of rows less their levels."""
@@ -239,10 +247,10 @@ def _products(rows: Floats, cleaned: Floats, window_rows: int) -> Products:
     )
 
 
-def _noise_of(counts: Floats, noise: Floats) -> Floats:
-    """Return the noise (b, u) of means of so many values (b, u), from a table (window + 1, u)."""
-    picked: Floats = np.take_along_axis(noise, counts.astype(np.intp), axis=0)
-    return picked
+def _evidence(rows: Floats, white: Floats, window_rows: int) -> Floats:
+    """Return the evidence about the levels of rows (n, u) that vary by `white` (u,) around them."""
+    means, counts = drift.block_means(rows, window_rows)
+    return drift.evidence(means, white / np.maximum(counts, 1.0), white / window_rows)
 
 
 def _summed(parts: Iterable[Floats]) -> Floats:
