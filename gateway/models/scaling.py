@@ -35,6 +35,7 @@ _CONSTANT: Final = 1e-9
 _COLLINEAR: Final = 1e-8
 """Share of a channel's variance that the others leave, from which it is a copy of them."""
 _SEEN_MIN: Final = 0.1
+_TINY: Final = 1e-290
 _SPREAD_PRECISION: Final = 0.005
 
 
@@ -128,7 +129,7 @@ def quantile(
     top, bottom = high.copy(), low.copy()
     for _ in range(_ROUNDS_MAX):
         least = np.maximum(tolerance, (relative + 4e-16) * np.abs(bottom))
-        is_wide = top - bottom > np.maximum(least, 1e-18 * (high - low))
+        is_wide = top - bottom > np.maximum(least, _TINY)
         if not is_wide.any():
             break
         width = np.where(is_wide, (top - bottom) / BINS, 1.0)
@@ -149,7 +150,7 @@ def agree(total: Survey, values: Ask, spreads: Ask, signals: tuple[str, ...]) ->
     """
     used = np.array([is_usable for is_usable, _ in _judged(total, signals)])
     step = np.where(np.isfinite(total.step), total.step, 0.0)
-    low, high = np.where(used, total.low, 0.0), np.where(used, total.high, 1.0)
+    low, high = np.where(used, total.low, 0.0), np.where(used, total.high, 0.0)
     scale = step / np.sqrt(12.0)
     for share, deviations in _NORMAL_QUANTILES:
         zero, span = np.zeros(len(low)), high - low
