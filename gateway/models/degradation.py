@@ -36,14 +36,16 @@ NOISE_MIN: Final = 1e-3
 """Least own noise of a signal of unit variance; keeps the information finite."""
 _RIDGE: Final = 1e-4
 """Least population variance of a coefficient, relative to the mean one."""
+_DEGREES_MIN: Final = 3.0
+"""Least degrees of freedom whose Student law has a covariance, with some room."""
 _LOG_TWO_PI: Final = float(np.log(2.0 * np.pi))
 
 
 class Evidence(NamedTuple):
     """What the rows of one unit say, newest row at age 0; s scaled signals, g time constants."""
 
-    count: Floats
-    """(s,): values seen."""
+    seen: Floats
+    """(s,): number of values seen."""
     total: Floats
     """(s,): their sum."""
     square: Floats
@@ -105,7 +107,7 @@ def observe(evidence: Evidence, row: Floats, taus: Floats) -> Evidence:
     value = np.where(seen, row, 0.0)
     decay = np.exp(-1.0 / taus)
     return Evidence(
-        evidence.count + mask,
+        evidence.seen + mask,
         evidence.total + value,
         evidence.square + value**2,
         evidence.weight * decay + mask[:, None],
@@ -200,6 +202,23 @@ def step(model: Degradation, runs: Sequence[Evidence]) -> tuple[Degradation, flo
     ), log_likelihood
 
 
+def for_new_unit(model: Degradation, runs: int) -> Degradation:
+    """Return the fleet as it predicts a unit that was not among the `runs` it was learnt from.
+
+    The coefficients of such a unit are Student distributed, since their mean and covariance were
+    estimated (Gelman and others 2013, Bayesian Data Analysis, section 14.2, flat prior): a kind
+    learnt from m units by 2 regressors has m - c - 1 degrees of freedom. Here the Gaussian of the
+    same covariance stands for it, so few units mean wide answers.
+    """
+    kinds = []
+    for kind in model.kinds:
+        units = kind.weight * runs
+        degrees = max(units - len(kind.covariance) - 1.0, _DEGREES_MIN)
+        widening = units / (degrees - 2.0) * (1.0 + 1.0 / units)
+        kinds.append(kind._replace(covariance=max(widening, 1.0) * kind.covariance))
+    return model._replace(kinds=tuple(kinds))
+
+
 def _design(model: Degradation) -> Floats:
     """Return [1, log tau - centre], (g, 2)."""
     logs = np.log(model.taus) - model.centre
@@ -210,9 +229,9 @@ def _information(model: Degradation, evidence: Evidence) -> tuple[Floats, Floats
     """Return information (g, c, c) and score (g, c) of the coefficients at remaining life 0."""
     loadings = model.loadings
     scaled = loadings / model.noise[:, None]
-    total = evidence.total - model.offset * evidence.count
+    total = evidence.total - model.offset * evidence.seen
     product = evidence.product - model.offset[:, None] * evidence.weight
-    level = np.einsum("sa,s,sb->ab", scaled, evidence.count, loadings)
+    level = np.einsum("sa,s,sb->ab", scaled, evidence.seen, loadings)
     cross = np.einsum("sa,sg,sb->gab", scaled, evidence.weight, loadings)
     wear = np.einsum("sa,sg,sb->gab", scaled, evidence.weight_square, loadings)
     level = np.broadcast_to(level, cross.shape)
@@ -233,10 +252,10 @@ def _of_kind(
     _, log_prior = np.linalg.slogdet(kind.covariance)
     precision = information + prior
     push = score + means @ prior
-    mean: Floats = np.linalg.solve(precision, push[..., None])[..., 0]
+    mean = np.linalg.solve(precision, push[..., None])[..., 0]
     diagonal = np.diagonal(np.linalg.cholesky(precision), axis1=-2, axis2=-1)
     fit_of_prior = np.einsum("gc,cd,gd->g", means, prior, means)
-    log_weight = 0.5 * ((mean * push).sum(axis=-1) - fit_of_prior - float(log_prior))
+    log_weight: Floats = 0.5 * ((mean * push).sum(axis=-1) - fit_of_prior - float(log_prior))
     log_weight -= np.log(diagonal).sum(axis=-1)
     log_weight += float(np.log(kind.weight)) + log_tau_weights(model, kind)
     return log_weight, mean, precision
@@ -244,10 +263,8 @@ def _of_kind(
 
 def _log_noise(model: Degradation, evidence: Evidence) -> float:
     """Return the part of the log-likelihood that no latent changes."""
-    square = (
-        evidence.square - 2.0 * model.offset * evidence.total + model.offset**2 * evidence.count
-    )
-    logs = evidence.count * (_LOG_TWO_PI + np.log(model.noise)) + square / model.noise
+    square = evidence.square - 2.0 * model.offset * evidence.total + model.offset**2 * evidence.seen
+    logs = evidence.seen * (_LOG_TWO_PI + np.log(model.noise)) + square / model.noise
     return float(-0.5 * logs.sum())
 
 
@@ -281,7 +298,7 @@ def _signals(
     the moments of a run's coefficients.
     """
     factors = mean.shape[2] // 2
-    count = np.stack([run.count for run in runs])
+    count = np.stack([run.seen for run in runs])
     weight = np.stack([run.weight for run in runs])
     weight_square = np.stack([run.weight_square for run in runs])
     total = np.stack([run.total for run in runs])

@@ -2,8 +2,7 @@
 
 Scale: the noise of a signal from one row to the next, so that signals weigh by what they tell.
 Factors and failure modes: more of them as long as the log probability of the true remaining life,
-in whole runs left out, rises by more than its standard error over runs (Breiman, Friedman, Olshen
-and Stone 1984, section 3.4.3: of models that cannot be told apart, the smallest).
+in whole runs left out, rises.
 Time constants: a wide geometric grid first, then one of the same size over what the population has.
 
 Left to others: the mathematics (degradation.py), the answers (prognosis.py).
@@ -106,7 +105,7 @@ def _choose(
     asked: Floats,
     settings: Settings,
 ) -> tuple[tuple[int, int, float], ...]:
-    """Add a factor or a kind, whichever helps more, while one clearly helps; the taken is last."""
+    """Add a factor or a kind, whichever helps more, while one helps; what is taken stands last."""
     varying = int(_scaling(runs)[0].sum())
     if varying == 0:
         raise TrainingError(fleet, "no signal varies", f"look at {', '.join(signals)}")
@@ -115,10 +114,9 @@ def _choose(
     kinds_max = max(min(settings.kinds_max, len(runs) // 20), 1)
     tried: list[tuple[int, int, float]] = []
 
-    def score(shape: tuple[int, int]) -> Floats:
-        scores = _held_out(runs, fleet, asked, shape, settings)
-        tried.append((*shape, float(scores.mean())))
-        return scores
+    def score(shape: tuple[int, int]) -> float:
+        tried.append((*shape, float(_held_out(runs, fleet, asked, shape, settings).mean())))
+        return tried[-1][2]
 
     taken = (1, 1)
     best = score(taken)
@@ -126,17 +124,10 @@ def _choose(
         next_shapes = [(taken[0] + 1, taken[1])] * (taken[0] < factors_max)
         next_shapes += [(taken[0], taken[1] + 1)] * (taken[1] < kinds_max)
         scored = {shape: score(shape) for shape in next_shapes}
-        clear = [shape for shape in scored if _is_clearly_better(scored[shape], best)]
-        if not clear:
-            return (*tried, (*taken, float(best.mean())))
-        taken = max(clear, key=lambda shape: float(scored[shape].mean()))
+        if max(scored.values(), default=best) <= best:
+            return (*tried, (*taken, best))
+        taken = max(scored, key=lambda shape: scored[shape])
         best = scored[taken]
-
-
-def _is_clearly_better(new: Floats, old: Floats) -> bool:
-    """Tell whether scores per run (n,) rise by more than the standard error of the rise."""
-    gain = new - old
-    return bool(gain.mean() > gain.std(ddof=1) / len(gain) ** 0.5)
 
 
 def _held_out(
@@ -200,6 +191,7 @@ def learn(
     model = degradation.fit(
         model._replace(taus=fine), evidence, settings.iterations, _TOLERANCE
     ).model
+    model = degradation.for_new_unit(model, len(runs))
     return Prognosis(
         fleet=fleet,
         signals=tuple(signals),

@@ -96,3 +96,10 @@ def test_nothing_seen_leaves_the_prior():
     weight = degradation.infer(model, degradation.no_evidence(3, TAUS), np.array([0.0, 9.0]))
     prior = [degradation.log_tau_weights(model, kind) - np.log(2.0) for kind in model.kinds]
     np.testing.assert_allclose(weight, np.stack([prior, prior]), atol=1e-9)
+
+
+def test_few_units_make_wide_answers():
+    model = fleet()
+    few, many = (degradation.for_new_unit(model, runs).kinds[0] for runs in (8, 2000))
+    np.testing.assert_allclose(many.covariance, model.kinds[0].covariance, rtol=0.01)
+    np.testing.assert_allclose(few.covariance, 9.0 * model.kinds[0].covariance)
