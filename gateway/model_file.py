@@ -33,6 +33,7 @@ from gateway.errors import OperatorError
 from gateway.model_codec import Arrays, CodecError, decode, encode
 from gateway.model_measures import Measures
 from gateway.model_shapes import HINTS, check
+from gateway.models.hypotheses_law import Ways
 from gateway.models.monitor import Healthy
 from gateway.models.twin_model import TwinModel
 
@@ -84,6 +85,8 @@ class Origin:
     """Sums of the training rows, for the monitor of drift."""
     notes: tuple[str, ...]
     """What was said about the rows."""
+    ways: Ways | None = None
+    """How signals behave over a window, for the causes; None if nobody looked."""
 
 
 @final

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.model_codec import CodecError, Hints
+from gateway.models.calibration import Calibration
 from gateway.models.twin_model import TwinModel
 
 _RADIUS_MAX: Final = 1.0
@@ -21,7 +22,7 @@ _POSITIVE: Final = ("scaling.scale", "state_space.noise", "long_run", "condition
 _NOT_NEGATIVE: Final = ("drift", "level_variance", "regimes.weights", "regimes.transition")
 SIGNALS_MAX: Final = 100_000
 
-HINTS: Final[Hints] = {}
+HINTS: Final[Hints] = {("TwinModel", "calibration"): Calibration | None}
 """Types that `TwinModel` leaves open."""
 
 
@@ -69,6 +70,23 @@ def _shapes(model: TwinModel) -> Iterator[tuple[str, NDArray[Any], tuple[int, ..
     yield "conditional_widening", model.conditional_widening, (used,)
     yield "forecast_widening", model.forecast_widening, (used,)
     yield "tail", model.tail, (len(model.tail), used)
+    if isinstance(model.calibration, Calibration):
+        yield from _limit_shapes(model.calibration, used)
+
+
+def _limit_shapes(
+    limits: Calibration, used: int
+) -> Iterator[tuple[str, NDArray[Any], tuple[int, ...]]]:
+    """Yield every array of the limits with the shape it must have."""
+    for name in limits.steps._fields:
+        yield f"calibration.steps.{name}", getattr(limits.steps, name), (used,)
+    yield "calibration.step_limits", limits.step_limits, (used,)
+    yield "calibration.joint_limits", limits.joint_limits, limits.joint_limits.shape[:1]
+    joint = limits.joint
+    if joint is not None:
+        yield "calibration.joint.mean", joint.mean, (used,)
+        yield "calibration.joint.coefficients", joint.coefficients, (joint.lags * used, used)
+        yield "calibration.joint.precision", joint.precision, (used, used)
 
 
 def _check_chains(model: TwinModel) -> None:

@@ -1,0 +1,112 @@
+"""From rows to a model that knows its limits: fit, set-point, an honest look on rows kept back.
+
+    1  the first 70 % of the rows make a model, which is asked about the rest it never saw
+    2  all rows make the model that is kept; its limits are set for the false-alarm rate
+    3  the sums of its rows are kept for the monitor
+
+Promises: figures in a report are those of step 1; nothing from the kept-back rows reaches the
+figures' model. Rows marked as suspect are learnt from in no case. Left to others: reading
+(`model_data.py`), the fit itself (`models/fit.py`), whether a version may change (`model_gate.py`).
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from gateway.errors import TrainingError
+from gateway.model_data import Rows
+from gateway.model_file import Origin
+from gateway.model_measures import Measures, measure
+from gateway.model_run import run
+from gateway.models import hypotheses_law, monitor
+from gateway.models.calibration import calibrate
+from gateway.models.fit import UnfitRowsError, fit
+from gateway.models.scaling import scaled
+from gateway.models.twin_model import TwinModel
+
+LEARNT_SHARE: Final = 0.7
+FALSE_ALARMS_PER_HOUR: Final = 0.1
+"""Two or three a day: what a control room takes without switching it off."""
+Told = Callable[[str, int, int], None]
+"""Hears step, how far, of how much."""
+
+
+class Order(NamedTuple):
+    """What is wanted."""
+
+    asset: str
+    false_alarms_per_hour: float
+    checked: bool
+    """Whether to keep rows back for honest figures; it costs a second fit."""
+
+
+class Learnt(NamedTuple):
+    """A model and where it comes from."""
+
+    model: TwinModel
+    origin: Origin
+
+
+def healthy(rows: Rows) -> tuple[Rows, int]:
+    """Return the rows that are not marked as suspect, and how many were.
+
+    Raises `TrainingError` if all are.
+    """
+    if rows.suspect is None or not rows.suspect.any():
+        return rows, 0
+    marked = int(rows.suspect.sum())
+    if marked == len(rows.values):
+        what = f"all {marked} rows of {rows.source} are marked as faulty"
+        raise TrainingError(Path(rows.source).stem, what, "choose healthy ones with --rows")
+    return rows.where(~rows.suspect), marked
+
+
+def learn(rows: Rows, order: Order, told: Told = lambda step, done, total: None) -> Learnt:
+    """Make a model of healthy rows; raise `TrainingError` when they cannot carry one."""
+    measured = _checked(rows, order, told) if order.checked else None
+    told("fitting all rows", 0, 1)
+    model = _fitted(rows, order)
+    told("fitting all rows", 1, 1)
+    segments = rows.segments()
+    origin = Origin(
+        source=Path(rows.source).name,
+        source_sha256=rows.sha256,
+        rows=len(rows.values),
+        from_ns=int(rows.times_ns[0]),
+        to_ns=int(rows.times_ns[-1]),
+        settings={"false_alarms_per_hour": order.false_alarms_per_hour},
+        measured=measured,
+        baseline=monitor.summarise(model.scaling, segments, window=model.window_rows),
+        notes=rows.notes,
+        ways=hypotheses_law.learn(model, scaled(model.scaling, np.vstack(segments))),
+    )
+    return Learnt(model, origin)
+
+
+def _fitted(rows: Rows, order: Order) -> TwinModel:
+    """Fit rows and set the limits."""
+    segments = rows.segments()
+    try:
+        model = fit(segments, rows.signals, rows.units, period_ns=rows.period_ns, asset=order.asset)
+        limits = calibrate(model, np.vstack(segments), order.false_alarms_per_hour)
+    except UnfitRowsError as error:
+        remedy = f"mend or leave out what is named, or take more rows of {rows.source}"
+        raise TrainingError(order.asset, str(error), remedy) from error
+    return replace(model, calibration=limits)
+
+
+def _checked(rows: Rows, order: Order, told: Told) -> Measures | None:
+    """Ask a model of the first rows about the last; None if the first are too few for one."""
+    first = np.arange(len(rows.values)) < LEARNT_SHARE * len(rows.values)
+    told("a fit without the last rows", 0, 1)
+    try:
+        model = _fitted(rows.where(first), order)
+    except TrainingError:
+        return None
+    told("a fit without the last rows", 1, 1)
+    rest = rows.where(~first)
+    scores = run(model, rest, told=lambda done, total: told("asking about the rest", done, total))
+    return measure(model, np.vstack(rest.segments()), scores, held_out=True)
