@@ -250,12 +250,12 @@ def _of_kind(
     means = coefficient_means(model, kind)
     prior = np.linalg.inv(kind.covariance)
     _, log_prior = np.linalg.slogdet(kind.covariance)
-    precision = information + prior
-    push = score + means @ prior
-    mean = np.linalg.solve(precision, push[..., None])[..., 0]
+    precision: Floats = information + prior
+    push: Floats = score + means @ prior
+    mean: Floats = np.linalg.solve(precision, push[..., None])[..., 0]
     diagonal = np.diagonal(np.linalg.cholesky(precision), axis1=-2, axis2=-1)
     fit_of_prior = np.einsum("gc,cd,gd->g", means, prior, means)
-    log_weight: Floats = 0.5 * ((mean * push).sum(axis=-1) - fit_of_prior - float(log_prior))
+    log_weight = 0.5 * ((mean * push).sum(axis=-1) - fit_of_prior - float(log_prior))
     log_weight -= np.log(diagonal).sum(axis=-1)
     log_weight += float(np.log(kind.weight)) + log_tau_weights(model, kind)
     return log_weight, mean, precision
