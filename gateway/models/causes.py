@@ -111,8 +111,8 @@ def compare(
 ) -> Weighed:
     """Compare all hypotheses on residual rows (n, u), NaN where missing, oldest first.
 
-    `copies` are stored rows that look like these (repeats.py), `handicap` is `learn`'s. Raises ValueError if the rows do
-    not have one column for each signal of the law.
+    `copies` are stored rows that look like these (repeats.py), `handicap` is `learn_handicap`'s.
+    Raises ValueError if the rows do not have one column for each signal of the law.
     """
     signals = len(law.resolution)
     if rows.ndim != 2 or rows.shape[1] != signals:

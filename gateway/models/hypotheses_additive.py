@@ -77,7 +77,7 @@ def ratio(window: Window, gain: Floats, determinant: Floats) -> Floats:
     """Return log of the density with less distance and more log determinant, over the null's."""
     law = window.law
     changed = log_density(
-        window.distance - gain, window.log_determinant + determinant, window.count, law.degrees
+        window.distance - gain, window.log_determinant + determinant, window.total, law.degrees
     )
     result: Floats = changed - window.log_density
     return result

@@ -167,7 +167,7 @@ def _shifted(window: Window, few: _Few, place: Ints) -> Floats:
     density = log_density(
         few.left.distance[:, -1] + (solved**2).sum(axis=1),
         few.left.log_determinant[:, -1] + determinant,
-        window.count,
+        window.total,
         window.law.degrees,
     )
     result: Floats = density - window.log_density

@@ -183,7 +183,7 @@ def _degrees(model: TwinModel, ways: Ways, windows: list[Floats]) -> float:
     weighed = [weigh(law, residual) for residual in windows]
     totals = [
         sum(
-            float(log_density(one.distance, one.log_determinant, one.count, degrees))
+            float(log_density(one.distance, one.log_determinant, one.total, degrees))
             for one in weighed
         )
         for degrees in _DEGREES

@@ -31,7 +31,6 @@ import numpy as np
 
 from gateway.models.hypotheses_additive import Candidates, Ints, age_grid, age_weights
 from gateway.models.hypotheses_window import (
-    Bools,
     Floats,
     Law,
     LeftOut,
@@ -106,7 +105,7 @@ def _weighed(window: Window, rest: _Rest, distance: Floats, determinant: Floats)
     density = log_density(
         left.distance + distance,
         left.log_determinant + determinant,
-        window.count,
+        window.total,
         window.law.degrees,
     )
     result: Floats = density - window.log_density - rest.credit
@@ -261,8 +260,8 @@ def _replays(window: Window, rest: _Rest, copy: Copy) -> list[Candidates]:
 def _from_copy(window: Window, copy: Copy) -> tuple[Floats, int]:
     """Return value less copy (u, n), newest first, and for how many rows there is a copy."""
     stored = copy.rows.T[:, ::-1]
-    is_gap: Bools = np.isnan(stored[list(copy.signals)]).any(axis=0)
-    length = int(np.argmax(is_gap)) if is_gap.any() else len(is_gap)
+    is_gap = [bool(np.isnan(column).any()) for column in stored[list(copy.signals)].T]
+    length = is_gap.index(True) if True in is_gap else len(is_gap)
     seen = window.seen[:, ::-1] & ~np.isnan(stored)
     return np.where(seen, window.values[:, ::-1] - np.nan_to_num(stored), 0.0), length
 
@@ -272,7 +271,7 @@ def _near(window: Window, away: Floats, noise: float) -> tuple[Floats, Floats]:
     law = window.law
     variance = (noise**2 * law.state_space.noise + law.resolution**2 / 12.0)[:, None]
     distance = np.cumsum(away**2, axis=1) / variance
-    determinant: Floats = np.cumsum(window.seen[:, ::-1], axis=1) * np.log(variance)
+    determinant: Floats = np.multiply(np.cumsum(window.seen[:, ::-1], axis=1), np.log(variance))
     return distance, determinant
 
 
@@ -293,7 +292,7 @@ def _together(window: Window, rest: _Rest, copy: Copy, away: Floats, ages: Ints)
             density = log_density(
                 left.distance + distance[members, age - 1].sum(),
                 left.log_determinant + determinant[members, age - 1].sum(),
-                window.count,
+                window.total,
                 window.law.degrees,
             )
             result[place, variant] = density - window.log_density - credit + weights[place]

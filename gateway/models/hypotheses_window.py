@@ -96,13 +96,13 @@ class Window(NamedTuple):
     """r' K^-1 r."""
     log_determinant: float
     """log det K."""
-    count: int
+    total: int
     """Values seen."""
 
     @property
     def log_density(self) -> float:
         """Log density of the window under the law."""
-        return float(log_density(self.distance, self.log_determinant, self.count, self.law.degrees))
+        return float(log_density(self.distance, self.log_determinant, self.total, self.law.degrees))
 
 
 def log_density(
@@ -181,6 +181,13 @@ def weigh(law: Law, rows: Floats) -> Window:
     )
 
 
+def deviation_given_all(law: Law, rows: int) -> Floats:
+    """Return the deviation (u,) of a healthy value given all others of a window around it."""
+    window = weigh(law, np.zeros((rows, len(law.resolution))))
+    result: Floats = 1.0 / np.sqrt(window.precision[:, rows // 2, rows // 2])
+    return result
+
+
 class LeftOut(NamedTuple):
     """The window without the last values of one signal; (u, n), by how many rows are left out.
 
@@ -189,7 +196,7 @@ class LeftOut(NamedTuple):
 
     distance: Floats
     log_determinant: Floats
-    count: Floats
+    remaining: Floats
     """Values that remain."""
     taken: Floats
     """Values left out."""
@@ -215,7 +222,7 @@ def left_out(window: Window) -> LeftOut:
     return LeftOut(
         window.distance - surprise,
         window.log_determinant + determinant,
-        window.count - taken,
+        window.total - taken,
         taken,
         surprise,
         determinant,
