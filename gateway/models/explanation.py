@@ -206,15 +206,14 @@ class _Words:
 
     def _name(self, signal: int) -> str:
         """Return the name of a used signal."""
-        return self._model.signals[self._places[signal]]
+        return str(self._model.signals[self._places[signal]])
 
     def _value(self, signal: int, residual: float) -> str:
         """Return a residual as a value in the signal's own unit."""
         place = self._places[signal]
         scaling = self._model.scaling
         value = scaling.location[place] + scaling.scale[place] * (self._level[signal] + residual)
-        unit = self._model.units[place]
-        return f"{value:.5g} {unit}".rstrip()
+        return f"{float(value):.5g} {self._model.units[place]}".rstrip()
 
 
 def _phrase(cause: str, name: str | None) -> str:
