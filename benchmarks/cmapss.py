@@ -197,7 +197,8 @@ def _shape(model: Prognosis) -> str:
     factors, kinds, score = model.held_out[-1]
     return (
         f"{len(model.lives)} training engines, {int(model.used.sum())} signals vary, {factors} "
-        f"factors, {kinds} kinds of wear, held-out log probability {score:.3f}"
+        f"factors, {kinds} kinds of wear, trust {model.trust:.1f}, held-out log probability "
+        f"{score:.3f}"
     )
 
 

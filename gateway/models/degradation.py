@@ -255,9 +255,9 @@ def _of_kind(
     mean: Floats = np.linalg.solve(precision, push[..., None])[..., 0]
     diagonal = np.diagonal(np.linalg.cholesky(precision), axis1=-2, axis2=-1)
     fit_of_prior = np.einsum("gc,cd,gd->g", means, prior, means)
-    log_weight = 0.5 * ((mean * push).sum(axis=-1) - fit_of_prior - float(log_prior))
-    log_weight -= np.log(diagonal).sum(axis=-1)
-    log_weight += float(np.log(kind.weight)) + log_tau_weights(model, kind)
+    quadratic = 0.5 * ((mean * push).sum(axis=-1) - fit_of_prior - float(log_prior))
+    weights = float(np.log(kind.weight)) + log_tau_weights(model, kind)
+    log_weight: Floats = quadratic - np.log(diagonal).sum(axis=-1) + weights
     return log_weight, mean, precision
 
 

@@ -1,11 +1,12 @@
 """Remaining life as a probability, from units of a fleet that ran until they failed.
 
-    p(remaining = r | rows) ~ p(rows | r) p(r)
+    p(remaining = r | rows) ~ p(rows | r)^trust p(r)
 
 p(rows | r) is the exact density of the paths of degradation.py with everything about the unit
 integrated out (its start, its wear, its time constant, its failure mode); p(r) is how often a unit
 met at some moment of its life has r rows left: the share of training lives longer than r, or
-whatever the caller knows of when the question is asked. If the plant counts the age of a unit (an
+whatever the caller knows of when the question is asked. No unit wears by a formula: `trust` below 1
+widens what an exact model would be too sure of. If the plant counts the age of a unit (an
 operating-hours counter), `age_rows` adds  log life | log tau ~ N(line, deviation^2);  without it
 the answer is blind to how long the recording is.
 
@@ -18,8 +19,9 @@ Left to others: which rows belong to one unit, and what a row is in hours. Rows 
 regime; several regimes are to be taken out first. A unit that fails in a way no training run did
 is outside what this can know.
 
-Sources: degradation.py; Saxena, Goebel, Simon and Eklund (2008), Damage propagation modeling for
-aircraft engine run-to-failure simulation, PHM08, sections IV-V (exponential wear, the score).
+Sources: degradation.py; Holmes and Walker (2017), Biometrika 104 (trust: a power of the likelihood
+of a model that is not quite true); Saxena, Goebel, Simon and Eklund (2008), Damage propagation
+modeling for aircraft engine run-to-failure simulation, PHM08, sections IV-V (exponential wear).
 """
 
 from dataclasses import dataclass
@@ -74,6 +76,8 @@ class Prognosis:
     lives: Floats
     """(runs,): rows of each training life, sorted."""
     life_law: LifeLaw
+    trust: float
+    """Exponent of p(rows | r), 1 if paths were exactly of the family; from held-out units."""
     asked: Floats
     """(horizon,): how often a unit is met with 0, 1, 2, ... rows left; sums to 1."""
     held_out: tuple[tuple[int, int, float], ...]
@@ -101,11 +105,22 @@ class Prognosis:
         """
         weights = self.asked if prior is None else prior
         asked = np.flatnonzero(weights > 0.0)
-        logs = self._log_density(evidence, asked.astype(np.float64), age_rows)
+        logs = self.trust * self.log_density(evidence, asked.astype(np.float64), age_rows)
         logs = logs + np.log(weights[asked])
         probability = np.zeros(len(weights))
         probability[asked] = np.exp(logs - np.logaddexp.reduce(logs))
         return summarise(probability)
+
+    def log_density(self, evidence: Evidence, asked: Floats, age_rows: int | None = None) -> Floats:
+        """Return log p(rows | remaining) for each of `asked` (h,), up to a constant."""
+        log_weight = degradation.infer(self.degradation, evidence, asked)
+        if age_rows is not None:
+            law, logs = self.life_law, np.log(self.degradation.taus)
+            life = np.log(age_rows + np.maximum(asked, 0.5))[:, None]
+            surprise = (life - law.intercept - law.slope * logs) / law.deviation
+            log_weight = log_weight + (-0.5 * surprise**2 - life)[:, None, :]
+        densities: Floats = np.logaddexp.reduce(log_weight.reshape(len(asked), -1), axis=1)
+        return densities
 
     def sample(self, rng: np.random.Generator) -> Floats:
         """Return the rows (life, S) of one made-up unit until it fails; unused signals stay put."""
@@ -130,17 +145,6 @@ class Prognosis:
         """Return used signals in scaled units."""
         scaled: Floats = ((rows - self.location) / self.scale)[..., self.used]
         return scaled
-
-    def _log_density(self, evidence: Evidence, asked: Floats, age_rows: int | None) -> Floats:
-        """Return log p(rows | remaining) for each of `asked` (h,), up to a constant."""
-        log_weight = degradation.infer(self.degradation, evidence, asked)
-        if age_rows is not None:
-            law, logs = self.life_law, np.log(self.degradation.taus)
-            life = np.log(age_rows + np.maximum(asked, 0.5))[:, None]
-            surprise = (life - law.intercept - law.slope * logs) / law.deviation
-            log_weight = log_weight + (-0.5 * surprise**2 - life)[:, None, :]
-        densities: Floats = np.logaddexp.reduce(log_weight.reshape(len(asked), -1), axis=1)
-        return densities
 
 
 def survival(lives: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 Scale: the noise of a signal from one row to the next, so that signals weigh by what they tell.
 Factors and failure modes: more of them as long as the log probability of the true remaining life,
-in whole runs left out, rises.
+in whole runs left out, rises. The same runs say how far the likelihood is to be trusted.
 Time constants: a wide geometric grid first, then one of the same size over what the population has.
 
 Left to others: the mathematics (degradation.py), the answers (prognosis.py).
@@ -29,6 +29,8 @@ _GRID: Final = 33
 _TAU_REACH: Final = 3.5
 """Population deviations of log tau that the refined grid covers on each side."""
 _BLOCK_ROWS: Final = 10
+_TRUSTS: Final = np.array([0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
+"""Exponents of the likelihood that are tried; above 1 a model would be surer than its evidence."""
 _TOLERANCE: Final = 0.01
 """Nats per run below which EM has converged."""
 
@@ -66,13 +68,20 @@ def fit(
     """
     settings = settings or Settings()
     _check(runs, signals, fleet)
+    longest = max(len(run) for run in runs) - RUN_ROWS_MIN
     if asked is None:
         asked = survival(np.sort([float(len(run)) for run in runs]))
+    if not np.isfinite(asked).all() or (asked < 0.0).any() or asked[: longest + 1].sum() <= 0.0:
+        raise TrainingError(
+            fleet,
+            "`asked` does not weigh any remaining life that a run has",
+            f"give weights >= 0 for 0, 1, 2, ... rows left, some of them up to {longest}",
+        )
     asked = asked / asked.sum()
-    held_out = _choose(runs, signals, fleet, asked, settings)
+    held_out, trust = _choose(runs, signals, fleet, asked, settings)
     factors, kinds, _ = held_out[-1]
     model = learn(runs, signals, fleet, (factors, kinds), settings)
-    return replace(model, asked=asked, held_out=held_out)
+    return replace(model, trust=trust, asked=asked, held_out=held_out)
 
 
 def _check(runs: Sequence[Floats], signals: Sequence[str], fleet: str) -> None:
@@ -104,8 +113,11 @@ def _choose(
     fleet: str,
     asked: Floats,
     settings: Settings,
-) -> tuple[tuple[int, int, float], ...]:
-    """Add a factor or a kind, whichever helps more, while one helps; what is taken stands last."""
+) -> tuple[tuple[tuple[int, int, float], ...], float]:
+    """Add a factor or a kind, whichever helps more, while one helps; return the table and trust.
+
+    What is taken stands last in the table.
+    """
     varying = int(_scaling(runs)[0].sum())
     if varying == 0:
         raise TrainingError(fleet, "no signal varies", f"look at {', '.join(signals)}")
@@ -114,8 +126,13 @@ def _choose(
     kinds_max = max(min(settings.kinds_max, len(runs) // 20), 1)
     tried: list[tuple[int, int, float]] = []
 
+    trusts: dict[tuple[int, int], float] = {}
+
     def score(shape: tuple[int, int]) -> float:
-        tried.append((*shape, float(_held_out(runs, fleet, asked, shape, settings).mean())))
+        logs = _held_out(runs, fleet, asked, shape, settings)
+        best_trust = int(np.argmax(logs))
+        trusts[shape] = float(_TRUSTS[best_trust])
+        tried.append((*shape, float(logs[best_trust])))
         return tried[-1][2]
 
     taken = (1, 1)
@@ -125,7 +142,7 @@ def _choose(
         next_shapes += [(taken[0], taken[1] + 1)] * (taken[1] < kinds_max)
         scored = {shape: score(shape) for shape in next_shapes}
         if max(scored.values(), default=best) <= best:
-            return (*tried, (*taken, best))
+            return (*tried, (*taken, best)), trusts[taken]
         taken = max(scored, key=lambda shape: scored[shape])
         best = scored[taken]
 
@@ -137,28 +154,35 @@ def _held_out(
     shape: tuple[int, int],
     settings: Settings,
 ) -> Floats:
-    """Return the mean log probability of the true remaining life for each run (n,), left out."""
+    """Return the mean log probability of true remaining lives in runs left out, for each trust."""
     names = [str(place) for place in range(runs[0].shape[1])]
-    scores = np.empty(len(runs))
+    scores: list[Floats] = []
     for fold in range(settings.folds):
         kept = [run for place, run in enumerate(runs) if place % settings.folds != fold]
         model = learn(kept, names, fleet, shape, settings)
-        for place in range(fold, len(runs), settings.folds):
-            run, logs = runs[place], []
+        for run in runs[fold :: settings.folds]:
             for left in _questions(asked, len(run) - RUN_ROWS_MIN, settings.questions):
                 # Every few rows are enough to compare models, and asking costs what it is.
-                prior = np.zeros_like(asked)
-                stride = slice(left % settings.stride_rows, None, settings.stride_rows)
-                prior[stride] = asked[stride]
-                answer = model.remaining(model.gather(run[: len(run) - left]), prior=prior)
-                logs.append(float(np.log(answer.probability[left] + 1e-9)))
-            scores[place] = np.mean(logs)
-    return scores
+                grid = np.arange(left % settings.stride_rows, len(asked), settings.stride_rows)
+                grid = grid[asked[grid] > 0.0]
+                density = model.log_density(
+                    model.gather(run[: len(run) - left]), grid.astype(np.float64)
+                )
+                logs = _TRUSTS[:, None] * density + np.log(asked[grid])
+                truth = logs[:, np.searchsorted(grid, left)]
+                scores.append(truth - np.logaddexp.reduce(logs, axis=1))
+    mean: Floats = np.mean(scores, axis=0)
+    return mean
 
 
 def _questions(asked: Floats, last: int, count: int) -> list[int]:
-    """Return `count` remaining lives of at most `last` rows, evenly over the law `asked`."""
+    """Return `count` remaining lives of at most `last` rows, evenly over the law `asked`.
+
+    None if a unit so short is never asked about.
+    """
     reached = np.cumsum(asked[: last + 1])
+    if reached[-1] <= 0.0:
+        return []
     levels = (np.arange(count) + 0.5) / count
     return [int(np.searchsorted(reached, level * reached[-1])) for level in levels]
 
@@ -201,6 +225,7 @@ def learn(
         degradation=model,
         lives=lives,
         life_law=_life_law(model, evidence, np.array([float(len(run)) for run in runs])),
+        trust=1.0,
         asked=survival(lives),
         held_out=(),
     )

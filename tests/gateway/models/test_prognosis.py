@@ -1,5 +1,7 @@
 """Remaining life of made-up fleets: close, honest about its doubt, blind to names and age."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -61,6 +63,15 @@ def test_a_live_unit_row_by_row_says_the_same(model):
 def test_without_rows_the_answer_is_the_survival_of_the_fleet(model):
     answer = model.remaining(model.start())
     np.testing.assert_allclose(answer.probability, prognosis.survival(model.lives), atol=1e-9)
+
+
+@pytest.mark.slow
+def test_trust_widens_the_answer(model):
+    evidence = model.gather(wearing.runs(1, seed=6)[0][:40])
+    sure = dataclasses.replace(model, trust=1.0).remaining(evidence)
+    unsure = dataclasses.replace(model, trust=0.3).remaining(evidence)
+    assert 0.3 <= model.trust <= 1.0
+    assert unsure.high - unsure.low > 1.2 * (sure.high - sure.low)
 
 
 def test_survival_counts_the_lives_that_are_longer():
@@ -136,3 +147,10 @@ def test_quantiles_are_linear_within_a_row():
     assert answer.median == pytest.approx(1.5)
     assert answer.quantile(0.25) == pytest.approx(1.0)
     assert answer.quantile(0.0) == pytest.approx(0.5)
+
+
+def test_a_question_that_no_run_can_answer_is_refused():
+    never = np.zeros(500)
+    never[400:] = 1.0
+    with pytest.raises(TrainingError, match="does not weigh any remaining life"):
+        prognosis_fit.fit(wearing.runs(6), NAMES, fleet="pumps", asked=never, settings=QUICK)
