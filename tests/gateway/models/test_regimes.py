@@ -75,6 +75,7 @@ def found(segments):
     return regime_fit.candidates(ask, 6, 20)
 
 
+@pytest.mark.slow
 def test_two_ways_of_running_are_found_with_their_offsets_and_turns():
     first = found([scaled(1200, modes=MODES)])[0]
     offsets = first.regimes.offsets
@@ -86,10 +87,12 @@ def test_two_ways_of_running_are_found_with_their_offsets_and_turns():
     np.testing.assert_array_equal(is_high, assets.turns(1200) == 1)
 
 
+@pytest.mark.slow
 def test_rows_of_one_way_of_running_give_no_candidate():
     assert found([scaled(600)]) == []
 
 
+@pytest.mark.slow
 def test_sums_of_segments_find_what_the_segments_hold_together():
     rows = scaled(900, modes=MODES)
     rows[::17, 3] = np.nan
