@@ -87,6 +87,8 @@ class Origin:
     """What was said about the rows."""
     ways: Ways | None = None
     """How signals behave over a window, for the causes; None if nobody looked."""
+    held_out: tuple[tuple[int, int, float], ...] = ()
+    """Factors, lags and what they are worth on held-out rows, in nats per row."""
 
 
 @final

@@ -9,7 +9,7 @@ figures' model. Rows marked as suspect are learnt from in no case. Left to other
 (`model_data.py`), the fit itself (`models/fit.py`), whether a version may change (`model_gate.py`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -17,19 +17,20 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from gateway.errors import TrainingError
-from gateway.model_data import Rows
+from gateway.model_data import Floats, Rows
 from gateway.model_file import Origin
 from gateway.model_measures import Measures, measure
 from gateway.model_run import run
-from gateway.models import hypotheses_law, monitor
+from gateway.models import hypotheses_law, monitor, twin_model
 from gateway.models.calibration import calibrate
 from gateway.models.fit import UnfitRowsError, fit
+from gateway.models.order import choose
 from gateway.models.scaling import scaled
 from gateway.models.twin_model import TwinModel
 
 LEARNT_SHARE: Final = 0.7
-FALSE_ALARMS_PER_HOUR: Final = 0.1
-"""Two or three a day: what a control room takes without switching it off."""
+_FACTORS_MAX: Final = 12
+"""More common causes than this are not shown."""
 Told = Callable[[str, int, int], None]
 """Hears step, how far, of how much."""
 
@@ -81,6 +82,7 @@ def learn(rows: Rows, order: Order, told: Told = lambda step, done, total: None)
         measured=measured,
         baseline=monitor.summarise(model.scaling, segments, window=model.window_rows),
         notes=rows.notes,
+        held_out=_orders(model, segments) if order.checked else (),
         ways=hypotheses_law.learn(model, scaled(model.scaling, np.vstack(segments))),
     )
     return Learnt(model, origin)
@@ -96,6 +98,20 @@ def _fitted(rows: Rows, order: Order) -> TwinModel:
         remedy = f"mend or leave out what is named, or take more rows of {rows.source}"
         raise TrainingError(order.asset, str(error), remedy) from error
     return replace(model, calibration=limits)
+
+
+def _orders(model: TwinModel, segments: Sequence[Floats]) -> tuple[tuple[int, int, float], ...]:
+    """Return what numbers of factors and lags are worth on held-out rows less their levels."""
+    used = len(model.level)
+    rest = [
+        scaled(model.scaling, piece) - twin_model.smooth(model, piece).level for piece in segments
+    ]
+    most = max(1, min(used // 2, _FACTORS_MAX))
+    choice = choose(rest, factors_max=most)
+    return tuple(
+        (factors, lags, value * used / choice.values)
+        for (factors, lags), value in sorted(choice.table.items())
+    )
 
 
 def _checked(rows: Rows, order: Order, told: Told) -> Measures | None:

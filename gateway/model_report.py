@@ -49,7 +49,7 @@ class Looked(NamedTuple):
 def page(file: ModelFile, changes: Sequence[Change], looked: Looked | None) -> str:
     """Return the report as HTML."""
     model, measured = file.model, file.origin.measured
-    parts = [_headline(file, looked), *_trust(model, measured, looked), *_knows(model)]
+    parts = [_headline(file, looked), *_trust(file, looked), *_knows(model)]
     best = measured if looked is None else looked.measures
     if best is not None:
         parts.append(_sights(best))
@@ -106,15 +106,16 @@ def _headline(file: ModelFile, looked: Looked | None) -> str:
     return f"<h1>{escape(model.asset)}</h1>{lead}{cards(facts)}"
 
 
-def _trust(model: TwinModel, measured: Measures | None, looked: Looked | None) -> Iterator[str]:
+def _trust(file: ModelFile, looked: Looked | None) -> Iterator[str]:
     """Yield what says how far the model can be believed."""
-    found = held_out_table(model)
+    model, measured = file.model, file.origin.measured
+    found = held_out_table(file)
     if found:
         space = model.state_space
         svg = model_plots.likelihood(found, (space.factors, space.lags))
         text = "Rows that were kept from each candidate, in whole stretches of time. Higher is "
-        text += "better; the ring is the model on this page. A difference of 0.1 nats is 10 % of "
-        text += "probability in every single row."
+        text += "better; the ring is the model on this page, the smallest of those that are about "
+        text += "as good. 0.1 nats are 10 % of probability in every single row."
         yield section("Why this size", figure(svg, text))
     asked = [("rows kept from the fit", measured)]
     if looked is not None:
@@ -156,17 +157,12 @@ def _hours(alarms: Alarms) -> float:
     return alarms.hours
 
 
-def held_out_table(model: TwinModel) -> dict[int, list[tuple[int, float]]]:
-    """Return (factors, held-out log density) by lags from the facts of a fit, if they are there."""
+def held_out_table(file: ModelFile) -> dict[int, list[tuple[int, float]]]:
+    """Return (factors, held-out log density) by lags."""
     found: dict[int, list[tuple[int, float]]] = {}
-    listed: Any = model.facts.get("held_out_by_order", [])
-    for row in listed if isinstance(listed, list) else []:
-        match row:
-            case [int(factors), int(lags), float(value)] if np.isfinite(value):
-                found.setdefault(lags, []).append((factors, value))
-            case _:
-                continue
-    return {lags: sorted(points) for lags, points in found.items()}
+    for factors, lags, value in file.origin.held_out:
+        found.setdefault(lags, []).append((factors, value))
+    return found
 
 
 # --- what it knows --------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.model_codec import CodecError, Hints
+from gateway.model_codec import CodecError, Hints, field_names
 from gateway.models.calibration import Calibration
 from gateway.models.twin_model import TwinModel
 
@@ -82,11 +82,11 @@ def _limit_shapes(
         yield f"calibration.steps.{name}", getattr(limits.steps, name), (used,)
     yield "calibration.step_limits", limits.step_limits, (used,)
     yield "calibration.joint_limits", limits.joint_limits, limits.joint_limits.shape[:1]
-    joint = limits.joint
-    if joint is not None:
-        yield "calibration.joint.mean", joint.mean, (used,)
-        yield "calibration.joint.coefficients", joint.coefficients, (joint.lags * used, used)
-        yield "calibration.joint.precision", joint.precision, (used, used)
+    if limits.joint is not None:
+        for name in field_names(type(limits.joint)):
+            array = getattr(limits.joint, name)
+            if isinstance(array, np.ndarray):
+                yield f"calibration.joint.{name}", array, (*array.shape[:-1], used)
 
 
 def _check_chains(model: TwinModel) -> None:
