@@ -14,6 +14,7 @@ import typer
 
 from twinrig_board import board_app
 from twinrig_gateway import gateway_app
+from twinrig_model import model_app
 from twinrig_terminal import console, progress
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
 hil_app = typer.Typer(help="The hardware-in-the-loop rig.", no_args_is_help=True)
 app.add_typer(board_app, name="board")
 app.add_typer(gateway_app, name="gateway")
+app.add_typer(model_app, name="model")
 app.add_typer(hil_app, name="hil")
 
 EXIT_RIG = 3
