@@ -42,12 +42,13 @@ def recorded(count, seed=0, missed=0.0):
     return inputs, pump()(inputs, TRUTH) + noise + missed * cause[:, None] * [1.0, 20.0]
 
 
+@pytest.mark.slow
 def test_parameters_are_found_and_errors_cover_the_truth():
     hits = np.zeros(2)
-    for seed in range(30):
+    for seed in range(20):
         found = hybrid.estimate(pump(), *recorded(600, seed))
         hits += np.abs(found.values - TRUTH) < 2.0 * found.standard_errors
-    assert (hits >= 26).all()
+    assert (hits >= 17).all()
     np.testing.assert_allclose(found.deviation, [0.5, 10.0], rtol=0.15)
 
 
