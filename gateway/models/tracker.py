@@ -1,229 +1,305 @@
-"""Living with a learnt model: one row in, its prediction, density, evidence and probability out.
+"""Living with a learnt model: one row in; what was expected, what stands out, what is true, out.
 
-The age of the calibration widens the model: `age` rows after the last row the level was learnt
-from, the level is uncertain by `level_covariance + age * diag(drift)`.
+Three beliefs are carried from row to row:
 
-Learning on: a row joins the level only `trust_rows` rows later, and only if no row from it until
-then was suspect (probability >= `suspect`). So an incipient fault is not learnt before it shows,
-nothing is learnt while rows are suspect, and meanwhile the model grows honestly wider.
+- the bank of every signal (evidence_steps.py): where its healthy level is, whether it has left it;
+- the state of the factors (state_space.py), about the rows less those levels;
+- the last innovations of all signals together (evidence_joint.py), where rows sufficed for them.
 
-The matrices change every `RENEWAL_ROWS` rows, in between a row costs a handful of small products.
-All live sums are over fixed, small shapes: same rows, same bits.
+The score is the largest log evidence against "normal": of a signal that has moved, or of a window
+of innovations; 0 if there is none. Its contributions are the shares of the signals in it and sum to
+it. The probability is the logistic function of how far the evidence lies above its calibrated
+limit, so it crosses 0.5 at the set-point of false alarms.
+
+A signal whose own evidence is above its limit is judged false or at least not to be believed: the
+factors are then learnt from the others, and what is given as true is what those make expected.
+
+Promised: blind to anything but rows and gaps between them; gaps widen, and change no verdict.
+Left to others: limits (calibration.py), causes and words (causes.py), alarms (stages/judge.py).
 """
 
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Final, NamedTuple, final
+from typing import Final, NamedTuple, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.models.evidence import anomaly_probability
-from gateway.models.linear_gaussian import Floats, LinearGaussian, standardised, update
+from gateway.models import evidence_joint, evidence_steps, linear_tracker, regimes, state_space
+from gateway.models.calibration import FALSE_ALARMS_PER_HOUR, Calibration
+from gateway.models.evidence_joint import JointLaw
+from gateway.models.evidence_steps import Law
+from gateway.models.linear_gaussian import LinearGaussian
+from gateway.models.scaling import scaled
+from gateway.models.state_space import Belief
+from gateway.models.twin_model import TwinModel
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 RENEWAL_ROWS: Final = 10
-_LOG_TWO_PI: Final = math.log(2.0 * math.pi)
+"""Rows after which the covariance of the levels is taken into the joint evidence anew."""
+_SKIP_ROWS_MAX: Final = 1_000
+"""Missing rows that are passed one by one for the factors; after more of them nothing is left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habits:
     """How the tracker lives; every number is a stated choice, none is learnt from labels."""
 
-    trust_rows: int = 100
-    """Rows that must follow without suspicion before a row is learnt from."""
-    suspect: float = 0.3
-    """Anomaly probability from which a row is suspect; well above `prior`, or nothing is learnt."""
-    prior: float = 0.05
-    """Probability of an anomaly in a row before anything is seen."""
-    clip_deviations: float = 6.0
-    """A single row's deviation counts no further, so one spike is not a shift of the mean."""
+    distrust: float = 0.5
+    """Probability from which a signal that has moved is not believed; 0.5 is the set-point."""
 
 
 class Step(NamedTuple):
-    """What the model says about one row; arrays (used signals,) in the signals' own units."""
+    """What the model says about one row; arrays (u,) in the signals' own units."""
 
     expected: Floats
-    """Mean of each signal given the others of the row."""
+    """Mean of each signal given the others of the row and the past."""
     deviation: Floats
-    """Standard deviation of that prediction."""
+    """Standard deviation of that prediction, own noise included."""
     log_density: float
     """Of the observed part of the row, scaled signals."""
     score: float
     contributions: Floats
-    """Sum to `score`; 0 for a signal without any value in the window."""
+    """Sum to `score`."""
     probability: float
+    scale_rows: int
+    """Rows of the loudest window; 0 for a signal that has moved, whose window is open."""
+    kind: str
+    """ "shift": a signal has left its level; "level": rows together are off; "" below the limit."""
+    regime: int
+    fused: Floats
+    """Best estimate of the true value, given all that is not judged false."""
+    fused_deviation: Floats
 
 
-class _Conditional(NamedTuple):
-    """Prediction of every signal from one set of observed ones (o of them); residuals in, out."""
+class _Evidence(NamedTuple):
+    """The loudest evidence of a row, and the one furthest above its limit."""
 
-    precision: Floats
-    """(o, o): inverse covariance of the observed signals."""
-    gain: Floats
-    """(signals, o): times the observed residuals gives the expected residual of every signal."""
-    deviation: Floats
-    """(signals,): standard deviation of what is then left."""
-    log_normaliser: float
+    score: float
+    contributions: Floats
+    excess: float
+    scale_rows: int
+    kind: str
 
 
 @final
 class Tracker:
-    """The live state of a model: level, age, window, rows awaiting trust."""
+    """The live state of a model, from its last training row on."""
 
-    def __init__(self, model: LinearGaussian, habits: Habits) -> None:
+    def __new__(cls, model: TwinModel | LinearGaussian, _habits: Habits) -> "Tracker":
+        """Make a tracker; one of the former model while the gateway still makes such."""
+        if isinstance(model, LinearGaussian):
+            former: object = linear_tracker.Tracker(model, linear_tracker.Habits())
+            return cast("Tracker", former)
+        return super().__new__(cls)
+
+    def __init__(self, model: TwinModel | LinearGaussian, habits: Habits) -> None:
+        assert isinstance(model, TwinModel)  # noqa: S101 - __new__ has seen to it
+        found = model.calibration
         self._model = model
         self._habits = habits
-        self._level = model.level
-        self._level_covariance = model.level_covariance
-        self._age_rows = 0
-        self._calm_rows = 0
-        self._window = np.vstack([np.full((1, len(model.scale)), np.nan), model.tail])
-        self._waiting: deque[Floats] = deque()
+        self._limits = found if isinstance(found, Calibration) else uncalibrated(model)
+        self._bank = evidence_steps.start(self._limits.steps)
+        self._belief = state_space.start(model.state_space)
+        self._chain = model.regimes.weights
+        joint = self._limits.joint
+        lags = 0 if joint is None else joint.lags
+        self._past: deque[Floats] = deque(maxlen=max(lags, 1))
+        self._innovations: deque[Floats] = deque(maxlen=max(evidence_joint.WINDOWS))
+        self._precisions = [] if joint is None else _precisions(joint, None)
         self._until_renewal = 0
-        self._renew()
+        self._age_rows = 0
 
     @property
     def age_rows(self) -> int:
-        """Rows since the last one the level was learnt from."""
+        """Rows since the last training row."""
         return self._age_rows
 
     def step(self, row: Floats) -> Step:
-        """Take one row (used signals,), NaN for a missing value, and say what it means."""
+        """Take one row (S,) in the signals' own units, NaN for a missing value."""
         model = self._model
-        scaled = standardised(row, model.location, model.scale)
-        level = self._level
-        expected, deviation, log_density = self._predict(scaled - level)
-        self._shift(scaled)
-        score, contributions, signals = self._weigh()
-        probability = anomaly_probability(score, signals, model.degrees, self._habits.prior)
-        self._calm_rows = 0 if probability >= self._habits.suspect else self._calm_rows + 1
-        self._grow_older(1)
+        values = scaled(model.scaling, row)
+        level, spread = evidence_steps.levels(self._bank)
+        spread = spread + self._limits.steps.drift
+        regime = self._regime(values - level, spread)
+        offset = model.regimes.offsets[regime]
+        centre = level + offset
+        self._bank = evidence_steps.step(self._limits.steps, self._bank, values - offset)
+        odds = evidence_steps.log_odds(self._bank)
+        evidence = self._weigh(odds, values - offset, level, spread)
+        ahead = state_space.predict(model.state_space, self._belief)
+        mean, variance = state_space.conditional(model.state_space, ahead, values - centre, spread)
+        is_false = _logistic(odds - self._limits.step_limits) >= self._habits.distrust
+        updated = state_space.update(model.state_space, ahead, values - centre, spread)
+        log_density = updated.log_density
+        if is_false.any():
+            believed = np.where(is_false, np.nan, values)
+            updated = state_space.update(model.state_space, ahead, believed - centre, spread)
+        self._belief = updated.belief
+        fused, fused_variance = self._true(updated.belief, values, centre, spread, is_false)
+        used = model.scaling.used
+        location, scale = model.scaling.location[used], model.scaling.scale[used]
+        self._age_rows += 1
         return Step(
-            model.location + model.scale * (level + expected),
-            model.scale * deviation,
+            location + scale * (centre + mean),
+            scale * model.conditional_widening * np.sqrt(variance),
             log_density,
-            score,
-            contributions,
-            probability,
+            evidence.score,
+            evidence.contributions,
+            float(_logistic(evidence.excess)),
+            evidence.scale_rows,
+            evidence.kind,
+            regime,
+            location + scale * fused,
+            scale * np.sqrt(fused_variance),
         )
 
     def skip(self, rows: int) -> None:
-        """Let `rows` rows pass of which nothing is known: the window empties, the model ages."""
-        nothing = np.full(len(self._model.scale), np.nan)
-        for _ in range(min(rows, len(self._window) + self._habits.trust_rows)):
-            self._shift(nothing)
-            self._grow_older(1)
-        self._grow_older(max(0, rows - len(self._window) - self._habits.trust_rows))
-        self._renew()
-
-    def _predict(self, residual: Floats) -> tuple[Floats, Floats, float]:
-        """Return expected residual and deviation of each signal, and the row's log density."""
-        seen = ~np.isnan(residual)
-        key = seen.tobytes()
-        conditional = self._conditionals.get(key)
-        if conditional is None:
-            conditional = self._conditionals[key] = _condition(self._row_covariance, seen)
-        observed = residual[seen]
-        distance = float(observed @ (conditional.precision @ observed))
-        return (
-            conditional.gain @ observed,
-            conditional.deviation,
-            conditional.log_normaliser - 0.5 * distance,
-        )
-
-    def _weigh(self) -> tuple[float, Floats, int]:
-        """Return the window mean's squared distance, its shares, and how many signals have one."""
-        residuals = self._window - self._level
-        seen = residuals == residuals  # noqa: PLR0124 - the fast way to tell NaN
-        if seen.all():
-            np.clip(residuals, -self._limit, self._limit, out=residuals)
-            mean = residuals.sum(axis=0) / len(residuals)
-            contributions = mean * (self._window_precision @ mean)
-            return float(contributions.sum()), contributions, len(mean)
-        return self._weigh_gaps(residuals, seen)
-
-    def _weigh_gaps(self, residuals: Floats, seen: NDArray[np.bool_]) -> tuple[float, Floats, int]:
-        """Do the same exactly with gaps: cov(mean_i, mean_j) = cov_ij n_ij / (n_i n_j)."""
-        counts = seen.sum(axis=0)
-        present = counts > 0
-        contributions = np.zeros(len(counts))
-        if not present.any():
-            return 0.0, contributions, 0
-        clipped = np.where(seen, np.clip(residuals, -self._limit, self._limit), 0.0)
-        mean = clipped.sum(axis=0)[present] / counts[present]
-        weights = seen[:, present].astype(np.float64)
-        overlap = np.einsum("ti,tj->ij", weights, weights)
-        overlap /= np.outer(counts[present], counts[present])
-        chosen = np.ix_(present, present)
-        covariance = self._model.long_run_covariance[chosen] * overlap + self._aged[chosen]
-        contributions[present] = mean * np.linalg.solve(covariance, mean)
-        return float(contributions.sum()), contributions, int(present.sum())
-
-    def _shift(self, scaled: Floats) -> None:
-        """Move the window on by one row and let the row wait for trust."""
-        self._window[:-1] = self._window[1:]
-        self._window[-1] = scaled
-        self._waiting.append(scaled)
-
-    def _grow_older(self, rows: int) -> None:
-        """Count the age, and learn, forget and renew when it is time."""
+        """Let `rows` rows pass of which nothing is known: levels age, factors go to rest."""
+        if rows <= 0:
+            return
         self._age_rows += rows
-        self._until_renewal -= rows
-        if self._until_renewal <= 0:
-            self._learn()
-            self._renew()
+        self._bank = evidence_steps.age(self._limits.steps, self._bank, rows)
+        self._past.clear()
+        self._innovations.clear()
+        if rows > _SKIP_ROWS_MAX:
+            self._belief = state_space.start(self._model.state_space)
+            self._chain = self._model.regimes.weights
+            return
+        for _ in range(rows):
+            self._belief = state_space.predict(self._model.state_space, self._belief)
+            self._chain = self._chain @ self._model.regimes.transition
 
-    def _learn(self) -> None:
-        """Let the oldest waiting rows into the level if nothing since was suspect; drop them."""
-        waiting_max = self._habits.trust_rows + RENEWAL_ROWS
-        while len(self._waiting) >= waiting_max:
-            oldest = np.array([self._waiting.popleft() for _ in range(RENEWAL_ROWS)])
-            if self._calm_rows < waiting_max or np.isnan(oldest).all():
-                continue
-            age_rows = len(self._waiting)
-            aged = (self._age_rows - age_rows) * np.diag(self._model.drift)
-            residuals = np.clip(oldest - self._level, -self._limit, self._limit)
-            seen = ~np.isnan(residuals)
-            counts = seen.sum(axis=0)
-            total = np.where(seen, residuals, 0.0).sum(axis=0)
-            mean = np.where(counts > 0, total / np.maximum(counts, 1), np.nan)
-            self._level, self._level_covariance = update(
-                self._level,
-                self._level_covariance + aged,
-                self._level + mean,
-                self._model.long_run_covariance / RENEWAL_ROWS,
+    def _regime(self, values: Floats, spread: Floats) -> int:
+        """Return the regime a row less its level (u,) is most probably in."""
+        if len(self._chain) == 1:
+            return 0
+        logs, _ = regimes.emissions(
+            self._model.state_space, self._model.regimes.offsets, values[None, :], spread
+        )
+        ahead = self._chain @ self._model.regimes.transition
+        weights = ahead * np.exp(logs[0] - logs[0].max())
+        total = float(weights.sum())
+        self._chain = weights / total if total > 0.0 else ahead
+        return int(np.argmax(self._chain))
+
+    def _weigh(self, odds: Floats, values: Floats, level: Floats, spread: Floats) -> _Evidence:
+        """Return the loudest evidence, of signals (u,) or of windows of innovations."""
+        limits = self._limits
+        excess = float((odds - limits.step_limits).max())
+        rows, kind = 0, "shift"
+        score = max(float(odds.max()), 0.0)
+        contributions = _shared(np.maximum(odds, 0.0), score)
+        for window, limit, weight in self._windows(values, level, spread):
+            if weight.evidence - limit > excess:
+                excess, rows, kind = weight.evidence - limit, window, "level"
+            if weight.evidence > score:
+                score = weight.evidence
+                contributions = _shared(weight.shares, score)
+        return _Evidence(score, contributions, excess, rows, kind if excess >= 0.0 else "")
+
+    def _windows(
+        self, values: Floats, level: Floats, spread: Floats
+    ) -> list[tuple[int, float, evidence_joint.Weight]]:
+        """Return rows, limit and weight of each full window of innovations after a row (u,)."""
+        law = self._limits.joint
+        if law is None:
+            return []
+        self._innovate(law, values)
+        if law.follows_levels and self._until_renewal == 0:
+            self._precisions = _precisions(law, spread)
+        self._until_renewal = (self._until_renewal + 1) % RENEWAL_ROWS
+        explained = law.passed_on @ (level - law.mean) if law.follows_levels else 0.0 * level
+        return [
+            (
+                window,
+                float(limit),
+                evidence_joint.weigh(law, _mean(self._innovations, window) - explained, precision),
             )
-            self._age_rows = age_rows
+            for window, limit, precision in zip(
+                evidence_joint.WINDOWS, self._limits.joint_limits, self._precisions, strict=True
+            )
+            if len(self._innovations) >= window
+        ]
 
-    def _renew(self) -> None:
-        """Make the matrices for the coming rows; the age they will reach is taken at once."""
-        model = self._model
-        age_rows = self._age_rows + RENEWAL_ROWS
-        self._aged = self._level_covariance + age_rows * np.diag(model.drift)
-        self._row_covariance = model.row_covariance + self._aged
-        self._limit = self._habits.clip_deviations * np.sqrt(np.diag(self._row_covariance))
-        window_covariance = model.long_run_covariance / len(self._window) + self._aged
-        self._window_precision = np.linalg.inv(window_covariance)
-        self._conditionals: dict[bytes, _Conditional] = {}
-        self._until_renewal = RENEWAL_ROWS
+    def _innovate(self, law: JointLaw, values: Floats) -> None:
+        """Keep the innovation of a row (u,), and the row for those after it."""
+        predicted = law.mean
+        if len(self._past) == law.lags:
+            predicted = law.mean + np.concatenate(self._past) @ law.coefficients
+            self._innovations.append(values - predicted)
+        # What is missing is kept as predicted, so the past has no gaps.
+        self._past.appendleft(np.where(np.isnan(values), predicted, values) - law.mean)
+
+    def _true(
+        self, belief: Belief, values: Floats, centre: Floats, spread: Floats, is_false: Bools
+    ) -> tuple[Floats, Floats]:
+        """Return mean and variance (u,) of the values without own noise, scaled.
+
+        The level takes part of what the factors leave unexplained, in proportion to variances.
+        """
+        space = self._model.state_space
+        block = belief.covariance[: space.factors, : space.factors]
+        fitted = centre + space.current @ belief.mean[: space.factors]
+        variance = np.einsum("sk,kl,sl->s", space.current, block, space.current) + spread
+        believed = ~is_false & ~np.isnan(values)
+        gain = np.where(believed, spread / (spread + space.noise), 0.0)
+        moved = gain * np.where(believed, values - fitted, 0.0)
+        return fitted + moved, variance - gain * spread
 
 
-def _condition(covariance: Floats, seen: NDArray[np.bool_]) -> _Conditional:
-    """Return how to predict each signal from the other seen ones, (signals, signals) in.
+def uncalibrated(model: TwinModel) -> Calibration:
+    """Return laws and limits from the model alone, for one that nobody has calibrated."""
+    row = np.diag(state_space.covariance(model.state_space))
+    common = row - model.state_space.noise
+    law = Law(
+        row,
+        common + model.long_run * model.state_space.noise,
+        model.drift,
+        model.level,
+        model.level_variance,
+        model.is_slow,
+    )
+    rows_per_alarm = 3.6e12 / (model.period_ns * FALSE_ALARMS_PER_HOUR)
+    limit = max(math.log(rows_per_alarm / (model.degrees + 1.0) / model.window_rows), 0.0)
+    return Calibration(
+        false_alarms_per_hour=FALSE_ALARMS_PER_HOUR,
+        rows=0,
+        steps=law,
+        step_limits=np.full(len(row), limit),
+        joint=None,
+        joint_limits=np.zeros(len(evidence_joint.WINDOWS)),
+    )
 
-    With L the precision of the seen signals, a seen one is predicted from the others by
-    x_j - (L x)_j / L_jj with variance 1 / L_jj; an unseen one by its regression on all seen.
-    """
-    among = covariance[np.ix_(seen, seen)]
-    precision: Floats = np.asarray(np.linalg.inv(among), dtype=np.float64)
-    _, log_determinant = np.linalg.slogdet(among)
-    gain: Floats = covariance[:, seen] @ precision
-    explained = np.einsum("ij,ij->i", gain, covariance[:, seen])
-    variance: Floats = np.subtract(np.diag(covariance), explained)
-    own = np.diag(precision)
-    gain[seen] = np.eye(len(own)) - precision / own[:, None]
-    variance[seen] = 1.0 / own
-    deviation: Floats = np.sqrt(variance)
-    normaliser = -0.5 * (len(own) * _LOG_TWO_PI + float(log_determinant))
-    return _Conditional(precision, gain, deviation, normaliser)
+
+def _precisions(law: JointLaw, level_variance: Floats | None) -> list[Floats]:
+    """Return the inverse covariance (u, u) of the mean of each window."""
+    return [
+        np.asarray(
+            np.linalg.inv(evidence_joint.window_covariance(law, window, level_variance)),
+            dtype=np.float64,
+        )
+        for window in evidence_joint.WINDOWS
+    ]
+
+
+def _shared(parts: Floats, score: float) -> Floats:
+    """Return contributions (u,) in proportion to parts, summing to the score."""
+    total = float(parts.sum())
+    return score * parts / total if total > 0.0 else np.zeros(len(parts))
+
+
+def _mean(innovations: deque[Floats], window: int) -> Floats:
+    """Return the mean (u,) of the last innovations; a missing one counts as none."""
+    last = np.array(innovations)[-window:]
+    mean: Floats = np.where(np.isnan(last), 0.0, last).sum(axis=0) / window
+    return np.where(np.isnan(last).all(axis=0), np.nan, mean)
+
+
+def _logistic(value: Floats | float) -> Floats:
+    """Return 1 / (1 + exp(-value)) without overflow."""
+    result: Floats = 0.5 * (1.0 + np.tanh(0.5 * np.asarray(value, dtype=np.float64)))
+    return result

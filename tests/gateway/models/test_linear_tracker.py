@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gateway.models.linear_gaussian import fit
-from gateway.models.tracker import RENEWAL_ROWS, Habits, Tracker
+from gateway.models.linear_tracker import RENEWAL_ROWS, Habits, Tracker
 from tests.gateway.models import healthy
 
 WINDOW = 20

@@ -1,0 +1,197 @@
+"""From evidence to alarm: limits such that healthy rows cross them as often as was agreed.
+
+    limit_i = max(0, highest evidence i on held-out healthy rows) + log(rows per false alarm / rows)
+
+Held out means: what is learnt from the first part of the training rows is tried on the rest, and
+the other way round with time reversed, so drift between learning and use is part of what is tried.
+Beyond the highest value seen the tail is taken as exponential with rate one: a Bayes factor exceeds
+a healthy e^x with probability at most e^-x (Ville's inequality), so each nat is worth a factor e in
+the rate. That also holds when training is too short to have seen a single false alarm.
+
+Each of the u signals and of the joint windows has a limit of its own. The set-point is that of one
+of them; false alarms of several add up where they do not coincide.
+
+Promised: only healthy rows are looked at; a signal that wanders in training gets a high limit
+instead of a bad name.
+Left to others: evidence (evidence_steps.py, evidence_joint.py), living with it (tracker.py).
+
+Sources: Ville (1939); Gruenwald, de Heide and Koolen (2024), Safe testing, 1, for evidence that may
+be looked at after every row; Bates and others (2023), Testing for outliers with conformal p-values,
+for held-out limits.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.models import evidence_joint, evidence_steps, regimes
+from gateway.models.evidence_joint import JointLaw
+from gateway.models.evidence_steps import Law
+from gateway.models.scaling import UnfitRowsError, scaled
+from gateway.models.twin_model import TwinModel
+
+Floats = NDArray[np.float64]
+
+FALSE_ALARMS_PER_HOUR: Final = 1.0
+"""Where nobody says what is wanted."""
+ROWS_MAX: Final = 4_000
+"""The last rows, at most so many, are tried; more cost time and change little."""
+_BLOCKS_MIN: Final = 10
+_LEARNT_SHARE: Final = 0.6
+"""Of the rows, to learn from when the others are tried."""
+_NS_PER_HOUR: Final = 3_600_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """Laws and limits of the evidence; u used signals."""
+
+    false_alarms_per_hour: float
+    rows: int
+    """Healthy rows the limits were tried on."""
+    steps: Law
+    step_limits: Floats
+    """(u,): log odds from which a signal that has moved is worth an alarm."""
+    joint: JointLaw | None
+    """None where rows are too few for the number of signals."""
+    joint_limits: Floats
+    """(windows,)."""
+
+
+def calibrate(
+    model: TwinModel, rows: Floats, false_alarms_per_hour: float = FALSE_ALARMS_PER_HOUR
+) -> Calibration:
+    """Learn the evidence's laws and limits from healthy rows (n, S) in the signals' own units.
+
+    Rows are in order of time and end where the live rows begin. Raises `UnfitRowsError` if they are
+    fewer than ten windows, or the set-point is not above zero.
+    """
+    if not false_alarms_per_hour > 0.0:
+        raise UnfitRowsError(
+            f"{false_alarms_per_hour} false alarms per hour cannot be kept; agree on a number "
+            "above zero"
+        )
+    least = _BLOCKS_MIN * model.window_rows
+    if len(rows) < least:
+        raise UnfitRowsError(
+            f"{len(rows)} rows of {model.asset} are too few to set limits with; at least {least} "
+            "are needed"
+        )
+    values = residual(model, scaled(model.scaling, rows[-ROWS_MAX:]))
+    rows_per_alarm = _NS_PER_HOUR / (model.period_ns * false_alarms_per_hour)
+    beyond = math.log(rows_per_alarm / len(values))
+    trials = _tried(values, model.window_rows)
+    joint, joint_limits = _joint(values, trials, beyond)
+    return Calibration(
+        false_alarms_per_hour=false_alarms_per_hour,
+        rows=len(values),
+        steps=evidence_steps.learn(values, model.window_rows),
+        step_limits=_limits([trial.odds for trial in trials], beyond),
+        joint=joint,
+        joint_limits=joint_limits,
+    )
+
+
+def residual(model: TwinModel, values: Floats) -> Floats:
+    """Return scaled rows (n, u) less the offset of the regime each is most probably in."""
+    if len(model.regimes.weights) == 1:
+        within: Floats = values - model.regimes.offsets[0]
+        return within
+    logs, _ = regimes.emissions(
+        model.state_space, model.regimes.offsets, values - model.level, model.level_variance
+    )
+    chain = regimes.forward(model.regimes, logs).filtered
+    offsets: Floats = model.regimes.offsets[chain.argmax(axis=1)]
+    return values - offsets
+
+
+def _limits(tried: list[Floats], beyond: float) -> Floats:
+    """Return limits from evidences (n, k) that were tried."""
+    highest = np.max([part.max(axis=0) for part in tried], axis=0)
+    limits: Floats = np.maximum(np.maximum(highest, 0.0) + beyond, 0.0)
+    return limits
+
+
+class _Trial(NamedTuple):
+    """Healthy rows (n, u), what other rows taught, and what was then found row by row."""
+
+    rows: Floats
+    learnt: Floats
+    odds: Floats
+    """(n, u)."""
+    levels: Floats
+    """(n, u): before each row."""
+    level_variances: Floats
+    """(n, u)."""
+
+
+def _tried(values: Floats, window_rows: int) -> list[_Trial]:
+    """Try each end of the rows (n, u) under what the rest taught, the first end backwards."""
+    share = int(_LEARNT_SHARE * len(values))
+    parts = (
+        (values[:share], values[share:]),
+        (values[: len(values) - share - 1 : -1], values[len(values) - share - 1 :: -1]),
+    )
+    return [_try(learnt, rows, window_rows) for learnt, rows in parts]
+
+
+def _try(learnt: Floats, rows: Floats, window_rows: int) -> _Trial:
+    """Run the bank of every signal over rows (n, u)."""
+    law = evidence_steps.learn(learnt, window_rows)
+    bank = evidence_steps.start(law)
+    found = _Trial(rows, learnt, *(np.empty(rows.shape) for _ in range(3)))
+    for place, row in enumerate(rows):
+        found.levels[place], found.level_variances[place] = evidence_steps.levels(bank)
+        bank = evidence_steps.step(law, bank, row)
+        found.odds[place] = evidence_steps.log_odds(bank)
+    return found
+
+
+def _joint(values: Floats, trials: list[_Trial], beyond: float) -> tuple[JointLaw | None, Floats]:
+    """Return the joint law of rows (n, u) and its limits (windows,).
+
+    Levels are followed if that predicts the means of held-out windows better.
+    """
+    law = evidence_joint.learn(values)
+    none = [np.zeros((1, len(evidence_joint.WINDOWS)))]
+    laws = [evidence_joint.learn(trial.learnt) for trial in trials]
+    if law is None or None in laws:
+        return None, _limits(none, beyond)
+    costs, evidences = {}, {}
+    for follows in (False, True):
+        found = [
+            _windows(each._replace(follows_levels=follows), trial)
+            for each, trial in zip(laws, trials, strict=True)
+            if each is not None
+        ]
+        evidences[follows] = [evidence for evidence, _ in found]
+        costs[follows] = sum(cost for _, cost in found)
+    chosen = costs[True] < costs[False]
+    return law._replace(follows_levels=chosen), _limits(evidences[chosen] + none, beyond)
+
+
+def _windows(law: JointLaw, trial: _Trial) -> tuple[Floats, float]:
+    """Return evidences (n, windows) on tried rows, and minus the log density of disjoint means.
+
+    Matrices are made anew once per longest window, as live (tracker.py).
+    """
+    longest = max(evidence_joint.WINDOWS)
+    innovations = evidence_joint.innovations(law, trial.rows)
+    passed, cost = law.passed_on, 0.0
+    table = np.zeros((len(innovations), len(evidence_joint.WINDOWS)))
+    for first in range(longest, len(innovations) - longest + 1, longest):
+        known = first + law.lags
+        variance = trial.level_variances[known] if law.follows_levels else None
+        offset = trial.levels[known] - law.mean if law.follows_levels else 0.0 * law.mean
+        for place, window in enumerate(evidence_joint.WINDOWS):
+            covariance = evidence_joint.window_covariance(law, window, variance)
+            precision = np.asarray(np.linalg.inv(covariance), dtype=np.float64)
+            for last in range(first, first + longest):
+                away = innovations[last - window + 1 : last + 1].mean(axis=0) - passed @ offset
+                table[last, place] = evidence_joint.weigh(law, away, precision).evidence
+        away = np.nan_to_num(innovations[first : first + longest].mean(axis=0) - passed @ offset)
+        cost += 0.5 * float(np.linalg.slogdet(covariance)[1] + away @ precision @ away)
+    return table, cost
