@@ -1,0 +1,47 @@
+"""The command line in this process, and a plant with a model of it."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import twinrig
+import twinrig_model
+from tests.gateway.models_on_disk import SCALE, csv_of, rows
+from tests.twinrig_model.commands import COUNT, HEADER, Cli
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Run `twinrig model ARGUMENTS` in this process; exit status, standard output and error."""
+    monkeypatch.setattr(twinrig_model.console, "_width", 200)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["twinrig", "model", *map(str, arguments)])
+        status = 0
+        try:
+            twinrig.main()
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Healthy rows, rows with an offset of the pressure from row 300 on, and a model."""
+    made = tmp_path_factory.mktemp("pump")
+    (made / "healthy.csv").write_text(csv_of(rows(COUNT), HEADER))
+    faulty = rows(COUNT, 1)
+    faulty[300:, 1] += 8.0 * SCALE[1]
+    (made / "faulty.csv").write_text(csv_of(faulty, HEADER, COUNT))
+    (made / "more.csv").write_text(csv_of(rows(COUNT, 2), HEADER, COUNT))
+    with pytest.MonkeyPatch.context() as patched:
+        words = ["fit", made / "healthy.csv", "--out", made / "model", "--asset", "pump"]
+        patched.setattr(sys, "argv", ["twinrig", "model", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            twinrig.main()
+        assert not ended.value.code
+    return made
