@@ -38,6 +38,10 @@ from gateway.models.state_space import Floats, StateSpace, causal, covariance
 FOLDS: Final = 3
 ROWS_MAX: Final = 3_000
 """Rows used for the choice; of more, pieces of PIECE_ROWS spread evenly over all of them."""
+ROWS_MAX_GAPPED: Final = 1_000
+"""The same where more than GAPPED_SHARE of the rows have gaps: each of those has matrices of its
+own, and costs many times as much as a row whose matrices have settled."""
+GAPPED_SHARE: Final = 0.05
 PIECE_ROWS: Final = 250
 ITERATIONS: Final = 12
 """Of EM for each candidate."""
@@ -142,13 +146,15 @@ def _folds(segments: Sequence[Floats]) -> list[list[Floats]]:
     total = sum(len(rows) for rows in segments)
     if total < FOLDS * _ROWS_PER_FOLD_MIN:
         return []
-    if total > ROWS_MAX:
+    gapped = sum(int(np.isnan(rows).any(axis=1).sum()) for rows in segments)
+    rows_max = ROWS_MAX_GAPPED if gapped > GAPPED_SHARE * total else ROWS_MAX
+    if total > rows_max:
         pieces = [
             rows[first : first + PIECE_ROWS]
             for rows in segments
             for first in range(0, len(rows), PIECE_ROWS)
         ]
-        wanted = np.linspace(0, len(pieces) - 1, min(len(pieces), ROWS_MAX // PIECE_ROWS))
+        wanted = np.linspace(0, len(pieces) - 1, min(len(pieces), rows_max // PIECE_ROWS))
         segments = [pieces[index] for index in np.unique(wanted.round().astype(int))]
         total = sum(len(rows) for rows in segments)
     folds: list[list[Floats]] = [[] for _ in range(FOLDS)]

@@ -41,6 +41,15 @@ def test_missing_values_do_not_count_as_held_out():
     assert choice.factors == 1
 
 
+def test_of_long_recordings_pieces_are_used_and_fewer_where_rows_have_gaps():
+    rows = np.random.default_rng(0).normal(size=(5_000, 2))
+    whole = order.choose([rows], factors_max=0)
+    assert whole.values == 2 * order.ROWS_MAX
+    rows[::10, 0] = np.nan
+    gapped_choice = order.choose([rows], factors_max=0)
+    assert gapped_choice.values == 1.9 * order.ROWS_MAX_GAPPED
+
+
 def test_too_few_rows_choose_nothing():
     assert order.choose([np.zeros((20, 5))], factors_max=5) == order.Choice(0, 0, {}, 0)
 
