@@ -10,6 +10,7 @@ Leaves to others: what is counted (measures.py, nab.py), and what the gateway do
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from typing import Final, NamedTuple, TypeVar
 
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from gateway.models.fit import fit
+from gateway.models.calibration import calibrate
+from gateway.models.fit import Settings, fit
 from gateway.models.tracker import Habits, Tracker
 from gateway.models.twin_model import TwinModel
 from gateway.stages.judge import Persistence
@@ -44,10 +46,14 @@ class Said(NamedTuple):
     """(n,): whether the judge is in ALARM after the row."""
 
 
-def learn(training: Floats, signals: Sequence[str]) -> TwinModel:
+def learn(
+    training: Floats, signals: Sequence[str], settings: Settings | None = None
+) -> TwinModel:
     """Fit and calibrate on rows (t, s) of normal operation."""
     names = tuple(signals)
-    return fit(training, names, ("",) * len(names), period_ns=PERIOD_NS, asset="plant")
+    blank = ("",) * len(names)
+    model = fit(training, names, blank, period_ns=PERIOD_NS, asset="plant", settings=settings)
+    return replace(model, calibration=calibrate(model, training))
 
 
 def say(model: TwinModel, rows: Floats) -> Said:

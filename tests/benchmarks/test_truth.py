@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks import baselines, recordings, truth, truth_skab
+from benchmarks import baselines, recordings, truth, truth_cmapss, truth_skab
+from benchmarks.cmapss import Told
 from benchmarks.measures import Aim, detection_rates, mean_rate
 from benchmarks.recordings import Process, Recording
+from benchmarks.truth_cmapss import Fold
 from benchmarks.truth_skab import Figures, Verdicts
 
 
@@ -97,10 +99,10 @@ def test_absent_data_is_said_and_the_other_sets_are_still_measured(
     there = {**truth.SETS, "there": lambda data, console, with_ours: [Aim("F1", 0.9, least=0.87)]}
     monkeypatch.setattr(truth, "SETS", there)
     said = io.StringIO()
-    aims, absent = truth.run(tmp_path, ["skab", "tep", "there"], Console(file=said), True)
-    assert absent == ["skab", "tep"]
+    aims, absent = truth.run(tmp_path, ["skab", "tep", "cmapss", "there"], Console(file=said), True)
+    assert absent == ["skab", "tep", "cmapss"]
     assert [str(aim) for aim in aims] == ["F1 >= 0.87: 0.9, reached"]
-    assert said.getvalue().count("--data DIR") == 2
+    assert said.getvalue().count("--data DIR") == 3
 
 
 def test_without_data_the_exit_status_is_1(
@@ -109,3 +111,15 @@ def test_without_data_the_exit_status_is_1(
     monkeypatch.setattr("sys.argv", ["truth", "--data", str(tmp_path)])
     assert truth.main() == 1
     assert "nothing measured" in capsys.readouterr().out
+
+
+def test_folds_of_engines_are_put_together() -> None:
+    told = Told(np.array([10.0, 20.0]), np.array([5.0, 19.0]), np.array([15.0, 30.0]))
+    silent = Told(np.array([0.0, 0.0]), np.full(2, np.nan), np.full(2, np.nan))
+    fold = Fold({"a": told, "b": silent}, np.array([10.0, 14.0]))
+    got = truth_cmapss.figures([fold, fold])
+    assert got["a"].rmse == pytest.approx(math.sqrt(18.0))
+    assert got["a"].bias == pytest.approx(3.0)
+    assert got["a"].held == pytest.approx(0.5)
+    assert got["a"].width == pytest.approx(10.5)
+    assert math.isnan(got["b"].held)

@@ -1,0 +1,42 @@
+"""The measure of cost: exponent, flatness, and that memory that grows is seen."""
+
+import numpy as np
+import pytest
+
+from benchmarks import fusion_cost
+from benchmarks.fusion_cost import Reading
+
+
+def test_growth_is_the_exponent() -> None:
+    assert fusion_cost.growth([8, 100, 1000], [8.0, 100.0, 1000.0]) == pytest.approx(1.0)
+    assert fusion_cost.growth([10, 100], [3.0, 300.0]) == pytest.approx(2.0)
+
+
+def test_memory_that_stays_is_flat_and_memory_that_grows_is_not() -> None:
+    stays = [Reading(rows, 1_000_000 + rows % 3, 50_000_000) for rows in range(20)]
+    assert fusion_cost.is_flat(stays)
+    assert not fusion_cost.is_flat(
+        [Reading(n, 1_000_000 + 9_000 * n, 50_000_000) for n in range(20)]
+    )
+    assert not fusion_cost.is_flat(
+        [Reading(n, 1_000_000, 50_000_000 + 400_000 * n) for n in range(20)]
+    )
+
+
+def test_the_simulated_plant_is_the_same_every_time() -> None:
+    one = fusion_cost.plant(50, 6, np.random.default_rng(fusion_cost.SEED))
+    other = fusion_cost.plant(50, 6, np.random.default_rng(fusion_cost.SEED))
+    assert one.shape == (50, 6)
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.slow
+def test_a_row_is_timed_and_memory_is_read_through_the_public_interface() -> None:
+    rows = fusion_cost.plant(700, 5, np.random.default_rng(1))
+    model = fusion_cost.learn(rows[:400])
+    timed = fusion_cost.live(model, rows[400:])
+    assert timed.signals == 5
+    assert 0.0 < timed.median_s <= timed.slow_s
+    readings = fusion_cost.memory(model, rows[400:], readings=5)
+    assert [each.rows for each in readings] == [60, 120, 180, 240, 300]
+    assert all(each.traced_bytes > 0 for each in readings)
