@@ -43,6 +43,8 @@ _SLOW: Final = 20.0
 """A level that moves so many times the noise of a block from one block to the next is a covariate.
 Only what the last block says is then left of its past."""
 _FACTORS_MAX: Final = 16
+_TOLERANCE: Final = 1e-5
+"""Gain of log-likelihood per value and iteration below which EM stops."""
 _FIRST_ITERATIONS: Final = 12
 """Of EM before the levels are known well; more would polish what is taken off again."""
 
@@ -116,6 +118,7 @@ def fit_parts(
             "problems": [str(problem) for problem in problems],
             "factors": learnt.space.factors,
             "lags": learnt.space.lags,
+            "held_out_by_order": plain.table,
             "regimes": len(learnt.regimes.weights),
             "held_out_by_regimes": table,
         },
@@ -133,6 +136,8 @@ class _Learnt(NamedTuple):
     is_slow: NDArray[np.bool_]
     range_variance: Floats
     """(u,): mean square of the levels in the training rows."""
+    table: dict[str, float]
+    """Held-out log-likelihood per value by "factors x lags", of the part whose choice it is."""
 
 
 def _blank(asset: Asset, agreed: Scaling, total: Survey, settings: Settings) -> TwinModel:
@@ -250,7 +255,10 @@ def _learn(
     table = _summed([part.wander(ground, white) for part in parts])
     first = Frame(ground, *drift.conclude(table, white / window, safety))
     is_slow = first.block_drift > _SLOW * first.block_noise
-    pair = pair or settings.order or _choose(parts, first)
+    tried: dict[str, float] = {}
+    pair = pair or settings.order
+    if pair is None:
+        pair, tried = _choose(parts, first)
     space = _improved(parts, first, None, pair)
     table = _summed([part.own_wander(first, space) for part in parts])
     own = drift.conclude(table, space.noise / window, safety)
@@ -268,6 +276,7 @@ def _learn(
         long_run=np.maximum(own.noise * window / space.noise, _LONG_RUN_MIN),
         is_slow=is_slow,
         range_variance=(levels.squares + levels.variance) / levels.rows,
+        table=tried,
     )
 
 
@@ -277,8 +286,8 @@ def _improved(
     """Return the state space of rows less their levels, by EM from a start or from moments."""
     asked = [_AtFrame(part, frame) for part in parts]
     if start is None:
-        return em.fit_parts(asked, *pair, iterations=_FIRST_ITERATIONS).model
-    return em.improve(asked, start, iterations=em.ITERATIONS, tolerance=em.TOLERANCE).model
+        return em.fit_parts(asked, *pair, iterations=_FIRST_ITERATIONS, tolerance=_TOLERANCE).model
+    return em.improve(asked, start, iterations=em.ITERATIONS, tolerance=_TOLERANCE).model
 
 
 @final
@@ -298,16 +307,22 @@ class _AtFrame:
         return self._part.expect(self._frame, model)
 
 
-def _choose(parts: Sequence[TrainingPart], frame: Frame) -> tuple[int, int]:
-    """Return factors and lags: the weighted median of what each part chose for itself."""
+def _choose(
+    parts: Sequence[TrainingPart], frame: Frame
+) -> tuple[tuple[int, int], dict[str, float]]:
+    """Return factors and lags, the weighted median of what parts chose, and that part's table."""
     limit = max(1, min(len(frame.block_noise) // 2, _FACTORS_MAX))
     choices = sorted(
-        (choice.factors, choice.lags, choice.values)
-        for choice in (part.choice(frame, limit) for part in parts)
+        (part.choice(frame, limit) for part in parts),
+        key=lambda choice: (choice.factors, choice.lags),
     )
-    passed = np.cumsum([values for _, _, values in choices])
-    factors, lags, _ = choices[int(np.searchsorted(passed, 0.5 * passed[-1]))]
-    return factors, lags
+    passed = np.cumsum([choice.values for choice in choices])
+    median = choices[int(np.searchsorted(passed, 0.5 * passed[-1]))]
+    table = {
+        f"{factors} x {lags}": worth / max(median.values, 1)
+        for (factors, lags), worth in sorted(median.table.items())
+    }
+    return (median.factors, median.lags), table
 
 
 def _products(parts: Sequence[TrainingPart], ground: Ground) -> Products:
