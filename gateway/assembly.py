@@ -35,6 +35,12 @@ def make_assets(site: Site, state_dir: Path, clock: Clock) -> list[tuple[Fuse, J
     """
     fuse_of, judge, units = site.fuse, site.judge, site.units()
     signals = site.fused_signals()
+    persistence = Persistence(
+        alarm_on=judge.alarm_on,
+        rows_on=judge.rows_on,
+        alarm_off=judge.alarm_off,
+        rows_off=judge.rows_off,
+    )
     fuse = Fuse(
         Asset(
             site.asset,
@@ -47,15 +53,10 @@ def make_assets(site: Site, state_dir: Path, clock: Clock) -> list[tuple[Fuse, J
             wait_ns=None if fuse_of.wait_ms is None else fuse_of.wait_ms * NS_PER_MS,
             periods_ns=site.periods_ns(),
             false_alarms_per_hour=fuse_of.false_alarms_per_hour,
+            persistence=persistence,
         ),
         known=starting_model(site, state_dir),
         keep=Keeper(site, state_dir, clock.now_ns).keep,
-    )
-    persistence = Persistence(
-        alarm_on=judge.alarm_on,
-        rows_on=judge.rows_on,
-        alarm_off=judge.alarm_off,
-        rows_off=judge.rows_off,
     )
     return [(fuse, Judge(site.asset, persistence))]
 

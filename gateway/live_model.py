@@ -22,7 +22,14 @@ from gateway.model_file import ModelFile
 from gateway.model_store import Gate, ModelStore, open_model
 from gateway.models.twin_model import TwinModel
 from gateway.site import Site
-from gateway.stages.learning import ID_DIGITS, Known, Learnt, model_id, origin_of
+from gateway.stages.learning import (
+    ID_DIGITS,
+    Known,
+    Learnt,
+    at_set_point,
+    model_id,
+    origin_of,
+)
 
 _LOG: Final = logging.getLogger("twinrig.gateway.live_model")
 
@@ -39,7 +46,7 @@ def starting_model(site: Site, state_dir: Path) -> Known | None:
         problems = disagreements(found.model, site)
         if problems:
             raise ConfigError(str(stated), problems)
-        return _known(found, str(stated))
+        return _known(found, str(stated), site)
     store = ModelStore(folder_of(state_dir, site.asset))
     if not store.exists or not store.versions():
         return None
@@ -48,7 +55,7 @@ def starting_model(site: Site, state_dir: Path) -> Known | None:
     if problems:
         _LOG.warning("model_left asset=%s reasons=%s", site.asset, "; ".join(problems))
         return None
-    return _known(found, store.current())
+    return _known(found, store.current(), site)
 
 
 def folder_of(state_dir: Path, asset: str) -> Path:
@@ -110,9 +117,13 @@ class Keeper:
         return model_id(learnt)
 
 
-def _known(found: ModelFile, name: str) -> Known:
+def _known(found: ModelFile, name: str, site: Site) -> Known:
+    """Return a model that was read, with its limits at the set-point of the site."""
     _LOG.info("model_loaded asset=%s from=%s sha256=%s", found.model.asset, name, found.digest)
-    return Known(found.model, found.digest[:ID_DIGITS], found.origin.to_ns)
+    if found.model.calibration is None:
+        _LOG.warning("model_not_calibrated asset=%s from=%s", found.model.asset, name)
+    model = at_set_point(found.model, site.fuse.false_alarms_per_hour)
+    return Known(model, found.digest[:ID_DIGITS], found.origin.to_ns)
 
 
 def _difference(model: tuple[str, ...], site: tuple[str, ...]) -> str:

@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 from gateway.clock import NS_PER_MS
 from gateway.errors import ConfigError, KeyFileError
 from gateway.keyfile import load_key
+from gateway.models.calibration import FALSE_ALARMS_PER_HOUR
 from gateway.site_fields import (
     FilePath,
     Finite,
@@ -108,8 +109,8 @@ class FuseSettings(Table):
     """Resolved names (`node:channel`); empty = every channel of every node."""
     wait_ms: Annotated[int, Field(ge=0, le=3_600_000)] | None = None
     """How long a row waits for missing values after its period; default: one period."""
-    false_alarms_per_hour: Annotated[float, Field(gt=0, le=60)] = 0.1
-    """Set-point of the alarm: so many are accepted while all is well. One in ten hours."""
+    false_alarms_per_hour: Annotated[float, Field(gt=0, le=60)] = FALSE_ALARMS_PER_HOUR
+    """Set-point of the alarm: so many are accepted while all is well."""
     model: FilePath | None = None
     """A fitted model to start with (`twinrig model fit`): its folder, or that of its versions.
     Default: the one learnt live before and kept in the state folder, else a new one is learnt."""

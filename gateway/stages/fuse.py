@@ -1,7 +1,12 @@
 """Rows of an asset's signals become `Estimate`s: what was measured against what the model expects.
 
 The first rows are learnt from (`learning.py`), unless there is a model to go on with; from then on
-models/tracker.py weighs every row. The model is fed values alone: it never sees a time, a row
+models/tracker.py weighs every row, and `diagnosis.py` says what it is while rows are suspect. A
+signal that is probably false is left out of its own fused value as far as it is doubted:
+
+    fused = (1 - doubt) tracked + doubt expected from the others,   deviation of that mixture
+
+The model is fed values alone: it never sees a time, a row
 number or a name. Gaps are exact: a missing or bad value, and a slower signal between two of its
 values, are integrated out; a missing row ages the model, and so does the time since a known model
 was learnt.
@@ -19,15 +24,17 @@ from typing import Final, final
 import numpy as np
 
 from gateway import status
-from gateway.models import linear_gaussian, state_space
+from gateway.models.calibration import FALSE_ALARMS_PER_HOUR
 from gateway.models.fit import Asset, Settings
+from gateway.models.scaling import scaled
 from gateway.models.tracker import Habits, Step, Tracker
-from gateway.models.twin_model import TwinModel, interval
+from gateway.models.twin_model import Floats, TwinModel, interval
 from gateway.records import Aligned, Estimate, Provenance, SignalEstimate
+from gateway.stages.diagnosis import Diagnosis, Echo
+from gateway.stages.judge import Persistence
 from gateway.stages.learning import Known, Learnt, Lesson, LiveRow, model_id
 from gateway.stages.rows import Row, RowCollector
 
-FALSE_ALARMS_PER_HOUR: Final = 0.1
 INTERVAL_SHARE: Final = 0.9
 _NAN: Final = math.nan
 
@@ -46,6 +53,8 @@ class FuseOptions:
     """How a model is learnt."""
     habits: Habits | None = None
     """How the tracker lives."""
+    persistence: Persistence = field(default_factory=Persistence)
+    """When the judge decides; causes are asked for there."""
 
 
 @final
@@ -75,7 +84,7 @@ class Fuse:
         self.asset = asset.name
         self.signals = asset.signals
         self._period_ns = asset.period_ns
-        self._habits = Habits() if chosen.habits is None else chosen.habits
+        self._options = chosen
         self._keep = keep
         self._lesson = Lesson(
             asset, training_rows, chosen.false_alarms_per_hour, settings=chosen.settings
@@ -85,6 +94,7 @@ class Fuse:
         self._model: TwinModel | None = None
         self._model_id = ""
         self._tracker: Tracker | None = None
+        self._diagnosis: Diagnosis | None = None
         self._learnt_to_ns: int | None = None
         """Time of the last training row of a known model, until the first row has come."""
         self._last_number: int | None = None
@@ -118,22 +128,28 @@ class Fuse:
     def _estimate(self, row: Row) -> Estimate:
         """Learn from a row or weigh it."""
         values = [_NAN if kept is None else _usable(kept) for kept in row.values]
-        if self._tracker is None or self._model is None:
+        if self._tracker is None or self._model is None or self._diagnosis is None:
             return self._learn(row, values)
-        self._age(self._tracker, row)
+        self._age(self._tracker, self._diagnosis, row)
         measured = np.array(values)
-        step = self._tracker.step(measured[self._model.scaling.used])
+        echo = self._diagnosis.look(scaled(self._model.scaling, measured))
+        step = _louder(self._tracker.step(measured), echo)
+        opinion = self._diagnosis.judge(step.probability)
         due = np.array(row.is_due) & self._model.scaling.used
         return Estimate(
             asset=self.asset,
             time_ns=row.time_ns,
-            values=self._signals(self._model, row, values, step),
+            values=self._signals(self._model, row, values, _doubted(step, opinion.doubt)),
             log_density=step.log_density,
             score=step.score,
             anomaly_probability=step.probability,
             is_trained=True,
             status=_row_status(int(np.isfinite(measured[due]).sum()), int(due.sum())),
+            kind=step.kind,
+            scale_rows=step.scale_rows,
+            regime=step.regime,
             model_id=self._model_id,
+            causes=opinion.causes,
         )
 
     def _learn(self, row: Row, values: list[float]) -> Estimate:
@@ -142,7 +158,8 @@ class Fuse:
         learnt = self._lesson.take(LiveRow(row.number, row.time_ns, values, is_sealed))
         self._last_number = row.number
         if learnt is not None:
-            self._go_on_with(learnt.model, self._keep(learnt))
+            diagnosis = self._go_on_with(learnt.model, self._keep(learnt))
+            diagnosis.learn(scaled(learnt.model.scaling, learnt.values))
         code = status.BAD_WAITING_FOR_INITIAL_DATA
         return Estimate(
             asset=self.asset,
@@ -155,11 +172,16 @@ class Fuse:
             status=status.BAD_CONFIGURATION_ERROR if self.problem else code,
         )
 
-    def _go_on_with(self, model: TwinModel, name: str) -> None:
+    def _go_on_with(self, model: TwinModel, name: str) -> Diagnosis:
+        """Live with a model from the next row on."""
+        options = self._options
         self._model, self._model_id = model, name
-        self._tracker = Tracker(_as_before(model), self._habits)
+        self._tracker = Tracker(model, options.habits or Habits())
+        diagnosis = Diagnosis(model, options.persistence, options.false_alarms_per_hour)
+        self._diagnosis = diagnosis
+        return diagnosis
 
-    def _age(self, tracker: Tracker, row: Row) -> None:
+    def _age(self, tracker: Tracker, diagnosis: Diagnosis, row: Row) -> None:
         """Let the rows pass that are missing before this one, or since the model was learnt."""
         missing = 0
         if self._last_number is not None:
@@ -169,12 +191,14 @@ class Fuse:
         self._last_number = row.number
         if missing > 0:
             tracker.skip(missing)
+            diagnosis.skip(missing)
 
     def _signals(
-        self, model: TwinModel, row: Row, values: list[float], step: Step
+        self, model: TwinModel, row: Row, values: list[float], doubted: tuple[Step, Floats]
     ) -> tuple[SignalEstimate, ...]:
         """Return what the model says about each configured signal."""
-        low, high = interval(model, step.expected, step.deviation, INTERVAL_SHARE)
+        step, doubt = doubted
+        low, high = interval(model, step.fused, step.fused_deviation, INTERVAL_SHARE)
         estimates = []
         place = 0
         for at, (name, is_used) in enumerate(zip(self.signals, model.scaling.used, strict=True)):
@@ -188,35 +212,45 @@ class Fuse:
                     value=values[at],
                     expected=float(step.expected[place]),
                     standard_deviation=float(step.deviation[place]),
-                    fused=float(step.expected[place]),
-                    fused_deviation=float(step.deviation[place]),
+                    fused=float(step.fused[place]),
+                    fused_deviation=float(step.fused_deviation[place]),
                     interval=(float(low[place]), float(high[place])),
                     contribution=float(step.contributions[place]),
-                    trust=1.0,
+                    trust=1.0 - float(doubt[place]),
                     status=code,
-                    fused_status=_fused_status(code, 1.0),
+                    fused_status=_fused_status(code, 1.0 - float(doubt[place])),
                 )
             )
             place += 1
         return tuple(estimates)
 
 
-def _as_before(model: TwinModel) -> linear_gaussian.LinearGaussian:
-    row = state_space.covariance(model.state_space)
-    long_run = row + np.diag((model.long_run - 1.0) * model.state_space.noise)
-    return linear_gaussian.LinearGaussian(
-        used=model.scaling.used,
-        order=0,
-        location=model.scaling.location[model.scaling.used],
-        scale=model.scaling.scale[model.scaling.used],
-        row_covariance=row,
-        long_run_covariance=long_run,
-        drift=model.drift,
-        level=model.level,
-        level_covariance=np.diag(model.level_variance),
-        degrees=model.degrees,
-        tail=model.tail,
+def _louder(step: Step, echo: Echo | None) -> Step:
+    """Return the step, or what it says of rows that come again if that is the louder evidence."""
+    if echo is None:
+        return step
+    probability = 0.5 + 0.5 * math.tanh(0.5 * echo.excess)
+    if probability <= step.probability:
+        return step
+    contributions = np.zeros(len(step.contributions))
+    contributions[list(echo.signals)] = echo.evidence / len(echo.signals)
+    return step._replace(
+        probability=probability,
+        score=echo.evidence,
+        contributions=contributions,
+        scale_rows=echo.rows,
+        kind="repeat" if echo.excess >= 0.0 else step.kind,
     )
+
+
+def _doubted(step: Step, doubt: Floats) -> tuple[Step, Floats]:
+    """Return the step with its fused values as far from their signals as these are doubted."""
+    if not doubt.any():
+        return step, doubt
+    apart = step.fused - step.expected
+    variance = (1.0 - doubt) * step.fused_deviation**2 + doubt * step.deviation**2
+    spread = np.sqrt(variance + doubt * (1.0 - doubt) * apart**2)
+    return step._replace(fused=step.fused - doubt * apart, fused_deviation=spread), doubt
 
 
 def _out_of_service(name: str, value: float) -> SignalEstimate:

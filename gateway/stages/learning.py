@@ -11,6 +11,7 @@ becomes of the model (`gateway/live_model.py`), living with it (`models/tracker.
 
 import hashlib
 import math
+from dataclasses import replace
 from typing import Final, NamedTuple, final
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 from gateway.errors import TrainingError
 from gateway.model_file import Origin, digest_of
 from gateway.models import fit, monitor
+from gateway.models.calibration import Calibration, calibrate
 from gateway.models.fit import Asset, Settings
 from gateway.models.monitor import Healthy
 from gateway.models.twin_model import Floats, TwinModel
@@ -28,8 +30,11 @@ _NAN: Final = math.nan
 
 
 def training_rows_min(signals: int) -> int:
-    """Return how many healthy rows a model of that many signals needs at least."""
-    return max(fit.BLOCKS_MIN * WINDOW_ROWS, 2 * signals + 1)
+    """Return how many healthy rows a model of that many signals needs at least.
+
+    The limits are found by trying on each half what the other half taught.
+    """
+    return max(2 * fit.BLOCKS_MIN * WINDOW_ROWS, 2 * signals + 1)
 
 
 class Learnt(NamedTuple):
@@ -47,6 +52,8 @@ class Learnt(NamedTuple):
     """Whether every value was sealed by its node, so that nobody can have made it up."""
     baseline: Healthy
     """Sums of the rows, for the monitor of drift."""
+    values: Floats
+    """(n, S): the rows, with rows of NaN in gaps."""
 
 
 class Known(NamedTuple):
@@ -127,15 +134,18 @@ class Lesson:
             asset=asset.name,
             settings=self._settings,
         )
-        values = np.array([row.values for row in rows], dtype="<f8")
+        values = joined(parts)
+        calibration = calibrate(model, values, self._false_alarms_per_hour)
+        seen = np.array([row.values for row in rows], dtype="<f8")
         return Learnt(
-            model=model,
+            model=replace(model, calibration=calibration),
             rows=len(rows),
             from_ns=rows[0].time_ns,
             to_ns=rows[-1].time_ns,
-            rows_sha256=hashlib.sha256(values.tobytes()).hexdigest(),
+            rows_sha256=hashlib.sha256(seen.tobytes()).hexdigest(),
             is_sealed=all(row.is_sealed for row in rows),
             baseline=monitor.summarise(model.scaling, parts),
+            values=values,
         )
 
 
@@ -152,6 +162,32 @@ def segments(rows: list[LiveRow]) -> list[Floats]:
         parts[-1].append(row.values)
         before = row
     return [np.array(part) for part in parts]
+
+
+def joined(parts: list[Floats]) -> Floats:
+    """Return segments (n, S) as one array, parted by a block of rows without values."""
+    gap = np.full((WINDOW_ROWS, parts[0].shape[1]), _NAN)
+    pieces = [piece for part in parts for piece in (gap, part)]
+    return np.vstack(pieces[1:])
+
+
+def at_set_point(model: TwinModel, false_alarms_per_hour: float) -> TwinModel:
+    """Return a model with its limits for another rate of false alarms.
+
+    Evidence is in nats, each worth a factor e in the rate (models/calibration.py), so limits move
+    by the logarithm of the ratio; none falls below "as probable as not".
+    """
+    found = model.calibration
+    if not isinstance(found, Calibration):
+        return model
+    shift = math.log(found.false_alarms_per_hour / false_alarms_per_hour)
+    moved = replace(
+        found,
+        false_alarms_per_hour=false_alarms_per_hour,
+        step_limits=np.maximum(found.step_limits + shift, 0.0),
+        joint_limits=np.maximum(found.joint_limits + shift, 0.0),
+    )
+    return replace(model, calibration=moved)
 
 
 def origin_of(learnt: Learnt) -> Origin:

@@ -154,17 +154,17 @@ async def test_a_restart_goes_on_with_the_model_and_does_not_train_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     text = SOUTH.replace('key_file = "a.key"', 'key_file = "a.key"\nreceipts = false')
-    site = make_site(tmp_path, text + "[fuse]\ntraining_rows = 100\n")
+    site = make_site(tmp_path, text + "[fuse]\ntraining_rows = 200\n")
     with caplog.at_level("INFO"):
         async with started(site, tmp_path) as gateway:
-            before = estimates_of(gateway, make_node(boot_id=7), range(120))
+            before = estimates_of(gateway, make_node(boot_id=7), range(220))
         async with started(site, tmp_path) as gateway:
-            after = estimates_of(gateway, make_node(boot_id=8), range(120, 140))
-    assert [estimate.is_trained for estimate in before].count(False) == 100
+            after = estimates_of(gateway, make_node(boot_id=8), range(220, 240))
+    assert [estimate.is_trained for estimate in before].count(False) == 200
     assert len(after) > 10
     assert all(estimate.is_trained for estimate in after)
     assert {estimate.model_id for estimate in after} == {before[-1].model_id}
-    assert caplog.text.count("model_learnt asset=pump rows=100") == 1
+    assert caplog.text.count("model_learnt asset=pump rows=200") == 1
     assert caplog.text.count("model_loaded asset=pump") == 1
 
 

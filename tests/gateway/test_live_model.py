@@ -14,7 +14,7 @@ from gateway.stages.learning import Learnt, Lesson, LiveRow, origin_of
 from tests.gateway.models import healthy
 from tests.gateway.plant import SECOND_NS, SITE, START_NS, make_site
 
-ROWS = 120
+ROWS = 200
 
 
 def learn(asset: Asset, seed: int = 0, *, is_sealed: bool = True) -> Learnt:
@@ -54,14 +54,14 @@ def test_what_was_learnt_is_what_a_restart_goes_on_with(tmp_path, site, learnt, 
     assert known is not None
     assert (known.model_id, known.learnt_to_ns) == (model_id, learnt.to_ns)
     assert known.model.state_space.loadings.tobytes() == learnt.model.state_space.loadings.tobytes()
-    assert "model_learnt asset=pump rows=120 kept_as=000001-" in caplog.text
+    assert "model_learnt asset=pump rows=200 kept_as=000001-" in caplog.text
     assert f"model_loaded asset=pump from=000001-{model_id[:8]}" in caplog.text
 
 
 def test_unsealed_rows_are_on_record_as_vouched_for_by_the_site_file(tmp_path, site) -> None:
     keeper(site, tmp_path).keep(learn(PUMP, is_sealed=False))
     (change,) = ModelStore(folder_of(tmp_path, "pump")).changes()
-    assert change.by == "site skid: the first 120 rows"
+    assert change.by == "site skid: the first 200 rows"
     assert "not every training value" in str(change.gate["unverified"])
 
 

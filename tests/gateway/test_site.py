@@ -289,7 +289,7 @@ def test_training_rows_that_cannot_make_a_model_are_refused(root: Path, tmp_path
     text = (root / "examples" / "pump" / "site.toml").read_text()
     few = text.replace("training_rows = 400", "training_rows = 20")
     assert problems(tmp_path, few) == [
-        "fuse.training_rows: 20 are too few for 8 signals; set it to 100 or more"
+        "fuse.training_rows: 20 are too few for 8 signals; set it to 200 or more"
     ]
 
 

@@ -31,7 +31,7 @@ class Guarded:
         self.ledger = LossLedger()
         sync = Sync([NODE], probe_period_ns=SECOND_NS, drift_ppm=50, bound_max_ns=SECOND_NS)
         signals = tuple(f"{NODE}:{reading[0]}" for reading in READINGS)
-        self.fuse = Fuse(Asset("pump", signals, ("V",) * len(signals), SECOND_NS), 100)
+        self.fuse = Fuse(Asset("pump", signals, ("V",) * len(signals), SECOND_NS), 200)
         self.pipeline = Pipeline(
             Verify({NODE: ROOT_KEY, "pump-b": OTHER_ROOT_KEY}, self.ledger),
             sync,

@@ -80,11 +80,11 @@ def test_a_clock_set_back_starts_the_lesson_anew():
     assert learnt_from(live(healthy.rows(ROWS)), lesson).from_ns == 0
 
 
-@pytest.mark.parametrize(("signals", "rows"), [(("a",), 99), ((), 400), (SIGNALS * 40, 400)])
+@pytest.mark.parametrize(("signals", "rows"), [(("a",), 199), ((), 400), (SIGNALS * 40, 400)])
 def test_settings_that_can_never_work_are_refused_at_once(signals, rows):
     with pytest.raises(TrainingError, match="set training_rows to"):
         Lesson(Asset("pump", signals, ("V",) * len(signals), SECOND_NS), rows, 0.1)
 
 
-def test_enough_rows_are_five_blocks_or_twice_the_signals():
-    assert (training_rows_min(1), training_rows_min(60)) == (100, 121)
+def test_enough_rows_are_ten_blocks_or_twice_the_signals():
+    assert (training_rows_min(1), training_rows_min(120)) == (200, 241)

@@ -31,7 +31,7 @@ def pipeline(storing=()):
         bound_max_ns=SECOND_NS,
         storing=storing,
     )
-    fuse = Fuse(Asset("pump", (f"{NODE}:x",), ("V",), SECOND_NS), 100)
+    fuse = Fuse(Asset("pump", (f"{NODE}:x",), ("V",), SECOND_NS), 200)
     return Pipeline(Verify({NODE: ROOT_KEY}, ledger), sync, [(fuse, Judge("pump"))], ledger)
 
 

@@ -1,0 +1,181 @@
+"""What is it, and what can one still believe? Asked while rows are suspect, not in every row.
+
+    asked   at the `rows_on`-th suspect row in a row, where the judge may decide, again after
+            `AGAIN_ROWS` more, then every `WINDOW_ROWS` while rows stay suspect
+    held    until `rows_off` rows in a row are not suspect any more
+
+The hypotheses get the last `WINDOW_ROWS` rows, less the mean of the last rows known to be healthy:
+those that left the window while nothing in it was suspect. Every row is looked up among the rows
+stored before (models/repeats.py); a repeat that chance explains more seldom than the set-point of
+false alarms is evidence of its own, for rows that come again look healthy to everything else.
+
+Promises: the same rows give the same answers; memory is bounded, in signals and in rows. What
+healthy rows teach about hypotheses is learnt from the training rows or, where the model was learnt
+elsewhere, from the first `EXPERIENCE_ROWS` healthy ones; until then no repeat is evidence.
+Left to others: the hypotheses themselves (`models/explanation.py`), when there is an alarm
+(`judge.py`). An answer takes some tenths of a second for 8 signals, learning some seconds.
+"""
+
+import math
+from collections import deque
+from typing import Final, NamedTuple, final
+
+import numpy as np
+
+from gateway.models import state_space
+from gateway.models.explanation import Experience, Hypothesis, experience, explain
+from gateway.models.hypotheses_law import WINDOW_ROWS, level_variance
+from gateway.models.repeats import ROWS_MAX, Memory
+from gateway.models.twin_model import Floats, TwinModel
+from gateway.records import CAUSES_MAX, Cause
+from gateway.stages.judge import Persistence
+
+AGAIN_ROWS: Final = (10, 30)
+EXPERIENCE_ROWS: Final = 400
+_LEVEL_ROWS: Final = 60
+_LEVEL_ROWS_MIN: Final = 20
+_STORED_MAX: Final = 2_000_000
+"""Values of all signals together that are kept to find repeats among."""
+_CAUSE_MIN: Final = 0.01
+_HOUR_NS: Final = 3_600_000_000_000
+
+
+class Echo(NamedTuple):
+    """Rows that were stored before come again."""
+
+    excess: float
+    """Evidence above what chance gives as often as false alarms are accepted, in nats."""
+    evidence: float
+    signals: tuple[int, ...]
+    """Places among the used signals."""
+    rows: int
+
+
+class Opinion(NamedTuple):
+    """What the hypotheses say of the present rows."""
+
+    causes: tuple[Cause, ...]
+    """Most probable first, at most `CAUSES_MAX`; empty while nothing is suspect."""
+    doubt: Floats
+    """(u,): probability that what a signal says is false."""
+
+
+@final
+class Diagnosis:
+    """The memory and the opinions about one asset; rows are scaled, (u,), NaN where missing."""
+
+    def __init__(self, model: TwinModel, rule: Persistence, false_alarms_per_hour: float) -> None:
+        self._model = model
+        self._rule = rule
+        self._rows_per_alarm = _HOUR_NS / (model.period_ns * false_alarms_per_hour)
+        self._window: deque[Floats] = deque(maxlen=WINDOW_ROWS)
+        self._healthy: deque[Floats] = deque(maxlen=EXPERIENCE_ROWS)
+        self._experience: Experience | None = None
+        self._memory: Memory | None = None
+        self._calm_rows = 0
+        self._suspect_rows = 0
+        self._age_rows = 0
+        """Rows since the last healthy one that the level is taken from."""
+        self._nothing = Opinion((), np.zeros(len(model.drift)))
+        self._opinion = self._nothing
+
+    def learn(self, rows: Floats) -> None:
+        """Learn from healthy rows (n, u), the training rows or later ones."""
+        self._healthy.extend(rows[-EXPERIENCE_ROWS:])
+        self._experience = experience(self._model, rows)
+        self._memory = _memory(self._model)
+        self._memory.learn(rows)
+
+    def look(self, row: Floats) -> Echo | None:
+        """Store a row; return what of it has been there before, if chance hardly explains it."""
+        if len(self._window) == WINDOW_ROWS:
+            self._leave(self._window[0])
+        self._window.append(row)
+        self._age_rows += 1
+        if self._memory is None:
+            return None
+        repeats = self._memory.step(row)
+        if not repeats:
+            return None
+        first = repeats[0]
+        excess = first.log_evidence - math.log(self._rows_per_alarm)
+        return Echo(excess, first.log_evidence, first.signals, first.rows)
+
+    def judge(self, probability: float) -> Opinion:
+        """Take the probability of an anomaly in the row just looked at; return the opinion now."""
+        is_suspect = probability >= self._rule.alarm_on
+        self._suspect_rows = self._suspect_rows + 1 if is_suspect else 0
+        self._calm_rows = 0 if is_suspect else self._calm_rows + 1
+        beyond = self._suspect_rows - self._rule.rows_on
+        if beyond in AGAIN_ROWS or (beyond >= 0 and beyond % WINDOW_ROWS == 0):
+            self._opinion = self._ask()
+        elif self._calm_rows >= self._rule.rows_off:
+            self._opinion = self._nothing
+        return self._opinion
+
+    def skip(self, rows: int) -> None:
+        """Let rows pass of which nothing is known; they part what comes from what was."""
+        looked = min(rows, WINDOW_ROWS)
+        self._age_rows += rows - looked
+        for _ in range(looked):
+            self.look(np.full(len(self._model.drift), np.nan))
+
+    def _leave(self, row: Floats) -> None:
+        """Keep the row that leaves the window, if nothing after it was suspect."""
+        if self._calm_rows < WINDOW_ROWS or np.isnan(row).all():
+            return
+        self._healthy.append(row)
+        self._age_rows = WINDOW_ROWS
+        if self._experience is None and len(self._healthy) == EXPERIENCE_ROWS:
+            self.learn(np.array(self._healthy))
+
+    def _ask(self) -> Opinion:
+        """Return what the hypotheses say of the window."""
+        model, rows = self._model, np.array(self._window)
+        level, variance = self._level()
+        copies = () if self._memory is None else self._memory.copies(len(rows), level)
+        found = explain(
+            model,
+            rows - level,
+            level=level,
+            variance=variance,
+            learnt=self._experience,
+            history=copies,
+        )
+        named = [_cause(each) for each in found.posterior if each.probability >= _CAUSE_MIN]
+        return Opinion(tuple(named[:CAUSES_MAX]), found.fused.doubt)
+
+    def _level(self) -> tuple[Floats, Floats]:
+        """Return the healthy level (u,) before the window, and how uncertain it is."""
+        model = self._model
+        aged = model.drift * self._age_rows
+        last = np.array(list(self._healthy)[-_LEVEL_ROWS:]).reshape(-1, len(model.drift))
+        known = ~np.isnan(last)
+        counts = known.sum(axis=0)
+        mean = np.where(known, last, 0.0).sum(axis=0) / np.maximum(counts, 1)
+        is_enough = counts >= _LEVEL_ROWS_MIN
+        fewer = level_variance(model) * _LEVEL_ROWS / np.maximum(counts, 1)
+        variance = np.where(is_enough, fewer, model.level_variance)
+        return np.where(is_enough, mean, model.level), variance + aged
+
+
+def _cause(found: Hypothesis) -> Cause:
+    """Return a hypothesis as the records have it."""
+    return Cause(
+        cause=found.cause,
+        signal=found.signal,
+        probability=found.probability,
+        words=found.words,
+    )
+
+
+def _memory(model: TwinModel) -> Memory:
+    """Return a store for as many rows as there is room for."""
+    space = model.state_space
+    ahead = state_space.predict(space, state_space.start(space))
+    nothing = np.zeros(len(model.drift))
+    _, variance = state_space.conditional(space, ahead, nothing, model.level_variance)
+    used = model.scaling.used
+    resolution = model.scaling.resolution[used] / model.scaling.scale[used]
+    rows_max = min(ROWS_MAX, max(_STORED_MAX // len(nothing), 2 * EXPERIENCE_ROWS))
+    return Memory(np.sqrt(variance), resolution, rows_max)
