@@ -252,7 +252,7 @@ def _of_kind(
     _, log_prior = np.linalg.slogdet(kind.covariance)
     precision: Floats = information + prior
     push: Floats = score + means @ prior
-    mean: Floats = np.linalg.solve(precision, push[..., None])[..., 0]
+    mean: Floats = np.linalg.solve(precision, push[..., None])[..., 0].astype(np.float64)
     diagonal = np.diagonal(np.linalg.cholesky(precision), axis1=-2, axis2=-1)
     fit_of_prior = np.einsum("gc,cd,gd->g", means, prior, means)
     quadratic = 0.5 * ((mean * push).sum(axis=-1) - fit_of_prior - float(log_prior))
