@@ -23,9 +23,10 @@ from typing import Final, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.models import drift, em, held_out, regime_fit, regimes, scaling
+from gateway.models import drift, em, held_out, refusals, regime_fit, regimes, scaling
 from gateway.models.centring import mean_noise
 from gateway.models.normal_form import NOISE_MIN
+from gateway.models.refusals import BLOCKS_MIN
 from gateway.models.regime_fit import Kinds
 from gateway.models.regimes import Regimes
 from gateway.models.scaling import Problem, Scaling, Survey, UnfitRowsError
@@ -37,7 +38,6 @@ Floats = NDArray[np.float64]
 
 __all__ = ["BLOCKS_MIN", "Settings", "UnfitRowsError", "fit", "fit_parts"]
 
-BLOCKS_MIN: Final = 5
 _LONG_RUN_MIN: Final = 0.25
 _SLOW: Final = 20.0
 """A level that moves so many times the noise of a block from one block to the next is a covariate.
@@ -84,10 +84,10 @@ def fit(
     """
     chosen = Settings() if settings is None else settings
     listed = [segments] if isinstance(segments, np.ndarray) else list(segments)
-    _check_shapes(listed, signals, units)
+    refusals.check_shapes(listed, signals, units)
     part = TrainingPart(listed, chosen.window_rows)
     model = fit_parts([part], Asset(asset, signals, units, period_ns), chosen)
-    return at_end(model, listed[-1])
+    return _standing(model, listed)
 
 
 def fit_parts(
@@ -99,7 +99,7 @@ def fit_parts(
     """
     chosen = Settings() if settings is None else settings
     total = reduce(Survey.merged, [part.survey() for part in parts])
-    _check_size(total, asset, chosen.window_rows)
+    refusals.check_size(total, asset.name, asset.signals, chosen.window_rows)
     agreed, problems = _agree(parts, total, asset)
     blank = _blank(asset, agreed, total, chosen)
     plain = _learn(parts, Ground(agreed), chosen, None)
@@ -123,6 +123,15 @@ def fit_parts(
             "held_out_by_regimes": table,
         },
     )
+
+
+def _standing(model: TwinModel, segments: Sequence[Floats]) -> TwinModel:
+    """Return the model with level and tail of the last rows, over as many segments as it takes."""
+    first, rows = len(segments), 0
+    while first and rows < BLOCKS_MIN * model.window_rows:
+        first -= 1
+        rows += len(segments[first])
+    return reduce(at_end, segments[first:], model)
 
 
 class _Learnt(NamedTuple):
@@ -201,6 +210,8 @@ def _best(
     Best is what gives the held-out rows the highest density; a tie goes to fewer regimes.
     """
     ground = Ground(blank.scaling)
+    if sum(head.survey().rows for head in heads) < BLOCKS_MIN * settings.window_rows / 2:
+        return plain, blank, {}
     younger = _filled(blank, _learn(heads, ground, settings, _pair(plain)))
     if not candidates:
         return plain, younger, {}
@@ -238,7 +249,8 @@ def _agree(
         raise UnfitRowsError(f"no signal varies in the training rows of {asset.name}: {listing}")
     products = _products(parts, Ground(agreed))
     names = tuple(np.array(asset.signals, dtype=object)[agreed.used])
-    problems += _outliers(products, names, total.rows)
+    refusals.check_neighbours(products, names)
+    problems += refusals.outliers(products, names, total.rows)
     copies = scaling.copies(products.about_mean(), names) if products.rows > len(names) else ()
     used = agreed.used.copy()
     used[np.flatnonzero(used)[[place for place, _ in copies]]] = False
@@ -328,45 +340,6 @@ def _choose(
 def _products(parts: Sequence[TrainingPart], ground: Ground) -> Products:
     """Return the sums over all parts."""
     return reduce(Products.merged, [part.products(ground) for part in parts])
-
-
-def _outliers(products: Products, names: tuple[str, ...], rows: int) -> tuple[Problem, ...]:
-    """Return which channels have values that were left out for being far from their neighbours."""
-    return tuple(
-        Problem(
-            name,
-            f"{int(count)} of {rows} training values are far from their neighbours",
-            "they are taken as missing; look at them if they are many",
-        )
-        for name, count in zip(names, products.outliers, strict=True)
-        if count
-    )
-
-
-def _check_shapes(
-    segments: Sequence[Floats], signals: tuple[str, ...], units: tuple[str, ...]
-) -> None:
-    """Refuse rows that are not (n, S), and units that are not one for each signal."""
-    if len(units) != len(signals) or len(set(signals)) != len(signals):
-        raise UnfitRowsError(f"{len(signals)} signals have {len(units)} units, or a name is double")
-    if not segments:
-        raise UnfitRowsError("there are no rows to learn from")
-    for rows in segments:
-        if rows.ndim != 2 or rows.shape[1] != len(signals):
-            raise UnfitRowsError(
-                f"rows of shape {rows.shape} do not have one column for each of the signals "
-                f"{', '.join(signals)}"
-            )
-
-
-def _check_size(total: Survey, asset: Asset, window_rows: int) -> None:
-    """Refuse fewer rows than blocks and channels need."""
-    least = max(BLOCKS_MIN * window_rows, len(asset.signals) + 1)
-    if total.rows < least:
-        raise UnfitRowsError(
-            f"{total.rows} training rows of the {len(asset.signals)} signals of {asset.name} "
-            f"({', '.join(asset.signals)}) are too few; at least {least} are needed"
-        )
 
 
 def _summed(parts: Sequence[Floats]) -> Floats:

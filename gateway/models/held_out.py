@@ -53,6 +53,11 @@ class Surprises(NamedTuple):
         return Surprises(self.conditional + other.conditional, self.forecast + other.forecast)
 
 
+def nothing(signals: int) -> Surprises:
+    """Return counts of no errors."""
+    return Surprises(*np.zeros((2, signals, len(_EDGES) - 1)))
+
+
 def split(rows: Floats) -> tuple[Floats, Floats]:
     """Return the first and the last part of a segment (n, S)."""
     recent = rows[-ROWS_MAX:]

@@ -98,10 +98,11 @@ class TrainingPart:
     """Segments (n, S) of rows with one period between neighbours; NaN marks a missing value."""
 
     def __init__(self, segments: Sequence[Floats], window_rows: int) -> None:
+        filled = [rows for rows in segments if len(rows)] or list(segments[:1])
         self._segments = tuple(
-            np.where(np.abs(rows) > scaling.ABSURD, np.nan, rows) for rows in segments
+            np.where(np.abs(rows) > scaling.ABSURD, np.nan, rows) for rows in filled
         )
-        self._surveys = tuple(scaling.survey(rows) for rows in segments)
+        self._surveys = tuple(scaling.survey(rows) for rows in filled)
         self._window_rows = window_rows
         self._spreads: tuple[Floats, ...] | None = None
         self._clean: tuple[Ground, tuple[Floats, ...]] | None = None
@@ -174,9 +175,16 @@ class TrainingPart:
         return TrainingPart(heads, self._window_rows)
 
     def surprises(self, model: TwinModel) -> held_out.Surprises:
-        """Ask a model of all heads about the rows that follow them."""
-        counted = [held_out.surprises(model, *held_out.split(rows)) for rows in self._segments]
-        return reduce(held_out.Surprises.merged, counted)
+        """Ask a model of all heads about the rows that follow them.
+
+        A segment whose head is no block long says nothing: where it stands is not known.
+        """
+        total = held_out.nothing(len(model.drift))
+        for rows in self._segments:
+            head, tail = held_out.split(rows)
+            if len(head) >= self._window_rows:
+                total = total.merged(held_out.surprises(model, head, tail))
+        return total
 
     def log_density(self, model: TwinModel) -> float:
         """Return the log density of those rows under it, summed."""

@@ -167,6 +167,12 @@ def test_rows_that_cannot_carry_a_model_are_refused(rows, says):
         assets.model(rows)
 
 
+def test_rows_without_neighbours_are_refused_by_channel():
+    rows = assets.rows(400)
+    with pytest.raises(UnfitRowsError, match=r"flow, pressure, .* have a neighbour"):
+        assets.model([rows[at : at + 1] for at in range(0, 400, 3)], order=ORDER)
+
+
 def test_fewer_rows_than_channels_are_refused():
     names = tuple(f"s{number}" for number in range(200))
     rows = np.random.default_rng(0).normal(size=(150, 200))
@@ -207,3 +213,21 @@ def test_gaps_of_any_pattern_are_survived():
     model = assets.model(rows, order=ORDER)
     assert np.isfinite(model.state_space.noise).all()
     assert np.isfinite(model.level).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "edges",
+    [
+        [(0, 150), (150, 151), (151, 155), (160, 161), (170, 400)],
+        [(0, 300), (300, 300), (310, 400)],
+        [(at, at + 11) for at in range(0, 400, 20)],
+    ],
+)
+def test_segments_of_any_length_are_learnt_from(edges):
+    rows = assets.rows(400)
+    model = assets.model([rows[first:last] for first, last in edges], order=ORDER)
+    assert model.scaling.used.all()
+    assert np.isfinite(model.level).all()
+    assert np.isfinite(model.conditional_widening).all()
+    assert np.isfinite(model.state_space.loadings).all()
