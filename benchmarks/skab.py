@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gateway import status
+from gateway.models.fit import Asset
 from gateway.records import Aligned, Provenance, State
 from gateway.stages.fuse import Fuse
 from gateway.stages.judge import Judge
@@ -89,7 +90,8 @@ def read(path: Path) -> Trace:
 
 def alarms(trace: Trace) -> list[bool]:
     """Run the stages over a trace; tell for each test row whether it leaves the judge in ALARM."""
-    fuse = Fuse(ASSET, trace.signals, TRAINING_ROWS, period_ns=PERIOD_NS)
+    units = ("",) * len(trace.signals)
+    fuse = Fuse(Asset(ASSET, trace.signals, units, PERIOD_NS), TRAINING_ROWS)
     judge = Judge(ASSET)
     states: list[bool] = []
     for number, row in enumerate(trace.rows):

@@ -7,7 +7,8 @@
 The hypotheses get the last `WINDOW_ROWS` rows, less the mean of the last rows known to be healthy:
 those that left the window while nothing in it was suspect. Every row is looked up among the rows
 stored before (models/repeats.py); a repeat that chance explains more seldom than the set-point of
-false alarms is evidence of its own, for rows that come again look healthy to everything else.
+false alarms is evidence of its own, for rows that come again look healthy to everything else. Slow
+signals, and of the others the one that says most, do not count: a held value repeats by nature.
 
 Promises: the same rows give the same answers; memory is bounded, in signals and in rows. What
 healthy rows teach about hypotheses is learnt from the training rows or, where the model was learnt
@@ -25,7 +26,7 @@ import numpy as np
 from gateway.models import state_space
 from gateway.models.explanation import Experience, Hypothesis, experience, explain
 from gateway.models.hypotheses_law import WINDOW_ROWS, level_variance
-from gateway.models.repeats import ROWS_MAX, Memory
+from gateway.models.repeats import ROWS_MAX, Memory, Repeat
 from gateway.models.twin_model import Floats, TwinModel
 from gateway.records import CAUSES_MAX, Cause
 from gateway.stages.judge import Persistence
@@ -37,6 +38,7 @@ _LEVEL_ROWS_MIN: Final = 20
 _STORED_MAX: Final = 2_000_000
 """Values of all signals together that are kept to find repeats among."""
 _CAUSE_MIN: Final = 0.01
+_REPEATING_MIN: Final = 2
 _HOUR_NS: Final = 3_600_000_000_000
 
 
@@ -67,7 +69,9 @@ class Diagnosis:
     def __init__(self, model: TwinModel, rule: Persistence, false_alarms_per_hour: float) -> None:
         self._model = model
         self._rule = rule
-        self._rows_per_alarm = _HOUR_NS / (model.period_ns * false_alarms_per_hour)
+        self._is_slow = frozenset(np.flatnonzero(model.is_slow).tolist())
+        self._log_rows = math.log(_HOUR_NS / (model.period_ns * false_alarms_per_hour))
+        """Of rows for each false alarm that is accepted."""
         self._window: deque[Floats] = deque(maxlen=WINDOW_ROWS)
         self._healthy: deque[Floats] = deque(maxlen=EXPERIENCE_ROWS)
         self._experience: Experience | None = None
@@ -95,11 +99,7 @@ class Diagnosis:
         if self._memory is None:
             return None
         repeats = self._memory.step(row)
-        if not repeats:
-            return None
-        first = repeats[0]
-        excess = first.log_evidence - math.log(self._rows_per_alarm)
-        return Echo(excess, first.log_evidence, first.signals, first.rows)
+        return _echo(self._memory, repeats[0], self._is_slow, self._log_rows) if repeats else None
 
     def judge(self, probability: float) -> Opinion:
         """Take the probability of an anomaly in the row just looked at; return the opinion now."""
@@ -157,6 +157,17 @@ class Diagnosis:
         fewer = level_variance(model) * _LEVEL_ROWS / np.maximum(counts, 1)
         variance = np.where(is_enough, fewer, model.level_variance)
         return np.where(is_enough, mean, model.level), variance + aged
+
+
+def _echo(memory: Memory, repeat: Repeat, is_slow: frozenset[int], log_rows: float) -> Echo | None:
+    """Return what a repeat is worth; None if fewer than two signals that are not slow share it."""
+    chance = memory.chance
+    members = tuple(place for place in repeat.signals if place not in is_slow)
+    worth = sorted(-math.log(chance[place]) * repeat.rows for place in members)
+    evidence = sum(worth[:-1]) - math.log(memory.choices)
+    if len(members) < _REPEATING_MIN or evidence <= 0.0:
+        return None
+    return Echo(evidence - log_rows, evidence, members, repeat.rows)
 
 
 def _cause(found: Hypothesis) -> Cause:

@@ -170,6 +170,17 @@ def test_rows_that_come_again_are_evidence_and_new_ones_are_none(model):
     assert again[-1].evidence > again[-1].excess
 
 
+@pytest.mark.slow
+def test_one_signal_that_comes_again_proves_nothing(model):
+    stage = Diagnosis(model, RULE, 1.0)
+    stage.learn(rows_of(model, 300, seed=0))
+    fresh = rows_of(model, 300)
+    again = fresh[200:260].copy()
+    again[:, 2] = fresh[20:80, 2]
+    echoes = [stage.look(row) for row in np.vstack([fresh[:200], again])]
+    assert set(echoes) == {None}
+
+
 def test_nothing_is_a_repeat_before_healthy_rows_have_taught_what_one_is(model):
     stage = Diagnosis(model, RULE, 1.0)
     row = rows_of(model, 1)[0]
