@@ -5,7 +5,8 @@
 Three assets: the SKAB recording without faults, Tennessee Eastman without fault, and our own pump
 skid (hil/plants). The first rows train a model; faults are put into later rows, 12 to 40 rows
 before the end of a window of 60. The level is the mean of the 60 rows before the window. Onset,
-signal and sign are drawn, the seed is fixed. A size is in healthy deviations of the signal.
+signal and sign are drawn, the seed is fixed. One sigma is the standard deviation of a signal's
+healthy training rows about that mean, so a signal that wanders has a wide one.
 
 Promises: one configuration for all assets, learnt from their training rows alone; every trial is
 counted. Top-1 is the signal with the greatest probability summed over causes.
@@ -31,7 +32,7 @@ from benchmarks.recordings import MissingDataError, read_skab_file, read_skab_no
 from gateway.models.causes import CAUSES, Weighed, compare
 from gateway.models.explanation import Experience, experience
 from gateway.models.fit import fit
-from gateway.models.hypotheses_law import law_of, level_variance
+from gateway.models.hypotheses_law import healthy_windows, law_of, level_variance
 from gateway.models.hypotheses_window import Law, deviation_given_all
 from gateway.models.repeats import Memory
 from gateway.models.scaling import scaled
@@ -60,6 +61,8 @@ class Asset(NamedTuple):
     learnt: Experience
     law: Law
     memory: Memory
+    sigma: Floats
+    """(u,)."""
     training: Floats
     """(t, u), scaled."""
     rows: Floats
@@ -111,7 +114,7 @@ def inject(cause: str, rows: Floats, place: Place) -> Floats:
 def _process(rows: Floats, place: Place) -> None:
     current = place.asset.law.state_space.current
     moved = current @ place.rng.normal(size=current.shape[1])
-    spread = place.asset.law.spread
+    spread = place.asset.sigma
     rows[-place.age :] += (
         moved * abs(place.size) / spread[place.signal] / (abs(moved) / spread).max()
     )
@@ -194,7 +197,8 @@ def make_asset(name: str, data: Path) -> Asset:
     law = law_of(model, learnt.ways, level_variance=level_variance(model))
     memory = Memory(deviation_given_all(law, WINDOW), law.resolution)
     memory.learn(values[:split])
-    return Asset(name, model, learnt, law, memory, values[:split], values[split:])
+    sigma = np.nanstd(np.vstack(healthy_windows(values[:split])), axis=0)
+    return Asset(name, model, learnt, law, memory, sigma, values[:split], values[split:])
 
 
 def _read(name: str, data: Path) -> tuple[Floats, Sequence[str], int]:
@@ -243,7 +247,7 @@ def run_trial(asset: Asset, cause: str, size: float, rng: np.random.Generator) -
     signal = int(rng.integers(signals))
     if cause == "replay" and rng.random() < 1 / 3:
         signal = -1
-    reach = 0.0 if np.isnan(size) else size * asset.law.spread[signal] * rng.choice([-1.0, 1.0])
+    reach = 0.0 if np.isnan(size) else size * asset.sigma[signal] * rng.choice([-1.0, 1.0])
     place = Place(asset, signal, int(rng.integers(*AGES)), float(reach), rng)
     rows = inject(cause, asset.rows[start : start + WINDOW], place)
     memory = copy.deepcopy(asset.memory)

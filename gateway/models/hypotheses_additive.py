@@ -73,6 +73,17 @@ def age_grid(rows: int, rows_min: int) -> Ints:
     return np.unique(np.geomspace(rows_min, rows, _AGES).round().astype(np.int64))
 
 
+def between(ages: Ints, best: int) -> list[int]:
+    """Return the ages that a grid left out between the neighbours of its best one.
+
+    A coarse grid weighs an onset that falls on it too high, and all others too low; with these
+    the ages around the best one are as fine as rows.
+    """
+    place = int(np.searchsorted(ages, best))
+    low, high = ages[max(place - 1, 0)], ages[min(place + 1, len(ages) - 1)]
+    return sorted(set(range(int(low), int(high) + 1)) - {int(age) for age in ages})
+
+
 def ratio(window: Window, gain: Floats, determinant: Floats) -> Floats:
     """Return log of the density with less distance and more log determinant, over the null's."""
     law = window.law
@@ -137,28 +148,38 @@ def _spikes(window: Window) -> Candidates:
 
 
 def _noises(window: Window) -> Candidates:
-    """Return additional white noise from a grid of onsets on."""
+    """Return additional white noise from a grid of onsets on, finer around the best one."""
     signals, rows = window.values.shape
     ages = age_grid(rows, NOISE_ROWS_MIN)
-    weights = age_weights(ages, rows)
+    found = {int(age): _noise(window, int(age)) for age in ages}
+    best = max(found, key=lambda age: float(found[age].max()))
+    found |= {age: _noise(window, age) for age in between(ages, best)}
+    ages = np.array(sorted(found))
+    weights = np.log(age_weights(ages, rows))
+    likelihood = np.stack([found[int(age)] for age in ages], axis=1) + weights[:, None]
+    size = np.broadcast_to(SIZES, likelihood.shape)
+    age = np.broadcast_to(ages[:, None].astype(np.float64), likelihood.shape)
+    flat = (signals, len(ages) * len(SIZES))
+    return Candidates(
+        "noise",
+        tuple(range(signals)),
+        likelihood.reshape(flat),
+        size.reshape(flat),
+        0.25 * size.reshape(flat) ** 2,
+        age.reshape(flat),
+    )
+
+
+def _noise(window: Window, age: int) -> Floats:
+    """Return log ratios (u, sizes) of noise in the last `age` rows."""
+    rows = window.values.shape[1]
     variances = (window.law.spread[:, None] * SIZES) ** 2
-    parts = []
-    for age, weight in zip(ages, weights, strict=True):
-        block = window.precision[:, rows - age :, rows - age :]
-        values, vectors = np.linalg.eigh(block)
-        values = np.maximum(values, 0.0)[:, None, :]
-        turned = np.einsum("its,it->is", vectors, window.weighted[:, rows - age :])[:, None, :]
-        grown = 1.0 + variances[:, :, None] * values
-        gain = (variances[:, :, None] * turned**2 / grown).sum(axis=2)
-        determinant = np.log(grown).sum(axis=2)
-        likelihood = ratio(window, gain, determinant) + np.log(SIZE_WEIGHTS) + np.log(weight)
-        size = np.broadcast_to(SIZES, likelihood.shape)
-        full = np.full(likelihood.shape, float(age))
-        everyone = tuple(range(signals))
-        parts.append(
-            Candidates("noise", everyone, likelihood, size, 0.25 * size**2, full),
-        )
-    return _joined(parts)
+    values, vectors = np.linalg.eigh(window.precision[:, rows - age :, rows - age :])
+    values = np.maximum(values, 0.0)[:, None, :]
+    turned = np.einsum("its,it->is", vectors, window.weighted[:, rows - age :])[:, None, :]
+    grown = 1.0 + variances[:, :, None] * values
+    gain = (variances[:, :, None] * turned**2 / grown).sum(axis=2)
+    return ratio(window, gain, np.log(grown).sum(axis=2)) + np.log(SIZE_WEIGHTS)
 
 
 def _sized(

@@ -34,7 +34,7 @@ _LEVEL_ROWS: Final = 60
 _PERSISTENCES: Final = (0.0, 0.2, 0.4, 0.6, 0.75, 0.9, 0.97)
 _NOISE_FACTORS: Final = (0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 5.0, 8.0)
 _DEGREES: Final = (3.0, 5.0, 8.0, 13.0, 21.0, 34.0, 55.0, 89.0)
-_WINDOWS_MAX: Final = 60
+_WINDOWS_MAX: Final = 30
 _RESOLUTION_MIN: Final = 1e-6
 _MEET_FIRST: Final = 8
 _MEET_LAST: Final = 60
@@ -70,8 +70,13 @@ def plain(model: TwinModel) -> Ways:
 
 
 def law_of(model: TwinModel, ways: Ways, *, level_variance: Floats | None = None) -> Law:
-    """Return the law of residuals to a level of that variance (u,); default: the model's own."""
-    space = model.state_space._replace(noise=model.state_space.noise * ways.noise_factor)
+    """Return the law of residuals to a level of that variance (u,); default: the model's own.
+
+    What held-out blocks said of a signal given the others (`conditional_widening`) widens its own
+    noise: on its training rows a model of many signals looks better than it is.
+    """
+    widened = ways.noise_factor * np.maximum(model.conditional_widening, 1.0) ** 2
+    space = model.state_space._replace(noise=model.state_space.noise * widened)
     return Law(
         space,
         ways.persistence,
@@ -154,8 +159,11 @@ def _held(rows: Floats, lag: int, resolution: Floats) -> Floats:
 
 
 def healthy_windows(rows: Floats) -> list[Floats]:
-    """Return residual windows (WINDOW_ROWS, u) of training rows, evenly spread, not overlapping."""
-    starts = np.arange(_LEVEL_ROWS, len(rows) - WINDOW_ROWS + 1, WINDOW_ROWS)
+    """Return residual windows (WINDOW_ROWS, u) of training rows, evenly spread.
+
+    Neighbours share two thirds of their rows: of few rows as many windows as have news.
+    """
+    starts = np.arange(_LEVEL_ROWS, len(rows) - WINDOW_ROWS + 1, WINDOW_ROWS // 3)
     chosen = np.unique(np.linspace(0, len(starts) - 1, min(len(starts), _WINDOWS_MAX)).round())
     windows = []
     for start in starts[chosen.astype(np.int64)]:

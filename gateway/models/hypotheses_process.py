@@ -32,6 +32,7 @@ from gateway.models.hypotheses_additive import (
     Ints,
     age_grid,
     age_weights,
+    between,
     ratio,
 )
 from gateway.models.hypotheses_window import Floats, Window, factor_covariance
@@ -56,6 +57,9 @@ class Changed(NamedTuple):
     sizes: tuple[float, ...]
 
 
+_NOTHING: Final = Changed((), ())
+
+
 class _Common(NamedTuple):
     """What every onset needs of a window."""
 
@@ -71,25 +75,37 @@ def process(window: Window) -> tuple[Candidates, Changed]:
     """Return the process changes of a window, and what the likeliest free one moves."""
     rows = window.values.shape[1]
     ages = age_grid(rows, BIAS_ROWS_MIN)
-    found: list[tuple[Floats, int]] = []
-    best, changed = -math.inf, Changed((), ())
+    found: dict[int, tuple[Floats, Changed]] = {}
     if len(ages):
         common = _common(window)
-        for age, weight in zip(ages, np.log(age_weights(ages, rows)), strict=True):
-            information, score = _moments(window, _flat(rows, age))
-            found.append((_step(window, common, information, score) + weight, age))
-            found.append((_pulse(window, common, age) + weight, age))
-            ramp = _moments(window, _ramp(rows, age))
-            for moments in ((information, score), ramp):
-                free, top = _free(window, *moments)
-                found.append((free + weight + math.log(_WAYS["free"] / 2), age))
-                if free.max() + weight > best:
-                    best, changed = float(free.max() + weight), top
-        found += _livelier(window, common)
-    likelihood = np.concatenate([part for part, _ in found] or [np.zeros(0)])
-    age_of = np.concatenate([np.full(len(part), float(age)) for part, age in found] or [likelihood])
+        found = {int(age): _at(window, common, int(age)) for age in ages}
+        best = max(found, key=lambda age: float(found[age][0].max()))
+        for age in between(ages, best):
+            found[age] = _at(window, common, age)
+        ages = np.array(sorted(found))
+        parts = [
+            (found[int(age)][0] + weight, int(age))
+            for age, weight in zip(ages, np.log(age_weights(ages, rows)), strict=True)
+        ]
+        parts += _livelier(window, common)
+    else:
+        parts = [(np.zeros(0), 0)]
+    likelihood = np.concatenate([part for part, _ in parts])
+    age_of = np.concatenate([np.full(len(part), float(age)) for part, age in parts])
     size = np.full((1, len(likelihood)), np.nan)
-    return Candidates("process", (None,), likelihood[None], size, size, age_of[None]), changed
+    top = max(found.values(), key=lambda each: float(each[0].max()), default=(size, _NOTHING))
+    return Candidates("process", (None,), likelihood[None], size, size, age_of[None]), top[1]
+
+
+def _at(window: Window, common: _Common, age: int) -> tuple[Floats, Changed]:
+    """Return log ratios of all ways but the livelier one that begin `age` rows ago."""
+    rows = window.values.shape[1]
+    step = _moments(window, _flat(rows, age))
+    flat, by_step = _free(window, *step)
+    ramp, by_ramp = _free(window, *_moments(window, _ramp(rows, age)))
+    free = math.log(_WAYS["free"] / 2)
+    ways = [_step(window, common, *step), _pulse(window, common, age), flat + free, ramp + free]
+    return np.concatenate(ways), by_step if flat.max() >= ramp.max() else by_ramp
 
 
 def _flat(rows: int, age: int) -> Floats:

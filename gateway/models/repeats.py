@@ -44,11 +44,11 @@ STRIDE: Final = 6
 """Rows that are hashed together."""
 GAP_ROWS: Final = 60
 ROWS_MAX: Final = 16_384
-_DIRECTIONS: Final = 4
-_CELL: Final = 6.0
+_DIRECTIONS: Final = 5
+_CELL: Final = 1.6
 """Width of a cell in tolerances."""
 _PRIOR_TRIALS: Final = 4.0
-_MULTIPLIERS: Final = np.array([73856093, 19349663, 83492791, 49979687], dtype=np.int64)
+_MULTIPLIERS: Final = np.array([73856093, 19349663, 83492791, 49979687, 86028121], dtype=np.int64)
 TOLERANCE: Final = 0.25
 """What still is a repeat, in healthy deviations of a signal given everything else."""
 
