@@ -180,6 +180,7 @@ def _windows(law: JointLaw, trial: _Trial) -> tuple[Floats, float]:
     """
     longest = max(evidence_joint.WINDOWS)
     innovations = evidence_joint.innovations(law, trial.rows)
+    limited = evidence_joint.bounded(law, innovations)
     passed, cost = law.passed_on, 0.0
     table = np.zeros((len(innovations), len(evidence_joint.WINDOWS)))
     for first in range(longest, len(innovations) - longest + 1, longest):
@@ -190,8 +191,9 @@ def _windows(law: JointLaw, trial: _Trial) -> tuple[Floats, float]:
             covariance = evidence_joint.window_covariance(law, window, variance)
             precision = np.asarray(np.linalg.inv(covariance), dtype=np.float64)
             for last in range(first, first + longest):
-                away = innovations[last - window + 1 : last + 1].mean(axis=0) - passed @ offset
+                rows = (limited if window > 1 else innovations)[last - window + 1 : last + 1]
+                away = rows.mean(axis=0) - passed @ offset
                 table[last, place] = evidence_joint.weigh(law, away, precision).evidence
-        away = np.nan_to_num(innovations[first : first + longest].mean(axis=0) - passed @ offset)
+        away = np.nan_to_num(limited[first : first + longest].mean(axis=0) - passed @ offset)
         cost += 0.5 * float(np.linalg.slogdet(covariance)[1] + away @ precision @ away)
     return table, cost

@@ -1,4 +1,4 @@
-"""From a squared distance to a probability: two hypotheses, one formula, no look-up of thresholds.
+"""From a squared distance to evidence: two hypotheses, one formula, no look-up of thresholds.
 
     normal:   r ~ t_v(0, C)              the window mean r of `signals` signals
     anomaly:  r ~ t_v(0, (1 + s) C)      the mean has moved; s is how far, averaged over a grid
@@ -31,14 +31,3 @@ def log_bayes_factor(distance: float, signals: int, degrees: float) -> float:
     ]
     top = max(logs)
     return top + math.log(sum(math.exp(value - top) for value in logs) / len(logs))
-
-
-def anomaly_probability(distance: float, signals: int, degrees: float, prior: float) -> float:
-    """Return the probability of "anomaly" given the distance and its prior probability."""
-    if signals == 0:
-        return prior
-    log_odds = math.log(prior) - math.log1p(-prior) + log_bayes_factor(distance, signals, degrees)
-    if log_odds >= 0.0:
-        return 1.0 / (1.0 + math.exp(-log_odds))
-    odds = math.exp(log_odds)
-    return odds / (1.0 + odds)

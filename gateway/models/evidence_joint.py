@@ -16,7 +16,8 @@ beyond its rank. Where rows suffice, this unrestricted regression is kept beside
 The evidence of a window is the log Bayes factor "its mean has moved" over "it has not" at squared
 distance d (evidence.py). Its shares, component by component of d, are additive over the signals.
 
-A value that is missing is taken as predicted: it adds nothing to the distance.
+A value that is missing is taken as predicted: it adds nothing to the distance. In windows of
+several rows an innovation beyond `REACH` deviations counts no further.
 
 Promised: lags and ridge by held-out likelihood over contiguous folds; folds that were held out
 give the covariance, so it is as wide as on new rows.
@@ -39,6 +40,8 @@ Floats = NDArray[np.float64]
 
 WINDOWS: Final = (1, 10)
 """Rows whose mean is weighed: what breaks at once, and what lasts."""
+REACH: Final = 4.0
+"""Deviations beyond which a row counts no further in the mean of several."""
 _LAGS: Final = (1, 2)
 _RIDGES: Final = (1e-3, 1e-2, 1e-1)
 """Prior precision of a coefficient, over that of the rows that speak for it."""
@@ -103,6 +106,13 @@ def innovations(law: JointLaw, rows: Floats) -> Floats:
     signals = len(law.mean)
     result: Floats = lagged[:, :signals] - lagged[:, signals:] @ law.coefficients
     return result
+
+
+def bounded(law: JointLaw, innovations: Floats) -> Floats:
+    """Return innovations (..., u) limited to `REACH` deviations: one spike is no level."""
+    reach = REACH * np.sqrt(np.diag(law.covariance))
+    limited: Floats = np.clip(innovations, -reach, reach)
+    return limited
 
 
 def window_covariance(law: JointLaw, rows: int, level_variance: Floats | None) -> Floats:

@@ -21,16 +21,15 @@ Left to others: limits (calibration.py), causes and words (causes.py), alarms (s
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Final, NamedTuple, cast, final
+from typing import Final, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.models import evidence_joint, evidence_steps, linear_tracker, regimes, state_space
+from gateway.models import evidence_joint, evidence_steps, regimes, state_space
 from gateway.models.calibration import FALSE_ALARMS_PER_HOUR, Calibration
 from gateway.models.evidence_joint import JointLaw
 from gateway.models.evidence_steps import Law
-from gateway.models.linear_gaussian import LinearGaussian
 from gateway.models.scaling import scaled
 from gateway.models.state_space import Belief
 from gateway.models.twin_model import TwinModel
@@ -40,6 +39,8 @@ Bools = NDArray[np.bool_]
 
 RENEWAL_ROWS: Final = 10
 """Rows after which the covariance of the levels is taken into the joint evidence anew."""
+_FAR: Final = 10.0
+"""Deviations from its level beyond which a value teaches the factors nothing."""
 _SKIP_ROWS_MAX: Final = 1_000
 """Missing rows that are passed one by one for the factors; after more of them nothing is left."""
 
@@ -89,15 +90,7 @@ class _Evidence(NamedTuple):
 class Tracker:
     """The live state of a model, from its last training row on."""
 
-    def __new__(cls, model: TwinModel | LinearGaussian, _habits: Habits) -> "Tracker":
-        """Make a tracker; one of the former model while the gateway still makes such."""
-        if isinstance(model, LinearGaussian):
-            former: object = linear_tracker.Tracker(model, linear_tracker.Habits())
-            return cast("Tracker", former)
-        return super().__new__(cls)
-
-    def __init__(self, model: TwinModel | LinearGaussian, habits: Habits) -> None:
-        assert isinstance(model, TwinModel)  # noqa: S101 - __new__ has seen to it
+    def __init__(self, model: TwinModel, habits: Habits) -> None:
         found = model.calibration
         self._model = model
         self._habits = habits
@@ -105,6 +98,7 @@ class Tracker:
         self._bank = evidence_steps.start(self._limits.steps)
         self._belief = state_space.start(model.state_space)
         self._chain = model.regimes.weights
+        self._far = _FAR * np.sqrt(np.diag(state_space.covariance(model.state_space)))
         joint = self._limits.joint
         lags = 0 if joint is None else joint.lags
         self._past: deque[Floats] = deque(maxlen=max(lags, 1))
@@ -133,6 +127,7 @@ class Tracker:
         ahead = state_space.predict(model.state_space, self._belief)
         mean, variance = state_space.conditional(model.state_space, ahead, values - centre, spread)
         is_false = _logistic(odds - self._limits.step_limits) >= self._habits.distrust
+        is_false |= np.abs(values - centre) > self._far
         updated = state_space.update(model.state_space, ahead, values - centre, spread)
         log_density = updated.log_density
         if is_false.any():
@@ -217,7 +212,7 @@ class Tracker:
             (
                 window,
                 float(limit),
-                evidence_joint.weigh(law, _mean(self._innovations, window) - explained, precision),
+                evidence_joint.weigh(law, self._mean(law, window) - explained, precision),
             )
             for window, limit, precision in zip(
                 evidence_joint.WINDOWS, self._limits.joint_limits, self._precisions, strict=True
@@ -233,6 +228,14 @@ class Tracker:
             self._innovations.append(values - predicted)
         # What is missing is kept as predicted, so the past has no gaps.
         self._past.appendleft(np.where(np.isnan(values), predicted, values) - law.mean)
+
+    def _mean(self, law: JointLaw, window: int) -> Floats:
+        """Return the mean (u,) of the last innovations; a missing one counts as none."""
+        last = np.array(self._innovations)[-window:]
+        if window > 1:
+            last = evidence_joint.bounded(law, last)
+        mean: Floats = np.where(np.isnan(last), 0.0, last).sum(axis=0) / window
+        return np.where(np.isnan(last).all(axis=0), np.nan, mean)
 
     def _true(
         self, belief: Belief, values: Floats, centre: Floats, spread: Floats, is_false: Bools
@@ -290,13 +293,6 @@ def _shared(parts: Floats, score: float) -> Floats:
     """Return contributions (u,) in proportion to parts, summing to the score."""
     total = float(parts.sum())
     return score * parts / total if total > 0.0 else np.zeros(len(parts))
-
-
-def _mean(innovations: deque[Floats], window: int) -> Floats:
-    """Return the mean (u,) of the last innovations; a missing one counts as none."""
-    last = np.array(innovations)[-window:]
-    mean: Floats = np.where(np.isnan(last), 0.0, last).sum(axis=0) / window
-    return np.where(np.isnan(last).all(axis=0), np.nan, mean)
 
 
 def _logistic(value: Floats | float) -> Floats:

@@ -1,0 +1,111 @@
+"""Limits keep the agreed rate, look at healthy rows alone, and know whether levels wander."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gateway.models import calibration, evidence_steps
+from gateway.models.calibration import calibrate
+from gateway.models.scaling import UnfitRowsError
+from gateway.models.tracker import Habits, Tracker
+from tests.gateway.models import assets
+
+TRAINING = 400
+
+
+@pytest.fixture(scope="module")
+def model():
+    return assets.model(assets.rows(TRAINING), order=(2, 1))
+
+
+@pytest.fixture(scope="module")
+def limits(model):
+    return calibrate(model, assets.rows(TRAINING), 1.0)
+
+
+def test_what_was_agreed_and_on_how_many_rows_is_kept(limits):
+    assert limits.false_alarms_per_hour == 1.0
+    assert limits.rows == TRAINING
+    assert limits.step_limits.shape == (6,)
+    assert limits.joint_limits.shape == (2,)
+    assert (limits.step_limits >= np.log(3600 / TRAINING) - 1e-9).all()
+
+
+def test_ten_times_fewer_false_alarms_cost_log_ten(model, limits):
+    rarer = calibrate(model, assets.rows(TRAINING), 0.1)
+    np.testing.assert_allclose(rarer.step_limits - limits.step_limits, np.log(10.0))
+    np.testing.assert_allclose(rarer.joint_limits - limits.joint_limits, np.log(10.0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_set_point_is_kept_on_new_healthy_rows(seed):
+    """Eight evidences with one per hour each: not more than eight in the hour that is tried.
+
+    An alarm is what the judge makes of it: three rows in a row, and one alarm while pauses are
+    short.
+    """
+    rows = assets.rows(TRAINING + 3600, seed)
+    found = assets.model(rows[:TRAINING], order=(2, 1))
+    found = replace(found, calibration=calibrate(found, rows[:TRAINING], 1.0))
+    tracker = Tracker(found, Habits())
+    above = np.array([tracker.step(row).probability >= 0.5 for row in rows[TRAINING:]])
+    lasting = np.flatnonzero(above[2:] & above[1:-1] & above[:-2])
+    begun = int((np.diff(lasting) > 20).sum()) + bool(len(lasting))
+    assert begun <= 8
+    assert above.mean() < 0.08
+
+
+@pytest.mark.slow
+def test_levels_are_followed_where_they_wander_and_fixed_where_they_do_not(limits):
+    assert limits.joint is not None
+    assert not limits.joint.follows_levels
+    wandering = assets.rows(TRAINING, seed=3, drift=np.full(6, 0.2))
+    found = calibrate(assets.model(wandering, order=(2, 1)), wandering)
+    assert found.joint is not None
+    assert found.joint.follows_levels
+
+
+def test_a_signal_that_jumps_in_training_gets_a_higher_limit(model, limits):
+    rows = assets.rows(TRAINING)
+    rows[330:360, 3] += 6 * assets.SCALE[3]
+    jumpy = calibrate(model, rows, 1.0)
+    assert jumpy.step_limits[3] > limits.step_limits[3] + 3.0
+
+
+def test_few_rows_for_many_signals_leave_the_joint_evidence_out(monkeypatch, model):
+    monkeypatch.setattr(calibration.evidence_joint, "_ROWS_PER_REGRESSOR", 100)
+    found = calibrate(model, assets.rows(TRAINING))
+    assert found.joint is None
+    assert np.isfinite(found.joint_limits).all()
+
+
+def test_the_last_rows_are_those_that_count(monkeypatch, model):
+    monkeypatch.setattr(calibration, "ROWS_MAX", 240)
+    rows = assets.rows(TRAINING)
+    found = calibrate(model, rows)
+    assert found.rows == 240
+    law = evidence_steps.learn(
+        calibration.residual(model, calibration.scaled(model.scaling, rows[-240:])), 20
+    )
+    np.testing.assert_array_equal(found.steps.level, law.level)
+
+
+def test_rows_that_cannot_set_limits_are_refused_with_the_number_that_can(model):
+    with pytest.raises(UnfitRowsError, match=r"199 rows of pump are too few.*at least 200"):
+        calibrate(model, assets.rows(199))
+    with pytest.raises(UnfitRowsError, match="agree on a number above zero"):
+        calibrate(model, assets.rows(TRAINING), 0.0)
+
+
+def test_the_offset_of_a_regime_is_taken_off(model):
+    offsets = np.array([np.zeros(6), np.full(6, 12.0)])
+    two = replace(
+        model,
+        regimes=model.regimes._replace(
+            offsets=offsets, transition=np.full((2, 2), 0.5), weights=np.full(2, 0.5)
+        ),
+    )
+    values = np.vstack([np.zeros((5, 6)), np.full((5, 6), 12.0)])
+    np.testing.assert_allclose(calibration.residual(two, values), 0.0)

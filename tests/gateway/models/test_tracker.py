@@ -1,0 +1,162 @@
+"""Living with the twin model: exact predictions, evidence that adds up, truth without the liar."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gateway.models import state_space
+from gateway.models.calibration import calibrate
+from gateway.models.tracker import Habits, Tracker
+from tests.gateway.models import assets
+
+TRAINING = 400
+
+
+@pytest.fixture(scope="module")
+def model():
+    rows = assets.rows(TRAINING)
+    found = assets.model(rows, order=(2, 1))
+    return replace(found, calibration=calibrate(found, rows))
+
+
+def steps_of(model, rows):
+    tracker = Tracker(model, Habits())
+    return [tracker.step(row) for row in rows]
+
+
+def live(count, seed=0):
+    """Return the rows that follow the training rows."""
+    return assets.rows(TRAINING + count, seed)[TRAINING:]
+
+
+@pytest.mark.parametrize("missing", [(), (0,), (1, 3), tuple(range(6))])
+def test_the_first_prediction_is_the_conditional_of_the_state_space(model, missing):
+    row = live(1)[0]
+    row[list(missing)] = np.nan
+    tracker = Tracker(model, Habits())
+    law = model.calibration.steps
+    step = tracker.step(row)
+    scaled = (row - model.scaling.location) / model.scaling.scale
+    spread = law.level_variance + law.drift
+    mean, variance = state_space.conditional(
+        model.state_space, state_space.start(model.state_space), scaled - law.level, spread
+    )
+    expected = model.scaling.location + model.scaling.scale * (law.level + mean)
+    np.testing.assert_allclose(step.expected, expected)
+    widened = model.scaling.scale * model.conditional_widening * np.sqrt(variance)
+    np.testing.assert_allclose(step.deviation, widened)
+
+
+def test_contributions_sum_to_the_score_with_and_without_gaps(model):
+    rows = live(150)
+    rows[60:, 2] += 5 * assets.SCALE[2]
+    rows[np.random.default_rng(3).random(rows.shape) < 0.2] = np.nan
+    for step in steps_of(model, rows):
+        assert step.contributions.sum() == pytest.approx(step.score)
+        assert step.score >= 0.0
+        assert 0.0 <= step.probability <= 1.0
+
+
+def test_healthy_rows_are_quiet_and_predictions_hold_as_often_as_they_say(model):
+    rows = live(600)
+    steps = steps_of(model, rows)
+    assert np.mean([step.probability >= 0.5 for step in steps]) < 0.06
+    assert {step.kind for step in steps if step.probability < 0.5} == {""}
+    inside = [
+        abs(row - s.expected) <= 1.645 * s.deviation for row, s in zip(rows, steps, strict=True)
+    ]
+    assert 0.85 <= np.mean(inside) <= 0.95
+
+
+@pytest.mark.parametrize("signal", range(6))
+def test_a_lasting_shift_is_loud_and_blames_its_signal(model, signal):
+    rows = live(160)
+    rows[60:, signal] += 8 * assets.SCALE[signal]
+    steps = steps_of(model, rows)
+    assert max(step.probability for step in steps[:60]) < 0.5
+    assert min(step.probability for step in steps[75:]) > 0.9
+    assert np.argmax(sum(step.contributions for step in steps[75:])) == signal
+    assert {step.kind for step in steps[75:]} <= {"shift", "level"}
+
+
+def test_what_is_given_as_true_leaves_the_liar_out_and_gets_wider(model):
+    rows, truth = live(160), live(160)
+    rows[60:, 0] += 10 * assets.SCALE[0]
+    step, honest = steps_of(model, rows)[-1], steps_of(model, truth)[-1]
+    assert abs(step.fused[0] - honest.fused[0]) < 2 * assets.SCALE[0]
+    assert step.fused_deviation[0] > honest.fused_deviation[0]
+    others = slice(1, None)
+    np.testing.assert_array_less(
+        abs(step.fused[others] - honest.fused[others]), 0.7 * assets.SCALE[others]
+    )
+
+
+def test_true_values_are_nearer_the_truth_than_what_was_measured(model):
+    rng = np.random.default_rng(0)
+    noiseless = state_space.StateSpace(*assets.SPACE)._replace(noise=np.full(6, 1e-12))
+    clean = state_space.sample(noiseless, 500, rng)
+    noise = rng.normal(size=clean.shape) * np.sqrt(assets.NOISE)
+    steps = steps_of(model, assets.LOCATION + assets.SCALE * (clean + noise))
+    fused = (np.array([step.fused for step in steps]) - assets.LOCATION) / assets.SCALE
+    assert ((fused - clean)[50:] ** 2).mean() < 0.6 * (noise[50:] ** 2).mean()
+
+
+def test_a_single_spike_is_over_when_it_is_over(model):
+    """Only rows whose prediction it spoils, the joint law's lags, may still be loud."""
+    rows = live(75)
+    rows[50] += 1000 * assets.SCALE
+    above = [step.probability >= 0.5 for step in steps_of(model, rows)]
+    assert above[50]
+    assert not any(above[:50])
+    assert not any(above[50 + 4 :])
+
+
+def test_missing_rows_widen_and_change_no_verdict(model):
+    tracker = Tracker(model, Habits())
+    for row in live(50):
+        tracker.step(row)
+    nothing = np.full(6, np.nan)
+    before = tracker.step(nothing).deviation
+    tracker.skip(10_000_000)
+    step = tracker.step(nothing)
+    assert (step.deviation > before).all()
+    assert step.probability < 0.5
+    assert tracker.age_rows == 10_000_052
+
+
+def test_an_alarm_outlasts_a_short_gap(model):
+    rows = live(100)
+    rows[50:, 1] += 10 * assets.SCALE[1]
+    tracker = Tracker(model, Habits())
+    assert [tracker.step(row) for row in rows[:90]][-1].probability > 0.9
+    tracker.skip(3)
+    assert tracker.step(rows[95]).probability > 0.9
+
+
+def test_a_model_that_nobody_calibrated_works_as_well(model):
+    bare = replace(model, calibration=None)
+    rows = live(160)
+    rows[80:, 0] += 10 * assets.SCALE[0]
+    steps = steps_of(bare, rows)
+    assert max(step.probability for step in steps[:80]) < 0.5
+    assert steps[-1].probability > 0.9
+
+
+def test_it_sees_rows_and_nothing_else(model):
+    """The same rows give the same bits, whatever came before a long gap of the tracker's life."""
+    one = [step.probability.hex() for step in steps_of(model, live(60))]
+    assert one == [step.probability.hex() for step in steps_of(model, live(60))]
+
+
+def test_regimes_take_their_offset_with_them(model):
+    offsets = np.array([np.zeros(6), np.full(6, 20.0)])
+    chain = model.regimes._replace(
+        offsets=offsets, transition=np.array([[0.99, 0.01], [0.01, 0.99]]), weights=np.full(2, 0.5)
+    )
+    two = replace(model, regimes=chain)
+    rows = live(120)
+    rows[60:] += 20.0 * model.scaling.scale
+    steps = steps_of(two, rows)
+    assert [step.regime for step in steps] == [0] * 60 + [1] * 60
+    assert np.mean([step.probability >= 0.5 for step in steps]) < 0.05
