@@ -1,6 +1,8 @@
 """End to end over the stages: order of records, a ledger that adds up, the same bytes."""
 
+import functools
 import hashlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -8,10 +10,12 @@ from hypothesis import strategies as st
 
 from gateway.canonical import canonical
 from gateway.loss import LossLedger
-from gateway.models.fit import Asset, Settings
+from gateway.models.calibration import calibrate
+from gateway.models.fit import Asset, Settings, fit
 from gateway.records import Aligned, Estimate, Polled, Reading, Rejected, State, Verdict, Verified
-from gateway.stages.fuse import Fuse, FuseOptions
+from gateway.stages.fuse import Fuse
 from gateway.stages.judge import Judge
+from gateway.stages.learning import Known
 from gateway.stages.pipeline import Pipeline
 from gateway.stages.silence import REPEATED, Silence
 from gateway.stages.sync import Sync
@@ -23,12 +27,21 @@ TRAINING = 200
 SIGNALS = tuple(f"{NODE}:s{place}" for place in range(healthy.SIGNALS))
 
 
+@functools.cache
+def known(asset):
+    """Return a model to go on with; learning live takes seconds, and is tested elsewhere."""
+    rows = healthy.rows(TRAINING)
+    names, settings = (asset.signals, asset.units), Settings(order=(2, 0))
+    model = fit(rows, *names, period_ns=SECOND_NS, asset=asset.name, settings=settings)
+    return Known(replace(model, calibration=calibrate(model, rows)), "0123", 999 * SECOND_NS)
+
+
 def pipeline(silence=None):
     """Return a pipeline with one node and one asset."""
     ledger = LossLedger()
     sync = Sync([NODE], probe_period_ns=SECOND_NS, drift_ppm=50, bound_max_ns=SECOND_NS)
     asset = Asset("pump", SIGNALS, ("V",) * healthy.SIGNALS, SECOND_NS)
-    fuse = Fuse(asset, TRAINING, FuseOptions(settings=Settings(order=(2, 0))))
+    fuse = Fuse(asset, TRAINING, known=known(asset))
     return Pipeline(
         Verify({NODE: ROOT_KEY}, ledger), sync, [(fuse, Judge("pump"))], ledger, silence
     )
