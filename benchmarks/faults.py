@@ -189,7 +189,7 @@ _INJECTORS: Final[dict[str, Callable[[Floats, Place], None]]] = {
 
 def make_asset(name: str, data: Path) -> Asset:
     """Fit a model to the first rows of an asset; the rest is for faults."""
-    rows, signals, split = _read(name, data)
+    rows, signals, split = read_asset(name, data)
     units = ("",) * len(signals)
     model = fit(rows[:split], tuple(signals), units, period_ns=1_000_000_000, asset=name)
     values = scaled(model.scaling, rows)
@@ -201,7 +201,7 @@ def make_asset(name: str, data: Path) -> Asset:
     return Asset(name, model, learnt, law, memory, sigma, values[:split], values[split:])
 
 
-def _read(name: str, data: Path) -> tuple[Floats, Sequence[str], int]:
+def read_asset(name: str, data: Path) -> tuple[Floats, Sequence[str], int]:
     """Return rows, names and how many rows train."""
     if name == "skab":
         recording = read_skab_normal(data)
@@ -373,7 +373,7 @@ def main() -> int:
     console = Console()
     try:
         for name in options.asset or TRIALS:
-            _read(name, options.data)
+            read_asset(name, options.data)
     except MissingDataError as error:
         console.print(str(error))
         return 1

@@ -134,9 +134,8 @@ def learn_handicap(law: Law, windows: Sequence[Floats]) -> Floats:
 
     A density ratio has the mean 1 under "all is well" if the law is right. As far as it is not (a
     tail, a lag that the model does not know), some hypothesis explains healthy rows better than
-    the law; the log of its mean ratio over the windows is then taken off ever after, of the signal
-    itself or of all signals together, whichever is more. The last column is for causes without a
-    signal.
+    the law; the log of its mean ratio over the windows is then taken off ever after. Each signal
+    pays for its own misfit only. The last column is for causes without a signal.
     """
     signals = len(law.resolution)
     ratios = np.full((len(windows), len(CAUSES), signals + 1), -np.inf)
@@ -147,8 +146,6 @@ def learn_handicap(law: Law, windows: Sequence[Floats]) -> Floats:
     if not len(windows):
         return np.zeros(ratios.shape[1:])
     mean = np.logaddexp.reduce(ratios, axis=0) - np.log(len(windows))
-    together = np.logaddexp.reduce(mean[:, :-1], axis=1, keepdims=True) - np.log(signals)
-    mean[:, :-1] = np.maximum(mean[:, :-1], together)
     result: Floats = np.maximum(mean, 0.0)
     return result
 
