@@ -30,6 +30,7 @@ from rich.table import Table
 from scipy.signal import lfilter
 
 from benchmarks import engine
+from gateway.models.calibration import Calibration
 from gateway.models.fit import Settings
 from gateway.models.tracker import Habits, Tracker
 from gateway.models.twin_model import TwinModel
@@ -58,6 +59,8 @@ class Live(NamedTuple):
     median_s: float
     slow_s: float
     """99 % of the rows take no longer."""
+    has_joint: bool
+    """Whether the training rows sufficed for the evidence of all signals together."""
 
 
 class Reading(NamedTuple):
@@ -96,7 +99,13 @@ def live(model: TwinModel, rows: Floats) -> Live:
     tracker = Tracker(model, Habits())
     taken_s = [seconds_of(lambda row=row: tracker.step(row)) for row in rows]  # type: ignore[misc]
     later_s = np.array(taken_s[WARM_ROWS:])
-    return Live(rows.shape[1], float(np.median(later_s)), float(np.quantile(later_s, 0.99)))
+    limits = model.calibration
+    return Live(
+        rows.shape[1],
+        float(np.median(later_s)),
+        float(np.quantile(later_s, 0.99)),
+        isinstance(limits, Calibration) and limits.joint is not None,
+    )
 
 
 def growth(sizes: Sequence[int], seconds: Sequence[float]) -> float:
@@ -105,17 +114,21 @@ def growth(sizes: Sequence[int], seconds: Sequence[float]) -> float:
 
 
 def memory(model: TwinModel, rows: Floats, readings: int = MEMORY_READINGS) -> list[Reading]:
-    """Step through rows (n, s) and read the memory `readings` times, evenly spaced."""
-    tracker = Tracker(model, Habits())
+    """Step through rows (n, s) and read the memory `readings` times, evenly spaced.
+
+    The readings go into an array made beforehand, or they would be the memory that grows.
+    """
     every = max(1, len(rows) // readings)
-    found: list[Reading] = []
+    found = np.zeros((len(rows) // every, 3), dtype=np.int64)
     tracemalloc.start()
+    tracker = Tracker(model, Habits())
     for number, row in enumerate(rows, start=1):
         tracker.step(row)
         if number % every == 0:
-            found.append(Reading(number, tracemalloc.get_traced_memory()[0], resident_bytes()))
+            traced_bytes, _ = tracemalloc.get_traced_memory()
+            found[number // every - 1] = number, traced_bytes, resident_bytes()
     tracemalloc.stop()
-    return found
+    return [Reading(*map(int, values)) for values in found]
 
 
 def is_flat(readings: Sequence[Reading]) -> bool:
@@ -149,7 +162,7 @@ def _report_fit(console: Console, rows: int, signals: int) -> None:
 
 
 def _report_live(console: Console, sizes: Sequence[int]) -> None:
-    table = Table("signals", "one row, median", "99 % within", title="Live")
+    table = Table("signals", "one row, median", "99 % within", "joint evidence", title="Live")
     found: list[Live] = []
     for size in track(sizes, "one live row ...", console=console, transient=True):
         rows = plant(LIVE_TRAINING_ROWS + LIVE_ROWS, size, np.random.default_rng(SEED))
@@ -157,12 +170,15 @@ def _report_live(console: Console, sizes: Sequence[int]) -> None:
         found.append(live(model, rows[LIVE_TRAINING_ROWS:]))
         latest = found[-1]
         table.add_row(
-            f"{size:,}", f"{1e3 * latest.median_s:.3f} ms", f"{1e3 * latest.slow_s:.3f} ms"
+            f"{size:,}",
+            f"{1e3 * latest.median_s:.3f} ms",
+            f"{1e3 * latest.slow_s:.3f} ms",
+            "yes" if latest.has_joint else "no, too few rows",
         )
     console.print(table)
     if len(found) > 1:
-        exponent = growth([each.signals for each in found], [each.median_s for each in found])
-        console.print(f"growth: seconds ~ signals^{exponent:.2f}")
+        console.print(f"growth: seconds ~ signals^{_growth(found):.2f}, ", end="")
+        console.print(f"over the largest two ^{_growth(found[-2:]):.2f}")
     for each in found:
         if each.signals == 1_000:
             said = _said(each.median_s <= STEP_GOAL_S)
@@ -183,6 +199,10 @@ def _report_memory(console: Console, rows: int) -> None:
         )
     console.print(table)
     console.print(f"memory flat: {_said(is_flat(readings))}")
+
+
+def _growth(found: Sequence[Live]) -> float:
+    return growth([each.signals for each in found], [each.median_s for each in found])
 
 
 def _said(is_reached: bool) -> str:

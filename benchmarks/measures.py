@@ -114,7 +114,7 @@ def detection_rates(scores: dict[int, Floats]) -> dict[int, float]:
     `scores` holds (960,) for each fault; that of fault 0, the run without fault, sets the limit
     which one in a hundred of its rows exceeds. NaN (no value yet) is no alarm.
     """
-    limit = np.nanquantile(scores[0], 1.0 - TEP_FALSE_ALARM_RATE)
+    limit = _limit(scores)
     return {
         fault: float((values[TEP_FAULT_ROW:] > limit).mean())
         for fault, values in scores.items()
@@ -122,10 +122,24 @@ def detection_rates(scores: dict[int, Floats]) -> dict[int, float]:
     }
 
 
+def early_rate(scores: dict[int, Floats]) -> float:
+    """Return the share of rows before row 160, still without fault, that are above the limit.
+
+    The limit is of one run; on the others it need not hold, and then a detection is worth less.
+    """
+    limit = _limit(scores)
+    early = [values[:TEP_FAULT_ROW] > limit for fault, values in scores.items() if fault]
+    return float(np.mean(early))
+
+
 def mean_rate(rates: dict[int, float], *, without_undetectable: bool = False) -> float:
     """Return the mean over faults, all of them or those that some method finds."""
     left_out = UNDETECTABLE if without_undetectable else ()
     return float(np.mean([rate for fault, rate in rates.items() if fault not in left_out]))
+
+
+def _limit(scores: dict[int, Floats]) -> float:
+    return float(np.nanquantile(scores[0], 1.0 - TEP_FALSE_ALARM_RATE))
 
 
 def _share(part: float, rest: float) -> float:

@@ -15,7 +15,8 @@ taken from the recording without faults, or from just before the label of the ne
 `moved` is a question about position alone: `recorded` also shows what a foreign level leaves
 behind. All rows count, those in whose windows the rows in front still are as well; `late` leaves
 out the first 60 test rows, the longest of those windows.
-Leaves to others: whether the verdicts are right (truth.py).
+F1, FAR and MAR beside it say whether the verdicts that changed were right before or are now.
+Leaves to others: how our verdicts compare with those of others (truth.py).
 """
 
 import argparse
@@ -31,6 +32,8 @@ from rich.table import Table
 
 from benchmarks import recordings
 from benchmarks.engine import in_parallel, learn_alarms
+from benchmarks.measures import Counts
+from benchmarks.measures import count as count_rows
 from benchmarks.recordings import SKAB_TRAINING_ROWS, MissingDataError, Recording
 
 Floats = NDArray[np.float64]
@@ -67,6 +70,16 @@ class Comparison(NamedTuple):
     late_same: int
     front_alarms: int
     """Rows among those in front that are alarmed."""
+    true_alarms: int
+    false_alarms: int
+    missed: int
+    quiet: int
+    """Test rows by label and alarm, behind the rows in front."""
+
+    @property
+    def counts(self) -> Counts:
+        """Return the last four as one."""
+        return Counts(self.true_alarms, self.false_alarms, self.missed, self.quiet)
 
     def __add__(self, other: tuple[object, ...]) -> "Comparison":
         """Add the counts of another file."""
@@ -89,11 +102,13 @@ def fronts(own: Floats, donors: Sequence[tuple[str, Floats, Floats]]) -> list[Fr
     return found
 
 
-def compare(watch: Watch, rows: Floats, given: Sequence[Front]) -> list[Comparison]:
-    """Judge test rows (n, s) alone and behind each of the fronts."""
+def compare(
+    watch: Watch, rows: Floats, anomalies: Bools, given: Sequence[Front]
+) -> list[Comparison]:
+    """Judge test rows (n, s) with their labels (n,) alone and behind each of the fronts."""
     alone = watch(rows)
     result: list[Comparison] = []
-    for front in given:
+    for front in [Front("-", "alone", rows[:0]), *given]:
         count = len(front.rows)
         both = watch(np.vstack([front.rows, rows]))
         same = both[count:] == alone
@@ -109,6 +124,7 @@ def compare(watch: Watch, rows: Floats, given: Sequence[Front]) -> list[Comparis
                 len(same[LATE_ROWS:]),
                 int(same[LATE_ROWS:].sum()),
                 int(both[:count].sum()),
+                *count_rows(anomalies, both[count:]),
             )
         )
     return result
@@ -126,7 +142,9 @@ def of_file(number: int, files: list[Recording], normal: Recording) -> list[Comp
         ("anomaly-free", other[:SKAB_TRAINING_ROWS], other[SKAB_TRAINING_ROWS:]),
         ("next file", following.rows[:SKAB_TRAINING_ROWS], following.rows[:label]),
     ]
-    return compare(learn_alarms(training, file.signals), rows, fronts(training, donors))
+    anomalies = file.anomalies[SKAB_TRAINING_ROWS:]
+    watch = learn_alarms(training, file.signals)
+    return compare(watch, rows, anomalies, fronts(training, donors))
 
 
 def merged(found: Sequence[Sequence[Comparison]]) -> list[Comparison]:
@@ -140,7 +158,15 @@ def merged(found: Sequence[Sequence[Comparison]]) -> list[Comparison]:
 def table(found: Sequence[Comparison]) -> Table:
     """Show shares of equal verdicts."""
     shown = Table("rows in front", "from", "as", title="Verdicts with rows of another run in front")
-    for name in ("files all same", "rows same", "late rows same", "alarms in front"):
+    for name in (
+        "files all same",
+        "rows same",
+        "late rows same",
+        "alarms in front",
+        "F1",
+        "FAR %",
+        "MAR %",
+    ):
         shown.add_column(name, justify="right")
     for each in sorted(found, key=lambda one: (one.kind, one.donor, one.in_front)):
         shown.add_row(
@@ -150,7 +176,10 @@ def table(found: Sequence[Comparison]) -> Table:
             f"{each.files_same} of {each.files}",
             f"{each.rows_same / each.rows:.2%}",
             f"{each.late_same / each.late:.2%}",
-            f"{each.front_alarms / (each.in_front * each.files):.1%}",
+            f"{each.front_alarms / max(1, each.in_front * each.files):.1%}",
+            f"{each.counts.f1:.3f}",
+            f"{100 * each.counts.false_alarm_rate:.1f}",
+            f"{100 * each.counts.missed_rate:.1f}",
         )
     return shown
 

@@ -52,6 +52,11 @@ def test_a_score_that_is_not_there_yet_is_no_alarm() -> None:
     assert measures.detection_rates({0: np.zeros(100), 1: fault})[1] == pytest.approx(0.5)
 
 
+def test_rows_before_the_fault_tell_whether_the_limit_holds_on_other_runs() -> None:
+    wanders = np.concatenate([np.full(40, 5_000.0), np.zeros(120), np.full(100, 5_000.0)])
+    assert measures.early_rate({0: np.arange(1000.0), 2: wanders}) == pytest.approx(0.25)
+
+
 def test_the_mean_can_leave_out_what_nobody_finds() -> None:
     rates = {1: 1.0, 3: 0.0, 9: 0.0, 10: 0.8}
     assert measures.mean_rate(rates) == pytest.approx(0.45)

@@ -6,6 +6,9 @@ import pytest
 from benchmarks import baselines, shift
 from benchmarks.shift import Comparison, Floats, Front, Watch
 
+LABEL = np.zeros(800, dtype=np.bool_)
+LABEL[200:600] = True
+
 
 @pytest.fixture
 def rows() -> Floats:
@@ -23,7 +26,7 @@ def test_a_rule_on_the_row_alone_passes(rows: Floats) -> None:
     def watch(given: Floats) -> shift.Bools:
         return np.asarray(given[:, 0] > 2.5)
 
-    for found in shift.compare(watch, rows, [front(50), front(300)]):
+    for found in shift.compare(watch, rows, LABEL, [front(50), front(300)]):
         assert found.files_same == 1
         assert found.rows_same == found.rows == 800
 
@@ -33,7 +36,7 @@ def test_the_stopwatch_is_caught(rows: Floats) -> None:
         return baselines.stopwatch(given, given)
 
     assert watch(rows)[200:570].all()
-    found = shift.compare(watch, rows, [front(300)])[0]
+    found = shift.compare(watch, rows, LABEL, [front(300)])[1]
     assert found.files_same == 0
     assert found.rows_same < 0.5 * found.rows
 
@@ -42,14 +45,16 @@ def test_what_a_window_carries_over_is_not_counted_as_late(rows: Floats) -> None
     def watch(given: Floats) -> shift.Bools:
         return np.asarray(baselines.trailing_mean(given[:, 0], 20) > 0.1)
 
-    found = shift.compare(watch, rows, [front(100)])[0]
+    found = shift.compare(watch, rows, LABEL, [front(100)])[1]
     assert found.rows_same < found.rows
     assert found.late_same == found.late == 740
 
 
 def test_alarms_in_front_are_counted(rows: Floats) -> None:
     everywhere: Watch = lambda given: np.ones(len(given), dtype=np.bool_)  # noqa: E731
-    assert shift.compare(everywhere, rows, [front(50)])[0].front_alarms == 50
+    found = shift.compare(everywhere, rows, LABEL, [front(50)])[1]
+    assert found.front_alarms == 50
+    assert found.counts == (400, 400, 0, 0)
 
 
 def test_rows_are_moved_to_the_level_of_this_run() -> None:
@@ -66,7 +71,9 @@ def test_rows_are_moved_to_the_level_of_this_run() -> None:
 
 
 def test_files_add_up() -> None:
-    one = Comparison("a", "moved", 50, 1, 1, 10, 10, 5, 5, 0)
-    other = Comparison("a", "moved", 50, 1, 0, 10, 7, 5, 4, 3)
-    assert shift.merged([[one], [other]]) == [Comparison("a", "moved", 50, 2, 1, 20, 17, 10, 9, 3)]
+    one = Comparison("a", "moved", 50, 1, 1, 10, 10, 5, 5, 0, 4, 0, 0, 6)
+    other = Comparison("a", "moved", 50, 1, 0, 10, 7, 5, 4, 3, 2, 1, 2, 5)
+    assert shift.merged([[one], [other]]) == [
+        Comparison("a", "moved", 50, 2, 1, 20, 17, 10, 9, 3, 6, 1, 2, 11)
+    ]
     assert shift.table([one]).row_count == 1
