@@ -74,6 +74,7 @@ def gateway_run(
     from gateway.errors import ConfigError
     from gateway.site import load_site
     from gateway.site_nodes import RigLink
+    from gateway.stages.work import aside
 
     # The libraries' own chatter at INFO runs to a thousand lines at every start.
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
@@ -90,7 +91,7 @@ def gateway_run(
         raise ConfigError(str(site), on_a_rig)
 
     async def run() -> None:
-        gateway = Gateway(loaded, SystemClock(), state)
+        gateway = Gateway(loaded, SystemClock(), state, begin=aside)
         await gateway.start()
         try:
             for name, address in gateway.endpoints().items():

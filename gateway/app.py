@@ -37,6 +37,7 @@ from gateway.site import ModbusDevice, MqttSettings, Node, Site, load_keys
 from gateway.site_nodes import MqttLink
 from gateway.stages.pipeline import Pipeline
 from gateway.stages.replay_window import merged_marks
+from gateway.stages.work import Begin, at_once
 from gateway.state import load_marks, next_start, save_marks
 from wire.framing import frame
 
@@ -59,6 +60,7 @@ class Gateway:
         state_dir: where certificates, store and start counter live; made if missing.
         keys: root key by node name; None reads the key files of the site at `start`.
         seed: of the jitter between connection attempts.
+        begin: where a model is learnt; `work.aside` keeps the links served meanwhile.
     """
 
     def __init__(
@@ -69,12 +71,14 @@ class Gateway:
         *,
         keys: Mapping[str, bytes] | None = None,
         seed: int = 0,
+        begin: Begin = at_once,
     ) -> None:
         self.site = site
         self.ledger = LossLedger()
         self._clock = clock
         self._state_dir = state_dir
         self._keys = keys
+        self._begin = begin
         self._rng = random.Random(seed)  # noqa: S311 - jitter, no secret
         self._pipeline: Pipeline | None = None
         self._dialogue: Dialogue | None = None
@@ -99,7 +103,7 @@ class Gateway:
         keeper = self._make_keeper()
         start = next_start(state_dir, self._clock.now_ns())
         keys, marks = keeper.load(), load_marks(state_dir)
-        assets = make_assets(site, state_dir, self._clock)
+        assets = make_assets(site, state_dir, self._clock, self._begin)
         polled = [self._make_modbus(device) for device in site.modbus]
         store = make_store(site, self.ledger, self._clock, state_dir, self._stored.append)
         sinks: list[Sink] = [] if store is None else [store]
@@ -338,14 +342,8 @@ class Gateway:
 
     async def _serve_node(self, node: Node) -> None:
         """Keep the serial line of a node open and take its frames."""
-        link = NodeSerial(
-            node.name,
-            node.serial_port or "",
-            node.serial_baud,
-            self._clock,
-            self.ledger,
-            self._deliver,
-        )
+        port, baud = node.serial_port or "", node.serial_baud
+        link = NodeSerial(node.name, port, baud, self._clock, self.ledger, self._deliver)
         self._serial[node.name] = link
         supervision = Supervision(node.name, default_backoff(self._rng))
         await supervise(

@@ -25,9 +25,12 @@ from gateway.stages.replay_window import ReplayMark
 from gateway.stages.silence import Silence
 from gateway.stages.sync import Sync
 from gateway.stages.verify import Verify
+from gateway.stages.work import Begin
 
 
-def make_assets(site: Site, state_dir: Path, clock: Clock) -> list[tuple[Fuse, Judge]]:
+def make_assets(
+    site: Site, state_dir: Path, clock: Clock, begin: Begin
+) -> list[tuple[Fuse, Judge]]:
     """Return the model of the site's asset and its judge.
 
     Raises `TrainingError` if it cannot be, `ConfigError` or `ModelFileError` for a model that
@@ -54,6 +57,7 @@ def make_assets(site: Site, state_dir: Path, clock: Clock) -> list[tuple[Fuse, J
             periods_ns=site.periods_ns(),
             false_alarms_per_hour=fuse_of.false_alarms_per_hour,
             persistence=persistence,
+            begin=begin,
         ),
         known=starting_model(site, state_dir),
         keep=Keeper(site, state_dir, clock.now_ns).keep,

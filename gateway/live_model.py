@@ -26,9 +26,9 @@ from gateway.stages.learning import (
     ID_DIGITS,
     Known,
     Learnt,
-    at_set_point,
     model_id,
     origin_of,
+    with_set_point,
 )
 
 _LOG: Final = logging.getLogger("twinrig.gateway.live_model")
@@ -122,7 +122,7 @@ def _known(found: ModelFile, name: str, site: Site) -> Known:
     _LOG.info("model_loaded asset=%s from=%s sha256=%s", found.model.asset, name, found.digest)
     if found.model.calibration is None:
         _LOG.warning("model_not_calibrated asset=%s from=%s", found.model.asset, name)
-    model = at_set_point(found.model, site.fuse.false_alarms_per_hour)
+    model = with_set_point(found.model, site.fuse.false_alarms_per_hour)
     return Known(model, found.digest[:ID_DIGITS], found.origin.to_ns)
 
 

@@ -19,6 +19,7 @@ Left to others: the hypotheses themselves (`models/explanation.py`), when there 
 
 import math
 from collections import deque
+from concurrent.futures import Future
 from typing import Final, NamedTuple, final
 
 import numpy as np
@@ -30,6 +31,7 @@ from gateway.models.repeats import ROWS_MAX, Memory, Repeat
 from gateway.models.twin_model import Floats, TwinModel
 from gateway.records import CAUSES_MAX, Cause
 from gateway.stages.judge import Persistence
+from gateway.stages.work import Begin, at_once
 
 AGAIN_ROWS: Final = (10, 30)
 EXPERIENCE_ROWS: Final = 400
@@ -66,8 +68,15 @@ class Opinion(NamedTuple):
 class Diagnosis:
     """The memory and the opinions about one asset; rows are scaled, (u,), NaN where missing."""
 
-    def __init__(self, model: TwinModel, rule: Persistence, false_alarms_per_hour: float) -> None:
+    def __init__(
+        self,
+        model: TwinModel,
+        rule: Persistence,
+        false_alarms_per_hour: float,
+        begin: Begin = at_once,
+    ) -> None:
         self._model = model
+        self._begin = begin
         self._rule = rule
         self._is_slow = frozenset(np.flatnonzero(model.is_slow).tolist())
         self._log_rows = math.log(_HOUR_NS / (model.period_ns * false_alarms_per_hour))
@@ -75,6 +84,7 @@ class Diagnosis:
         self._window: deque[Floats] = deque(maxlen=WINDOW_ROWS)
         self._healthy: deque[Floats] = deque(maxlen=EXPERIENCE_ROWS)
         self._experience: Experience | None = None
+        self._learning: Future[Experience] | None = None
         self._memory: Memory | None = None
         self._calm_rows = 0
         self._suspect_rows = 0
@@ -83,10 +93,10 @@ class Diagnosis:
         self._nothing = Opinion((), np.zeros(len(model.drift)))
         self._opinion = self._nothing
 
-    def learn(self, rows: Floats) -> None:
-        """Learn from healthy rows (n, u), the training rows or later ones."""
+    def know(self, rows: Floats, learnt: Experience) -> None:
+        """Take over healthy rows (n, u), and what they taught about hypotheses."""
         self._healthy.extend(rows[-EXPERIENCE_ROWS:])
-        self._experience = experience(self._model, rows)
+        self._experience = learnt
         self._memory = _memory(self._model)
         self._memory.learn(rows)
 
@@ -127,7 +137,15 @@ class Diagnosis:
         self._healthy.append(row)
         self._age_rows = WINDOW_ROWS
         if self._experience is None and len(self._healthy) == EXPERIENCE_ROWS:
-            self.learn(np.array(self._healthy))
+            self._learn()
+
+    def _learn(self) -> None:
+        """Learn about hypotheses from the healthy rows; a model read from a file brings none."""
+        if self._learning is None:
+            rows = np.array(self._healthy)
+            self._learning = self._begin(lambda: experience(self._model, rows))
+        if self._learning.done():
+            self.know(np.array(self._healthy), self._learning.result())
 
     def _ask(self) -> Opinion:
         """Return what the hypotheses say of the window."""

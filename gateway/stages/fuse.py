@@ -6,10 +6,9 @@ signal that is probably false is left out of its own fused value as far as it is
 
     fused = (1 - doubt) tracked + doubt expected from the others,   deviation of that mixture
 
-The model is fed values alone: it never sees a time, a row
-number or a name. Gaps are exact: a missing or bad value, and a slower signal between two of its
-values, are integrated out; a missing row ages the model, and so does the time since a known model
-was learnt.
+The model is fed values alone: it never sees a time, a row number or a name. Gaps are exact: a
+missing or bad value, and a slower signal between two of its values, are integrated out; a missing
+row ages the model, and so does the time since a known model was learnt.
 
 If the training rows cannot carry a model, nothing is estimated: the status says
 BadConfigurationError, `problem` says why in words, and a fit of newer rows is tried later.
@@ -34,6 +33,7 @@ from gateway.stages.diagnosis import Diagnosis, Echo
 from gateway.stages.judge import Persistence
 from gateway.stages.learning import Known, Learnt, Lesson, LiveRow, model_id
 from gateway.stages.rows import Row, RowCollector
+from gateway.stages.work import Begin, at_once
 
 INTERVAL_SHARE: Final = 0.9
 _NAN: Final = math.nan
@@ -55,6 +55,8 @@ class FuseOptions:
     """How the tracker lives."""
     persistence: Persistence = field(default_factory=Persistence)
     """When the judge decides; causes are asked for there."""
+    begin: Begin = at_once
+    """Where a model is learnt."""
 
 
 @final
@@ -87,7 +89,11 @@ class Fuse:
         self._options = chosen
         self._keep = keep
         self._lesson = Lesson(
-            asset, training_rows, chosen.false_alarms_per_hour, settings=chosen.settings
+            asset,
+            training_rows,
+            chosen.false_alarms_per_hour,
+            settings=chosen.settings,
+            begin=chosen.begin,
         )
         wait_ns = asset.period_ns if chosen.wait_ns is None else chosen.wait_ns
         self._rows = RowCollector(asset.signals, asset.period_ns, wait_ns, chosen.periods_ns)
@@ -158,8 +164,7 @@ class Fuse:
         learnt = self._lesson.take(LiveRow(row.number, row.time_ns, values, is_sealed))
         self._last_number = row.number
         if learnt is not None:
-            diagnosis = self._go_on_with(learnt.model, self._keep(learnt))
-            diagnosis.learn(scaled(learnt.model.scaling, learnt.values))
+            self._catch_up(learnt)
         code = status.BAD_WAITING_FOR_INITIAL_DATA
         return Estimate(
             asset=self.asset,
@@ -172,14 +177,32 @@ class Fuse:
             status=status.BAD_CONFIGURATION_ERROR if self.problem else code,
         )
 
-    def _go_on_with(self, model: TwinModel, name: str) -> Diagnosis:
+    def _catch_up(self, learnt: Learnt) -> None:
+        """Go on with what was learnt, after the rows that came meanwhile."""
+        scaling = learnt.model.scaling
+        tracker, diagnosis = self._go_on_with(learnt.model, self._keep(learnt))
+        diagnosis.know(scaled(scaling, learnt.values), learnt.experience)
+        last = learnt.last_number
+        for row in self._lesson.later():
+            missing = row.number - last - 1
+            if missing > 0:
+                tracker.skip(missing)
+                diagnosis.skip(missing)
+            measured = np.array(row.values)
+            diagnosis.look(scaled(scaling, measured))
+            diagnosis.judge(tracker.step(measured).probability)
+            last = row.number
+
+    def _go_on_with(self, model: TwinModel, name: str) -> tuple[Tracker, Diagnosis]:
         """Live with a model from the next row on."""
         options = self._options
         self._model, self._model_id = model, name
-        self._tracker = Tracker(model, options.habits or Habits())
-        diagnosis = Diagnosis(model, options.persistence, options.false_alarms_per_hour)
-        self._diagnosis = diagnosis
-        return diagnosis
+        tracker = Tracker(model, options.habits or Habits())
+        diagnosis = Diagnosis(
+            model, options.persistence, options.false_alarms_per_hour, options.begin
+        )
+        self._tracker, self._diagnosis = tracker, diagnosis
+        return tracker, diagnosis
 
     def _age(self, tracker: Tracker, diagnosis: Diagnosis, row: Row) -> None:
         """Let the rows pass that are missing before this one, or since the model was learnt."""

@@ -1,17 +1,21 @@
 """The first rows of an asset become its model: kept, fitted, calibrated, then forgotten.
 
-Promises: the fit happens once, between two rows, in the thread of the pipeline (its cost is stated
-in docs/decisions/0028): what is learnt depends on the rows alone, so the same rows give the same
-model, bit for bit. Missing rows, up to a block, stay in without values; a longer gap parts the rows
-into segments, across which nothing is learnt. Rows that cannot carry a model are said so
-(`problem`), the oldest quarter is forgotten, and a fit is tried again when there are enough.
+Promises: what is learnt depends on the rows alone, so the same rows give the same model, bit for
+bit. Learning takes seconds (docs/decisions/0028); where it is done is said by `work.Begin`, and the
+rows that come meanwhile are kept for the model to catch up with. Missing rows, up to a block, stay
+in without values; a longer gap parts the rows into segments, across which nothing is learnt. Rows
+that cannot carry a model are said so (`problem`), the oldest quarter is forgotten, and a fit is
+tried again when there are enough.
 Left to others: whether the rows were healthy (who starts the gateway vouches for that), what
 becomes of the model (`gateway/live_model.py`), living with it (`models/tracker.py`).
 """
 
 import hashlib
-import math
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from typing import Final, NamedTuple, final
 
 import numpy as np
@@ -19,14 +23,19 @@ import numpy as np
 from gateway.errors import TrainingError
 from gateway.model_file import Origin, digest_of
 from gateway.models import fit, monitor
-from gateway.models.calibration import Calibration, calibrate
+from gateway.models.calibration import Calibration, at_set_point, calibrate
+from gateway.models.explanation import Experience, experience
 from gateway.models.fit import Asset, Settings
 from gateway.models.monitor import Healthy
+from gateway.models.scaling import scaled
 from gateway.models.twin_model import Floats, TwinModel
+from gateway.stages.work import Begin, at_once
 
 WINDOW_ROWS: Final = Settings().window_rows
 ID_DIGITS: Final = 16
-_NAN: Final = math.nan
+LATER_ROWS_MAX: Final = 600
+"""Rows kept while a model is learnt from those before; of more the oldest count as missing."""
+_NAN: Final = float("nan")
 
 
 def training_rows_min(signals: int) -> int:
@@ -46,6 +55,8 @@ class Learnt(NamedTuple):
     """Time of the first row."""
     to_ns: int
     """Time of the last row."""
+    last_number: int
+    """Of its row."""
     rows_sha256: str
     """Of the values as little-endian 64-bit floats, row by row."""
     is_sealed: bool
@@ -54,6 +65,8 @@ class Learnt(NamedTuple):
     """Sums of the rows, for the monitor of drift."""
     values: Floats
     """(n, S): the rows, with rows of NaN in gaps."""
+    experience: Experience
+    """What healthy rows teach about hypotheses (models/explanation.py)."""
 
 
 class Known(NamedTuple):
@@ -89,6 +102,7 @@ class Lesson:
         rows: int,
         false_alarms_per_hour: float,
         settings: Settings | None = None,
+        begin: Begin = at_once,
     ) -> None:
         enough = training_rows_min(len(asset.signals))
         if not asset.signals or rows < enough:
@@ -98,58 +112,80 @@ class Lesson:
                 f"name at least one signal and set training_rows to {enough} or more",
             )
         self.problem = ""
-        self._asset = asset
         self._rows_needed = rows
-        self._false_alarms_per_hour = false_alarms_per_hour
-        self._settings = settings
+        self._learn = partial(_learn, asset, false_alarms_per_hour, settings)
+        self._begin = begin
         self._rows: list[LiveRow] = []
+        self._under_way: Future[Learnt] | None = None
+        self._later: deque[LiveRow] = deque(maxlen=LATER_ROWS_MAX)
 
     def take(self, row: LiveRow) -> Learnt | None:
-        """Keep a row; return what was learnt when there are enough."""
-        if self._rows and row.number <= self._rows[-1].number:
+        """Keep a row; return what was learnt as soon as there are enough and it is done."""
+        kept = self._rows if self._under_way is None else self._later
+        if kept and row.number <= kept[-1].number:
             # The clock was set back: neighbours in time are no longer neighbours in this list.
-            self._rows.clear()
-        self._rows.append(row)
-        if len(self._rows) < self._rows_needed:
+            kept.clear()
+        kept.append(row)
+        if self._under_way is None and len(self._rows) < self._rows_needed:
             return None
         try:
-            learnt = self._learn()
+            if self._under_way is None:
+                self._under_way = self._begin(partial(self._learn, tuple(self._rows)))
+            if not self._under_way.done():
+                return None
+            learnt = self._under_way.result()
         except (fit.UnfitRowsError, np.linalg.LinAlgError) as error:
+            self._under_way = None
             self.problem = str(error)
             del self._rows[: self._rows_needed // 4]
+            self._rows += self.later()
             return None
+        self._under_way = None
         self.problem = ""
         self._rows.clear()
         return learnt
 
-    def _learn(self) -> Learnt:
-        """Fit and calibrate; raise `UnfitRowsError` or `LinAlgError`."""
-        asset, rows = self._asset, self._rows
-        parts = segments(rows)
-        model = fit.fit(
-            parts,
-            asset.signals,
-            asset.units,
-            period_ns=asset.period_ns,
-            asset=asset.name,
-            settings=self._settings,
-        )
-        values = joined(parts)
-        calibration = calibrate(model, values, self._false_alarms_per_hour)
-        seen = np.array([row.values for row in rows], dtype="<f8")
-        return Learnt(
-            model=replace(model, calibration=calibration),
-            rows=len(rows),
-            from_ns=rows[0].time_ns,
-            to_ns=rows[-1].time_ns,
-            rows_sha256=hashlib.sha256(seen.tobytes()).hexdigest(),
-            is_sealed=all(row.is_sealed for row in rows),
-            baseline=monitor.summarise(model.scaling, parts),
-            values=values,
-        )
+    def later(self) -> list[LiveRow]:
+        """Return and forget the rows that came while the model was learnt, the newest last."""
+        rows = list(self._later)
+        self._later.clear()
+        return rows
 
 
-def segments(rows: list[LiveRow]) -> list[Floats]:
+def _learn(
+    asset: Asset,
+    false_alarms_per_hour: float,
+    settings: Settings | None,
+    rows: tuple[LiveRow, ...],
+) -> Learnt:
+    """Fit and calibrate; raise `UnfitRowsError` or `LinAlgError`."""
+    parts = segments(rows)
+    model = fit.fit(
+        parts,
+        asset.signals,
+        asset.units,
+        period_ns=asset.period_ns,
+        asset=asset.name,
+        settings=settings,
+    )
+    values = joined(parts)
+    model = replace(model, calibration=calibrate(model, values, false_alarms_per_hour))
+    seen = np.array([row.values for row in rows], dtype="<f8")
+    return Learnt(
+        model=model,
+        rows=len(rows),
+        from_ns=rows[0].time_ns,
+        to_ns=rows[-1].time_ns,
+        last_number=rows[-1].number,
+        rows_sha256=hashlib.sha256(seen.tobytes()).hexdigest(),
+        is_sealed=all(row.is_sealed for row in rows),
+        baseline=monitor.summarise(model.scaling, parts),
+        values=values,
+        experience=experience(model, scaled(model.scaling, values)),
+    )
+
+
+def segments(rows: Iterable[LiveRow]) -> list[Floats]:
     """Return rows as arrays (n, S), parted where more than a block of rows is missing."""
     parts: list[list[list[float]]] = []
     before: LiveRow | None = None
@@ -171,23 +207,12 @@ def joined(parts: list[Floats]) -> Floats:
     return np.vstack(pieces[1:])
 
 
-def at_set_point(model: TwinModel, false_alarms_per_hour: float) -> TwinModel:
-    """Return a model with its limits for another rate of false alarms.
-
-    Evidence is in nats, each worth a factor e in the rate (models/calibration.py), so limits move
-    by the logarithm of the ratio; none falls below "as probable as not".
-    """
+def with_set_point(model: TwinModel, false_alarms_per_hour: float) -> TwinModel:
+    """Return a model with its limits for another rate of false alarms, if it has limits."""
     found = model.calibration
     if not isinstance(found, Calibration):
         return model
-    shift = math.log(found.false_alarms_per_hour / false_alarms_per_hour)
-    moved = replace(
-        found,
-        false_alarms_per_hour=false_alarms_per_hour,
-        step_limits=np.maximum(found.step_limits + shift, 0.0),
-        joint_limits=np.maximum(found.joint_limits + shift, 0.0),
-    )
-    return replace(model, calibration=moved)
+    return replace(model, calibration=at_set_point(found, false_alarms_per_hour))
 
 
 def origin_of(learnt: Learnt) -> Origin:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gateway.models.explanation import Explanation, Hypothesis
+from gateway.models.explanation import Explanation, Hypothesis, experience
 from gateway.models.fit import Settings, fit
 from gateway.models.hypotheses_law import WINDOW_ROWS
 from gateway.models.scaling import scaled
@@ -140,10 +140,16 @@ def test_rows_that_were_suspect_teach_no_level(model, asked):
     assert (np.abs(asked[-1][1]["level"]) < 2.0).all()
 
 
+def teach(stage, model):
+    """Let the stage know healthy rows."""
+    rows = rows_of(model, 300, seed=0)
+    stage.know(rows, experience(model, rows))
+
+
 @pytest.mark.slow
 def test_a_bias_is_found_by_the_hypotheses_themselves(model):
     stage = Diagnosis(model, RULE, 1.0)
-    stage.learn(rows_of(model, 300, seed=0))
+    teach(stage, model)
     rows = rows_of(model, 40)
     rows[20:, 3] += 6.0
     feed(stage, rows[:22])
@@ -160,7 +166,7 @@ def test_a_bias_is_found_by_the_hypotheses_themselves(model):
 @pytest.mark.slow
 def test_rows_that_come_again_are_evidence_and_new_ones_are_none(model):
     stage = Diagnosis(model, RULE, 1.0)
-    stage.learn(rows_of(model, 300, seed=0))
+    teach(stage, model)
     fresh = rows_of(model, 200)
     echoes = [stage.look(row) for row in fresh]
     assert all(echo is None or echo.excess < 0.0 for echo in echoes)
@@ -173,7 +179,7 @@ def test_rows_that_come_again_are_evidence_and_new_ones_are_none(model):
 @pytest.mark.slow
 def test_one_signal_that_comes_again_proves_nothing(model):
     stage = Diagnosis(model, RULE, 1.0)
-    stage.learn(rows_of(model, 300, seed=0))
+    teach(stage, model)
     fresh = rows_of(model, 300)
     again = fresh[200:260].copy()
     again[:, 2] = fresh[20:80, 2]

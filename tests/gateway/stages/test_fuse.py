@@ -1,6 +1,7 @@
 """Fuse learns, then estimates; it is blind to times and never silently wrong."""
 
 import math
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from gateway import status
 from gateway.errors import TrainingError
 from gateway.models.fit import Asset, Settings
+from gateway.models.scaling import UnfitRowsError
 from gateway.records import Aligned, Provenance
 from gateway.stages.fuse import Fuse, FuseOptions
 from gateway.stages.learning import Known, model_id
@@ -111,6 +113,45 @@ def test_a_known_model_needs_no_training_and_gives_the_same_estimates(fuse, rows
     after = feed(fuse, rows[TRAINING:], start=TRAINING)
     assert [e.anomaly_probability for e in after] == [e.anomaly_probability for e in before]
     assert {estimate.model_id for estimate in after} == {"0123"}
+
+
+@pytest.mark.slow
+def test_rows_that_come_while_it_learns_are_caught_up_with(rows):
+    begun = []
+
+    def begin(call):
+        future = Future()
+        begun.append((call, future))
+        return future
+
+    stage = learning(begin=begin)
+    gone = [None] * len(SIGNALS)
+    meanwhile = [*rows[TRAINING:230], gone, gone, *rows[232:260]]
+    out = feed(stage, rows[:TRAINING]) + feed(stage, meanwhile, start=TRAINING)
+    assert len(begun) == 1
+    assert not any(estimate.is_trained for estimate in out)
+    call, future = begun[0]
+    future.set_result(call())
+    out = feed(stage, rows[260:280], start=260)
+    assert [estimate.is_trained for estimate in out] == [False] + [True] * 19
+    at_once = feed(learning(), rows[:TRAINING] + meanwhile + rows[260:280])
+    assert out[1:] == at_once[-19:]
+
+
+@pytest.mark.slow
+def test_rows_that_come_while_it_fails_to_learn_are_tried_next(rows):
+    futures = []
+
+    def begin(_call):
+        futures.append(Future())
+        return futures[-1]
+
+    stage = learning(begin=begin)
+    feed(stage, rows[: TRAINING + 30])
+    futures[0].set_exception(UnfitRowsError("n:s0 is odd"))
+    feed(stage, rows[230:250], start=230)
+    assert stage.problem == "n:s0 is odd"
+    assert len(futures) == 2
 
 
 def test_the_time_since_a_known_model_was_learnt_ages_it(learnt, rows):
