@@ -4,11 +4,13 @@
 
 Held out means: what is learnt from the first part of the training rows is tried on the rest, and
 the other way round with time reversed, so drift between learning and use is part of what is tried.
-Beyond the highest value seen the tail is taken as exponential with rate one: a Bayes factor exceeds
-a healthy e^x with probability at most e^-x (Ville's inequality), so each nat is worth a factor e in
-the rate. That also holds when training is too short to have seen a single false alarm.
+All evidence is in log odds: that of windows is a log Bayes factor plus the same prior odds that the
+bank of every signal has. Beyond the highest value seen the tail is taken as exponential with rate
+one: a Bayes factor exceeds e^x in health with probability at most e^-x (Ville's inequality), so
+each nat is worth a factor e in the rate, even if training is too short to have seen one false
+alarm. This holds as far as the law does: healthy rows unlike any in training are not covered.
 
-Each of the u signals and of the joint windows has a limit of its own. The set-point is that of one
+Each evidence (u signals twice, joint windows) has a limit of its own. The set-point is that of one
 of them; false alarms of several add up where they do not coincide.
 
 Promised: only healthy rows are looked at; a signal that wanders in training gets a high limit
@@ -21,14 +23,15 @@ for held-out limits.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.models import evidence_joint, evidence_steps, regimes
+from gateway.models import evidence_joint, evidence_spread, evidence_steps, regimes
 from gateway.models.evidence_joint import JointLaw
+from gateway.models.evidence_spread import SpreadLaw
 from gateway.models.evidence_steps import Law
 from gateway.models.scaling import UnfitRowsError, scaled
 from gateway.models.twin_model import TwinModel
@@ -37,6 +40,8 @@ Floats = NDArray[np.float64]
 
 FALSE_ALARMS_PER_HOUR: Final = 1.0
 """Where nobody says what is wanted."""
+LOG_PRIOR_ODDS: Final = math.log(evidence_steps.ENTRY / evidence_steps.RETURN)
+"""Of a row in a fault over one in health, before anything is seen; makes odds of Bayes factors."""
 ROWS_MAX: Final = 4_000
 """The last rows, at most so many, are tried; more cost time and change little."""
 _BLOCKS_MIN: Final = 10
@@ -59,6 +64,9 @@ class Calibration:
     """None where rows are too few for the number of signals."""
     joint_limits: Floats
     """(windows,)."""
+    spread: SpreadLaw
+    spread_limits: Floats
+    """(u,): log odds from which a signal is too loud or too quiet."""
 
 
 def calibrate(
@@ -92,6 +100,20 @@ def calibrate(
         step_limits=_limits([trial.odds for trial in trials], beyond),
         joint=joint,
         joint_limits=joint_limits,
+        spread=evidence_spread.learn(values),
+        spread_limits=_limits([_spread(trial) for trial in trials], beyond),
+    )
+
+
+def at_set_point(limits: Calibration, false_alarms_per_hour: float) -> Calibration:
+    """Return limits for another rate: each moves by the logarithm of the ratio, none below 0."""
+    shift = math.log(limits.false_alarms_per_hour / false_alarms_per_hour)
+    return replace(
+        limits,
+        false_alarms_per_hour=false_alarms_per_hour,
+        step_limits=np.maximum(limits.step_limits + shift, 0.0),
+        joint_limits=np.maximum(limits.joint_limits + shift, 0.0),
+        spread_limits=np.maximum(limits.spread_limits + shift, 0.0),
     )
 
 
@@ -150,6 +172,13 @@ def _try(learnt: Floats, rows: Floats, window_rows: int) -> _Trial:
     return found
 
 
+def _spread(trial: _Trial) -> Floats:
+    """Return evidences (n, u) that a signal is too loud or too quiet, on tried rows."""
+    law = evidence_spread.learn(trial.learnt)
+    evidence, _ = evidence_spread.weigh(law, *evidence_spread.means(law, trial.rows))
+    return evidence + LOG_PRIOR_ODDS
+
+
 def _joint(values: Floats, trials: list[_Trial], beyond: float) -> tuple[JointLaw | None, Floats]:
     """Return the joint law of rows (n, u) and its limits (windows,).
 
@@ -193,7 +222,9 @@ def _windows(law: JointLaw, trial: _Trial) -> tuple[Floats, float]:
             for last in range(first, first + longest):
                 rows = (limited if window > 1 else innovations)[last - window + 1 : last + 1]
                 away = rows.mean(axis=0) - passed @ offset
-                table[last, place] = evidence_joint.weigh(law, away, precision).evidence
+                table[last, place] = (
+                    evidence_joint.weigh(law, away, precision).evidence + LOG_PRIOR_ODDS
+                )
         away = np.nan_to_num(limited[first : first + longest].mean(axis=0) - passed @ offset)
         cost += 0.5 * float(np.linalg.slogdet(covariance)[1] + away @ precision @ away)
     return table, cost

@@ -1,15 +1,16 @@
 """Living with a learnt model: one row in; what was expected, what stands out, what is true, out.
 
-Three beliefs are carried from row to row:
+Four things are carried from row to row:
 
 - the bank of every signal (evidence_steps.py): where its healthy level is, whether it has left it;
 - the state of the factors (state_space.py), about the rows less those levels;
-- the last innovations of all signals together (evidence_joint.py), where rows sufficed for them.
+- the last innovations of all signals together (evidence_joint.py), where rows sufficed for them,
+  and the last differences of each (evidence_spread.py).
 
-The score is the largest log evidence against "normal": of a signal that has moved, or of a window
-of innovations; 0 if there is none. Its contributions are the shares of the signals in it and sum to
-it. The probability is the logistic function of how far the evidence lies above its calibrated
-limit, so it crosses 0.5 at the set-point of false alarms.
+The score is the largest log evidence against "normal": of a signal that has moved, of a window of
+innovations, of a signal grown loud or quiet; 0 if there is none. Its contributions are the shares
+of the signals in it and sum to it. The probability is the logistic function of how far the evidence
+lies above its calibrated limit, so it crosses 0.5 at the set-point of false alarms.
 
 A signal whose own evidence is above its limit is judged false or at least not to be believed: the
 factors are then learnt from the others, and what is given as true is what those make expected.
@@ -26,9 +27,10 @@ from typing import Final, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.models import evidence_joint, evidence_steps, regimes, state_space
-from gateway.models.calibration import FALSE_ALARMS_PER_HOUR, Calibration
+from gateway.models import evidence_joint, evidence_spread, evidence_steps, regimes, state_space
+from gateway.models.calibration import FALSE_ALARMS_PER_HOUR, LOG_PRIOR_ODDS, Calibration
 from gateway.models.evidence_joint import JointLaw
+from gateway.models.evidence_spread import SpreadLaw
 from gateway.models.evidence_steps import Law
 from gateway.models.scaling import scaled
 from gateway.models.state_space import Belief
@@ -69,7 +71,8 @@ class Step(NamedTuple):
     scale_rows: int
     """Rows of the loudest window; 0 for a signal that has moved, whose window is open."""
     kind: str
-    """ "shift": a signal has left its level; "level": rows together are off; "" below the limit."""
+    """ "shift": a signal has left its level; "level": rows together are off;
+    "variance", "clean": a signal is too loud, too quiet; "" below the limit."""
     regime: int
     fused: Floats
     """Best estimate of the true value, given all that is not judged false."""
@@ -104,6 +107,8 @@ class Tracker:
         self._past: deque[Floats] = deque(maxlen=max(lags, 1))
         self._innovations: deque[Floats] = deque(maxlen=max(evidence_joint.WINDOWS))
         self._precisions = [] if joint is None else _precisions(joint, None)
+        self._squares: deque[Floats] = deque(maxlen=evidence_spread.WINDOW_ROWS)
+        self._before = np.full(len(model.drift), np.nan)
         self._until_renewal = 0
         self._age_rows = 0
 
@@ -160,6 +165,8 @@ class Tracker:
         self._bank = evidence_steps.age(self._limits.steps, self._bank, rows)
         self._past.clear()
         self._innovations.clear()
+        self._squares.clear()
+        self._before = np.full(len(self._before), np.nan)
         if rows > _SKIP_ROWS_MAX:
             self._belief = state_space.start(self._model.state_space)
             self._chain = self._model.regimes.weights
@@ -189,12 +196,31 @@ class Tracker:
         score = max(float(odds.max()), 0.0)
         contributions = _shared(np.maximum(odds, 0.0), score)
         for window, limit, weight in self._windows(values, level, spread):
-            if weight.evidence - limit > excess:
-                excess, rows, kind = weight.evidence - limit, window, "level"
-            if weight.evidence > score:
-                score = weight.evidence
+            found = weight.evidence + LOG_PRIOR_ODDS
+            if found - limit > excess:
+                excess, rows, kind = found - limit, window, "level"
+            if found > score:
+                score = found
                 contributions = _shared(weight.shares, score)
+        evidence, is_quiet = self._spread(values)
+        loudest = int(np.argmax(evidence - limits.spread_limits))
+        if evidence[loudest] - limits.spread_limits[loudest] > excess:
+            excess = float(evidence[loudest] - limits.spread_limits[loudest])
+            rows, kind = evidence_spread.WINDOW_ROWS, "clean" if is_quiet[loudest] else "variance"
+        if evidence.max() > score:
+            score = float(evidence.max())
+            contributions = _shared(np.maximum(evidence, 0.0), score)
         return _Evidence(score, contributions, excess, rows, kind if excess >= 0.0 else "")
+
+    def _spread(self, values: Floats) -> tuple[Floats, Bools]:
+        """Return the evidence (u,) that signals are too loud or quiet, and which are quiet."""
+        law = self._limits.spread
+        self._squares.append(evidence_spread.square(law, self._before, values))
+        self._before = values
+        evidence, is_quiet = evidence_spread.weigh(
+            law, *evidence_spread.mean(np.array(self._squares))
+        )
+        return evidence + LOG_PRIOR_ODDS, is_quiet
 
     def _windows(
         self, values: Floats, level: Floats, spread: Floats
@@ -275,6 +301,8 @@ def uncalibrated(model: TwinModel) -> Calibration:
         step_limits=np.full(len(row), limit),
         joint=None,
         joint_limits=np.zeros(len(evidence_joint.WINDOWS)),
+        spread=SpreadLaw(2.0 * row, np.full(len(row), 0.5 * evidence_spread.WINDOW_ROWS)),
+        spread_limits=np.full(len(row), limit),
     )
 
 

@@ -38,13 +38,10 @@ def test_ten_times_fewer_false_alarms_cost_log_ten(model, limits):
     np.testing.assert_allclose(rarer.joint_limits - limits.joint_limits, np.log(10.0))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_set_point_is_kept_on_new_healthy_rows(seed):
-    """Eight evidences with one per hour each: not more than eight in the hour that is tried.
+def alarms_in_an_hour(seed):
+    """Return how many alarms one new healthy hour has at a set-point of one per evidence.
 
-    An alarm is what the judge makes of it: three rows in a row, and one alarm while pauses are
-    short.
+    An alarm is what the judge makes of it: three rows in a row, one while pauses are short.
     """
     rows = assets.rows(TRAINING + 3600, seed)
     found = assets.model(rows[:TRAINING], order=(2, 1))
@@ -52,9 +49,16 @@ def test_the_set_point_is_kept_on_new_healthy_rows(seed):
     tracker = Tracker(found, Habits())
     above = np.array([tracker.step(row).probability >= 0.5 for row in rows[TRAINING:]])
     lasting = np.flatnonzero(above[2:] & above[1:-1] & above[:-2])
-    begun = int((np.diff(lasting) > 20).sum()) + bool(len(lasting))
-    assert begun <= 8
-    assert above.mean() < 0.08
+    return int((np.diff(lasting) > 20).sum()) + bool(len(lasting))
+
+
+@pytest.mark.slow
+def test_the_set_point_is_kept_on_new_healthy_rows():
+    """Eight evidences, one per hour each: three hours of three assets may have 24 at most.
+
+    Their number is random, so three deviations of a Poisson number of that mean are granted.
+    """
+    assert sum(alarms_in_an_hour(seed) for seed in range(3)) <= 24 + 3 * np.sqrt(24)
 
 
 @pytest.mark.slow
@@ -109,3 +113,11 @@ def test_the_offset_of_a_regime_is_taken_off(model):
     )
     values = np.vstack([np.zeros((5, 6)), np.full((5, 6), 12.0)])
     np.testing.assert_allclose(calibration.residual(two, values), 0.0)
+
+
+def test_limits_for_another_rate_are_those_of_a_new_calibration(model, limits):
+    moved = calibration.at_set_point(limits, 0.1)
+    fresh = calibrate(model, assets.rows(TRAINING), 0.1)
+    for name in ("step_limits", "joint_limits", "spread_limits"):
+        np.testing.assert_allclose(getattr(moved, name), getattr(fresh, name))
+    assert (calibration.at_set_point(limits, 1e9).step_limits == 0.0).all()

@@ -160,3 +160,14 @@ def test_regimes_take_their_offset_with_them(model):
     steps = steps_of(two, rows)
     assert [step.regime for step in steps] == [0] * 60 + [1] * 60
     assert np.mean([step.probability >= 0.5 for step in steps]) < 0.05
+
+
+@pytest.mark.parametrize(("factor", "kind"), [(6.0, "variance"), (0.0, "clean")])
+def test_noise_that_grows_or_goes_has_a_kind_of_its_own(model, factor, kind):
+    rows = live(140)
+    level = rows[60, 3]
+    rows[60:, 3] = level + factor * (rows[60:, 3] - level)
+    steps = steps_of(model, rows)
+    assert max(step.probability for step in steps[:60]) < 0.5
+    assert kind in {step.kind for step in steps[75:]}
+    assert np.argmax(sum(step.contributions for step in steps[90:])) == 3
