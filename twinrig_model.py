@@ -9,10 +9,10 @@ import typer
 from twinrig_terminal import bar, console
 
 if TYPE_CHECKING:
-    from gateway.model_data import Rows, Selection
-    from gateway.model_file import ModelFile
-    from gateway.model_report import Looked
-    from gateway.model_run import Scores
+    from gateway.lifecycle.data import Rows, Selection
+    from gateway.lifecycle.file import ModelFile
+    from gateway.lifecycle.report import Looked
+    from gateway.lifecycle.run import Scores
 
 model_app = typer.Typer(help="The model of an asset.", no_args_is_help=True)
 
@@ -64,13 +64,13 @@ def model_fit(  # noqa: PLR0913 - one option each
 ) -> None:
     """Learn a model of healthy rows; a folder with one gets a new version, if the gate opens."""
     from gateway.clock import SystemClock
-    from gateway.model_data import read_rows
-    from gateway.model_gate import first_gate, gate
-    from gateway.model_learn import Order, healthy, learn
-    from gateway.model_match import check_asset, match
-    from gateway.model_run import run
-    from gateway.model_store import ModelStore
-    from gateway.model_tables import fit_summary
+    from gateway.lifecycle.data import read_rows
+    from gateway.lifecycle.gate import first_gate, gate
+    from gateway.lifecycle.learn import Order, healthy, learn
+    from gateway.lifecycle.match import check_asset, match
+    from gateway.lifecycle.run import run
+    from gateway.lifecycle.store import ModelStore
+    from gateway.lifecycle.tables import fit_summary
 
     store = ModelStore(out)
     current = store.load() if store.exists else None
@@ -112,8 +112,8 @@ def model_score(  # noqa: PLR0913 - one option each
     units_as_they_are: UnitsAsTheyAre = False,
 ) -> None:
     """Say for each row how probable "not normal" is, and which signals say so; causally."""
-    from gateway.model_run import alarms
-    from gateway.model_tables import score_csv, score_json, score_report
+    from gateway.lifecycle.run import alarms
+    from gateway.lifecycle.tables import score_csv, score_json, score_report
 
     _refuse_both(json, csv)
     file = _opened(model, asset)
@@ -142,8 +142,8 @@ def model_explain(
     units_as_they_are: UnitsAsTheyAre = False,
 ) -> None:
     """Say what probably happened, to which signal, how large, and why: a posterior over causes."""
-    from gateway.model_explain import explain_alarms, explain_at
-    from gateway.model_tables import explanation_report
+    from gateway.lifecycle.explain import explain_alarms, explain_at
+    from gateway.lifecycle.tables import explanation_report
 
     file = _opened(model, asset)
     selection = _selection(rows, "", time, period, None, None, None)
@@ -170,7 +170,7 @@ def model_sample(
     asset: AssetName = None,
 ) -> None:
     """Draw rows that the asset could have made: a synthetic trace with the right correlations."""
-    from gateway.model_sample import write_sample
+    from gateway.lifecycle.sample import write_sample
 
     file = _opened(model, asset)
     with bar() as shown:
@@ -196,8 +196,8 @@ def model_report(
     units_as_they_are: UnitsAsTheyAre = False,
 ) -> None:
     """Write one page: what the model knows, how far to believe it, what it cannot see."""
-    from gateway.model_report import page, write
-    from gateway.model_store import changes_of
+    from gateway.lifecycle.report import page, write
+    from gateway.lifecycle.store import changes_of
 
     file = _opened(model, asset)
     looked = None
@@ -213,8 +213,8 @@ def model_report(
 
 def _opened(path: Path, asset: str | None) -> "ModelFile":
     """Return a model; raise OperatorError if it is damaged or that of another asset."""
-    from gateway.model_match import check_asset
-    from gateway.model_store import open_model
+    from gateway.lifecycle.match import check_asset
+    from gateway.lifecycle.store import open_model
 
     file = open_model(path)
     check_asset(path, file.model, asset)
@@ -225,9 +225,9 @@ def _scored(
     file: "ModelFile", data: Path, selection: "Selection", *, as_they_are: bool
 ) -> tuple["Rows", tuple[str, ...], "Scores"]:
     """Return the rows as the model takes them, notes about them, and what it says."""
-    from gateway.model_data import read_rows
-    from gateway.model_match import match
-    from gateway.model_run import run
+    from gateway.lifecycle.data import read_rows
+    from gateway.lifecycle.match import match
+    from gateway.lifecycle.run import run
 
     with bar() as shown:
         shown.working(f"reading {data.name}", 0, 1)
@@ -245,10 +245,10 @@ def _looked(
     file: "ModelFile", data: Path, selection: "Selection", *, as_they_are: bool
 ) -> "Looked":
     """Return what the model says about rows, for a report."""
-    from gateway.model_explain import explain_alarms, headline
-    from gateway.model_measures import measure
-    from gateway.model_report import Looked
-    from gateway.model_run import alarms
+    from gateway.lifecycle.explain import explain_alarms, headline
+    from gateway.lifecycle.measures import measure
+    from gateway.lifecycle.report import Looked
+    from gateway.lifecycle.run import alarms
 
     rows, _, scores = _scored(file, data, selection, as_they_are=as_they_are)
     with bar() as shown:
@@ -271,7 +271,7 @@ def _selection(
 ) -> "Selection":
     """Return which part of a source is wanted; raise OperatorError for a wrong option."""
     from gateway.clock import NS_PER_S
-    from gateway.model_data import Selection
+    from gateway.lifecycle.data import Selection
 
     return Selection(
         rows=_row_range(rows),
@@ -303,7 +303,7 @@ def _row_range(text: str) -> tuple[int | None, int | None]:
 def _instant(option: str, text: str) -> int:
     """Return a time in Unix nanoseconds; raise OperatorError if it is none."""
     from gateway.errors import OperatorError
-    from gateway.model_data_csv import instant_ns
+    from gateway.lifecycle.data_csv import instant_ns
 
     try:
         return instant_ns(text)

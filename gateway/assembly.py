@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gateway.clock import NS_PER_MS, NS_PER_S, Clock
-from gateway.live_model import Keeper, starting_model
+from gateway.lifecycle.live import Keeper, starting_model
 from gateway.loss import LossLedger
 from gateway.models.fit import Asset
 from gateway.records import Verified

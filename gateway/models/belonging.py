@@ -3,7 +3,7 @@
 `check` refuses by name what can be known beforehand; `strangers` looks at values and says in words
 which channel left everything the model was taught. Numbers of a converted unit look like that too.
 
-Left to others: which conversion it was (model_match.py), whether it is a fault (causes.py).
+Left to others: which conversion it was (lifecycle/match.py), whether it is a fault (causes.py).
 """
 
 from collections.abc import Sequence

@@ -4,8 +4,9 @@
 
 f is a `Mean`: outputs from inputs u and parameters p, units stated. Two are here: `FunctionMean`,
 any Python function (an algebraic law, or an ODE it integrates itself), and `FmuMean`
-(gateway/fmu_mean.py), an FMI 2.0 co-simulation. p minimises the squared residuals, each output in
-units of its own deviation and soft beyond three of them, so that spikes do not bend the physics.
+(gateway/lifecycle/fmu_mean.py), an FMI 2.0 co-simulation. p minimises the squared residuals, each
+output in units of its own deviation and soft beyond three of them, so that spikes do not bend the
+physics.
 
 Standard errors are those of the sandwich  H^-1 (sum over blocks g_b g_b') H^-1,  with g_b the
 gradient of one block of neighbouring rows: rows that go together do not pass for many.

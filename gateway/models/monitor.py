@@ -15,7 +15,7 @@ independent. Each statistic is a Student t; a finding is one whose probability, 
 comparisons, is below `false_alarms` (Bonferroni): the chance of any finding when nothing has moved.
 
 Promises: statistics of several spans or gateways add up to those of all rows; missing values leave
-out the block of that pair alone. Left to others: what to do about it (`gateway/model_gate.py`).
+out the block of that pair alone. Left to others: what to do about it (`gateway/lifecycle/gate.py`).
 Sources: Welch (1947), unequal variances; Muirhead, Aspects of Multivariate Statistical Theory
 (1982), 1.2, for the scatter; batch means: Law, Simulation Modeling and Analysis (2015), 9.5.3.
 """

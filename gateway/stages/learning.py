@@ -7,7 +7,7 @@ in without values; a longer gap parts the rows into segments, across which nothi
 that cannot carry a model are said so (`problem`), the oldest quarter is forgotten, and a fit is
 tried again when there are enough.
 Left to others: whether the rows were healthy (who starts the gateway vouches for that), what
-becomes of the model (`gateway/live_model.py`), living with it (`models/tracker.py`).
+becomes of the model (`gateway/lifecycle/live.py`), living with it (`models/tracker.py`).
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from typing import Final, NamedTuple, final
 import numpy as np
 
 from gateway.errors import TrainingError
-from gateway.model_file import Origin, digest_of
+from gateway.lifecycle.file import Origin, digest_of
 from gateway.models import fit, monitor
 from gateway.models.calibration import Calibration, at_set_point, calibrate
 from gateway.models.explanation import Experience, experience

@@ -7,7 +7,7 @@ import pytest
 
 import twinrig
 import twinrig_model
-from tests.gateway.models_on_disk import SCALE, csv_of, rows
+from tests.gateway.lifecycle.models_on_disk import SCALE, csv_of, rows
 from tests.twinrig_model.commands import COUNT, HEADER, Cli
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.gateway.models_on_disk import SIGNALS, csv_of, rows
+from tests.gateway.lifecycle.models_on_disk import SIGNALS, csv_of, rows
 from tests.twinrig_model.commands import COUNT, HEADER, Cli, refused
 
 # --- fit ------------------------------------------------------------------------------------------

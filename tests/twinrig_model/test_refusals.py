@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.gateway.models_on_disk import SCALE, csv_of, rows
+from tests.gateway.lifecycle.models_on_disk import SCALE, csv_of, rows
 from tests.twinrig_model.commands import HEADER, Cli, refused
 
 # --- rows that do not belong to the model ---------------------------------------------------------

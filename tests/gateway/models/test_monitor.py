@@ -7,7 +7,7 @@ from gateway.models import monitor
 from gateway.models.monitor import Healthy
 from gateway.models.twin_model import TwinModel
 from tests.gateway import models_on_disk
-from tests.gateway.models_on_disk import LOCATION, SCALE, TRAINING_ROWS
+from tests.gateway.lifecycle.models_on_disk import LOCATION, SCALE, TRAINING_ROWS
 
 COUNT = 600
 MODEL = models_on_disk.model()

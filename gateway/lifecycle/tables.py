@@ -15,11 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.clock import NS_PER_S
-from gateway.model_data import Rows
-from gateway.model_explain import Explained
-from gateway.model_file import ModelFile
-from gateway.model_learn import Learnt
-from gateway.model_run import ALARM, Alarm, Scores
+from gateway.lifecycle.data import Rows
+from gateway.lifecycle.explain import Explained
+from gateway.lifecycle.file import ModelFile
+from gateway.lifecycle.learn import Learnt
+from gateway.lifecycle.run import ALARM, Alarm, Scores
 from gateway.models.twin_model import TwinModel
 
 _SHOWN_MAX: Final = 20

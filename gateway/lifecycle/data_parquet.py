@@ -13,7 +13,7 @@ import numpy as np
 
 from gateway.clock import NS_PER_S
 from gateway.errors import TraceError
-from gateway.model_data import (
+from gateway.lifecycle.data import (
     CELLS_MAX,
     TIME_NAMES,
     Floats,
@@ -24,7 +24,7 @@ from gateway.model_data import (
     signal_places,
     split_header,
 )
-from gateway.model_data_csv import instant_ns, within
+from gateway.lifecycle.data_csv import instant_ns, within
 
 if TYPE_CHECKING:
     Arrow = Any

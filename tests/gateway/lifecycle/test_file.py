@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gateway import model_file
-from gateway.model_codec import CodecError, decode, encode
-from gateway.model_file import ARRAYS_NAME, JSON_NAME, ModelFileError, load, save
-from gateway.model_shapes import check
-from tests.gateway.models_on_disk import model, origin
+from gateway.lifecycle import file as model_file
+from gateway.lifecycle.codec import CodecError, decode, encode
+from gateway.lifecycle.file import ARRAYS_NAME, JSON_NAME, ModelFileError, load, save
+from gateway.lifecycle.shapes import check
+from tests.gateway.lifecycle.models_on_disk import model, origin
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 Promises: one HTML file that opens without a network and runs no script; readable on light and dark
 and on paper; every figure says what it was measured on and in which unit; what the model cannot see
 stands in a section of its own, in words with numbers. All text from outside is escaped.
-Left to others: the figures (`model_measures.py`, `model_run.py`), the plots (`model_plots.py`).
+Left to others: the figures (`measures.py`, `run.py`), the plots (`plots.py`).
 """
 
 import os
@@ -15,16 +15,16 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from gateway import model_plots
 from gateway.clock import NS_PER_S
 from gateway.errors import OperatorError
-from gateway.model_blind import blind_spots
-from gateway.model_data import Floats, Rows
-from gateway.model_file import ModelFile
-from gateway.model_measures import SHIFT_AGES_S, THRESHOLDS, Alarms, Measures
-from gateway.model_page import PAGE, cards, figure, section, table
-from gateway.model_run import Alarm, Scores
-from gateway.model_store import Change
+from gateway.lifecycle import plots
+from gateway.lifecycle.blind import blind_spots
+from gateway.lifecycle.data import Floats, Rows
+from gateway.lifecycle.file import ModelFile
+from gateway.lifecycle.measures import SHIFT_AGES_S, THRESHOLDS, Alarms, Measures
+from gateway.lifecycle.page import PAGE, cards, figure, section, table
+from gateway.lifecycle.run import Alarm, Scores
+from gateway.lifecycle.store import Change
 from gateway.models import state_space, twin_model
 from gateway.models.twin_model import TwinModel
 
@@ -112,7 +112,7 @@ def _trust(file: ModelFile, looked: Looked | None) -> Iterator[str]:
     found = held_out_table(file)
     if found:
         space = model.state_space
-        svg = model_plots.likelihood(found, (space.factors, space.lags))
+        svg = plots.likelihood(found, (space.factors, space.lags))
         text = "Rows that were kept from each candidate, in whole stretches of time. Higher is "
         text += "better; the ring is the model on this page, the smallest of those that are about "
         text += "as good. 0.1 nats are 10 % of probability in every single row."
@@ -134,9 +134,9 @@ def _trust(file: ModelFile, looked: Looked | None) -> Iterator[str]:
     if points:
         text = "An interval that should hold 90 % of the values is good if it holds 85 to 95 %. "
         text += "More: it is too wide, and faults hide in it. Less: it cries wolf."
-        yield section("Do its intervals hold?", figure(model_plots.coverage(points), text))
+        yield section("Do its intervals hold?", figure(plots.coverage(points), text))
     if curves:
-        svg = model_plots.alarm_curve(THRESHOLDS, curves, 1.0 / hours)
+        svg = plots.alarm_curve(THRESHOLDS, curves, 1.0 / hours)
         yield section("How often does it cry wolf?", figure(svg, _wolf(model, asked)))
 
 
@@ -171,7 +171,7 @@ def held_out_table(file: ModelFile) -> dict[int, list[tuple[int, float]]]:
 def _knows(model: TwinModel) -> Iterator[str]:
     """Yield what the model has found out about the signals."""
     if 2 <= len(model.level) <= _GRAPH_MAX:
-        svg = model_plots.graph(model.names, partial_correlations(model), model.is_slow)
+        svg = plots.graph(model.names, partial_correlations(model), model.is_slow)
         text = "A line: two signals tell about each other what no other signal of the row tells "
         text += "(partial correlation, at least 0.1); dashed: against each other. A signal without "
         text += "lines has no witness: a fault of its sensor and a change of the plant look the "
@@ -194,7 +194,7 @@ def _sights(measures: Measures) -> str:
     single = np.array([max(sight.deviation, 1e-300) for sight in measures.sights])
     values = np.array([sight.shifts for sight in measures.sights]).T / single
     body = figure(
-        model_plots.shifts(names, AGES[: len(SHIFT_AGES_S)], values),
+        plots.shifts(names, AGES[: len(SHIFT_AGES_S)], values),
         "An offset that stays, given all other signals and 60 rows. It grows with the time since "
         "the model last learnt, because healthy signals wander.",
     )
@@ -219,7 +219,7 @@ def _data(model: TwinModel, looked: Looked) -> Iterator[str]:
     """Yield what the model said about the rows it was asked about."""
     scores = looked.scores
     hours = (scores.times_ns - scores.times_ns[0]) / NS_PER_S / 3600.0
-    svg = model_plots.timeline(hours, scores.probability, scores.suspect)
+    svg = plots.timeline(hours, scores.probability, scores.suspect)
     share = float((scores.probability >= 0.5).mean())
     text = f"{Path(looked.rows.source).name}: {len(hours):,} rows, "
     text += f"alarm in {100 * share:.1f} % of them."
@@ -248,7 +248,7 @@ def _channels(model: TwinModel, looked: Looked, hours: Floats) -> Iterator[str]:
     for place in np.argsort(-weight)[:_CHANNELS_MAX]:
         mean, spread = looked.scores.expected[:, place], looked.scores.deviation[:, place]
         low, high = twin_model.interval(model, mean, spread, 0.9)
-        svg = model_plots.channel(hours, measured[:, place], mean, (high - low) / 2, units[place])
+        svg = plots.channel(hours, measured[:, place], mean, (high - low) / 2, units[place])
         yield f"<h3>{escape(model.names[place])}</h3>" + figure(svg, "")
 
 

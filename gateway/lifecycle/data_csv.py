@@ -3,7 +3,7 @@
 Promises: every problem is a `TraceError` with line and column and how to mend it; a size is checked
 before memory is taken, unpacked size included; cells that say "nothing" (empty, nan, na, n/a, null,
 none, -) are NaN; times are exact integers, an ISO date without an offset is UTC, a number counts
-seconds from 1970. Left to others: the raster (`model_data.py`).
+seconds from 1970. Left to others: the raster (`data.py`).
 """
 
 import csv
@@ -23,7 +23,7 @@ import numpy as np
 
 from gateway.clock import NS_PER_S
 from gateway.errors import TraceError
-from gateway.model_data import (
+from gateway.lifecycle.data import (
     BYTES_MAX,
     TIME_NAMES,
     Integers,

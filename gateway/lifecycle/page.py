@@ -2,7 +2,7 @@
 
 Promises: nothing is loaded and nothing runs; colours follow the reader's light or dark setting and
 are dark on white on paper. Arguments are text and are escaped here, except the SVG of a figure and
-the body of a section, which are made by us. Left to others: what is said (`model_report.py`).
+the body of a section, which are made by us. Left to others: what is said (`report.py`).
 """
 
 from collections.abc import Sequence

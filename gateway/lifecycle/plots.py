@@ -2,7 +2,7 @@
 
 Promises: text stays text; colours are variables of the page (`--ink`, `--grid`, `--c0` ... ), so a
 plot is readable on light and on dark; the same figures are the same bytes; every axis has a name
-and a unit. Left to others: what is plotted, the page (`model_report.py`).
+and a unit. Left to others: what is plotted, the page (`report.py`).
 """
 
 import io
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from gateway.errors import OperatorError
-from gateway.model_data import Flags, Floats
+from gateway.lifecycle.data import Flags, Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@
                the mean of n rows, given all other signals. Smaller ones are not seen for certain.
 
 Promises: figures on rows the model never saw say so (`held_out`); every figure names its count.
-Left to others: scoring the rows (`model_run.py`), showing them (`model_report.py`).
+Left to others: scoring the rows (`run.py`), showing them (`report.py`).
 Sources: M as in decision 0005; coverage: Gneiting, Balabdaoui, Raftery (2007), 3.2.
 """
 
@@ -18,8 +18,8 @@ from typing import Final, final
 import numpy as np
 
 from gateway.clock import NS_PER_S
-from gateway.model_data import Floats
-from gateway.model_run import Scores
+from gateway.lifecycle.data import Floats
+from gateway.lifecycle.run import Scores
 from gateway.models import state_space, twin_model
 from gateway.models.twin_model import TwinModel
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from gateway.clock import NS_PER_S
 from gateway.errors import OperatorError, TraceError
-from gateway.model_data import Floats, Rows, place_of
+from gateway.lifecycle.data import Floats, Rows, place_of
 from gateway.models.twin_model import TwinModel
 
 _PERIOD_TOLERANCE: Final = 0.02

@@ -6,7 +6,7 @@
 Promises: the reader's own record types decide what is made; nothing in the data names a type, so
 nothing but records, arrays, numbers and text can come out. Floats come back bit for bit. Every
 field must be there, none may be too many, each of its type: a `CodecError` says which is not.
-Left to others: files and hashes (`model_file.py`), whether shapes fit together.
+Left to others: files and hashes (`file.py`), whether shapes fit together.
 """
 
 import dataclasses

@@ -8,8 +8,8 @@ changed afterwards; what is read is what was written, bit for bit; the same mode
 same bytes. Sizes are checked before memory is taken, nothing is unpickled, and no name in a file
 decides what is made of it. `digest` is a SHA-256 over all of `model.json` but itself, the hash of
 `arrays.npz` included: it shows damage and careless edits. It is no signature; which digest was
-current when stands in the record of changes (`model_store.py`).
-Left to others: which version is the current one, types and fields (`model_codec.py`).
+current when stands in the record of changes (`store.py`).
+Left to others: which version is the current one, types and fields (`codec.py`).
 """
 
 import hashlib
@@ -30,9 +30,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.errors import OperatorError
-from gateway.model_codec import Arrays, CodecError, decode, encode
-from gateway.model_measures import Measures
-from gateway.model_shapes import HINTS, check
+from gateway.lifecycle.codec import Arrays, CodecError, decode, encode
+from gateway.lifecycle.measures import Measures
+from gateway.lifecycle.shapes import HINTS, check
 from gateway.models.hypotheses_law import Ways
 from gateway.models.monitor import Healthy
 from gateway.models.twin_model import TwinModel

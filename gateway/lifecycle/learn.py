@@ -6,7 +6,7 @@
 
 Promises: figures in a report are those of step 1; nothing from the kept-back rows reaches the
 figures' model. Rows marked as suspect are learnt from in no case. Left to others: reading
-(`model_data.py`), the fit itself (`models/fit.py`), whether a version may change (`model_gate.py`).
+(`data.py`), the fit itself (`models/fit.py`), whether a version may change (`gate.py`).
 """
 
 from collections.abc import Callable, Sequence
@@ -17,10 +17,10 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from gateway.errors import TrainingError
-from gateway.model_data import Floats, Rows
-from gateway.model_file import Origin
-from gateway.model_measures import Measures, measure
-from gateway.model_run import run
+from gateway.lifecycle.data import Floats, Rows
+from gateway.lifecycle.file import Origin
+from gateway.lifecycle.measures import Measures, measure
+from gateway.lifecycle.run import run
 from gateway.models import hypotheses_law, monitor, twin_model
 from gateway.models.calibration import calibrate
 from gateway.models.fit import UnfitRowsError, fit

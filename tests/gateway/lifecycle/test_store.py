@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import OperatorError
-from gateway.model_file import JSON_NAME, ModelFileError
-from gateway.model_store import Gate, ModelStore, UpdateRefusedError, changes_of, open_model
-from tests.gateway.models_on_disk import model, origin
+from gateway.lifecycle.file import JSON_NAME, ModelFileError
+from gateway.lifecycle.store import Gate, ModelStore, UpdateRefusedError, changes_of, open_model
+from tests.gateway.lifecycle.models_on_disk import model, origin
 
 OPEN = Gate(facts={"rows": 600})
 
@@ -128,7 +128,7 @@ def test_a_kill_between_the_files_leaves_the_old_version(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("gateway.model_store.replace_file", killed)
+        patched.setattr("gateway.lifecycle.store.replace_file", killed)
         with pytest.raises(KeyboardInterrupt):
             store.put(model(1), origin(1), OPEN, now_ns=2)
     assert store.current() == before

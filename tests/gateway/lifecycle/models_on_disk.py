@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from gateway.model_file import Origin
+from gateway.lifecycle.file import Origin
 from gateway.models import monitor
 from gateway.models.fit import Settings, fit
 from gateway.models.twin_model import TwinModel

@@ -1,6 +1,6 @@
 """The model an asset starts with, and where one that was learnt live is kept.
 
-    <state>/models/<asset>/    its versions and the record of changes (`model_store.py`)
+    <state>/models/<asset>/    its versions and the record of changes (`store.py`)
 
 In this order: the model the site names (`[fuse] model`), the one learnt by an earlier run of this
 gateway, none. A model is that of an asset, its signals in their order, their units and the period
@@ -8,7 +8,7 @@ of its rows; the site's own must agree in all of them or the gateway does not st
 learnt live that no longer agrees is left where it is, and a new one is learnt.
 Promises: a restart goes on with the same model and does not train again, whatever the machine does
 meanwhile; a model that cannot be kept is said in the log and used all the same.
-Left to others: the file (`model_file.py`), gates for updates (`model_gate.py`).
+Left to others: the file (`file.py`), gates for updates (`gate.py`).
 """
 
 import logging
@@ -18,8 +18,8 @@ from typing import Final, final
 
 from gateway.clock import NS_PER_MS, NS_PER_S
 from gateway.errors import ConfigError, OperatorError
-from gateway.model_file import ModelFile
-from gateway.model_store import Gate, ModelStore, open_model
+from gateway.lifecycle.file import ModelFile
+from gateway.lifecycle.store import Gate, ModelStore, open_model
 from gateway.models.twin_model import TwinModel
 from gateway.site import Site
 from gateway.stages.learning import (
@@ -31,7 +31,7 @@ from gateway.stages.learning import (
     with_set_point,
 )
 
-_LOG: Final = logging.getLogger("twinrig.gateway.live_model")
+_LOG: Final = logging.getLogger("twinrig.gateway.lifecycle.live")
 
 
 def starting_model(site: Site, state_dir: Path) -> Known | None:

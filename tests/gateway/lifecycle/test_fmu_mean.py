@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gateway.errors import TrainingError
-from gateway.fmu_mean import FmuMean
+from gateway.lifecycle.fmu_mean import FmuMean
 from gateway.models import hybrid
 from gateway.models.hybrid import Parameter
 

@@ -20,7 +20,7 @@ import numpy as np
 from gateway import status
 from gateway.clock import NS_PER_S
 from gateway.errors import TraceError
-from gateway.model_data import (
+from gateway.lifecycle.data import (
     CELLS_MAX,
     Flags,
     Integers,

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from gateway.model_data import Flags, Floats, Integers, Rows
+from gateway.lifecycle.data import Flags, Floats, Integers, Rows
 from gateway.models.tracker import Habits, Tracker
 from gateway.models.twin_model import TwinModel
 

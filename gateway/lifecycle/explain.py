@@ -14,8 +14,8 @@ import numpy as np
 
 from gateway.clock import NS_PER_S
 from gateway.errors import OperatorError
-from gateway.model_data import Floats, Rows
-from gateway.model_run import ALARM, Alarm, Scores, alarms
+from gateway.lifecycle.data import Floats, Rows
+from gateway.lifecycle.run import ALARM, Alarm, Scores, alarms
 from gateway.models import causes, hypotheses_law, twin_model
 from gateway.models.causes import Finding
 from gateway.models.hypotheses_law import Ways

@@ -1,4 +1,4 @@
-"""Synthetic traces: rows drawn from a model, in a CSV that `model_data_csv.py` and the rig read.
+"""Synthetic traces: rows drawn from a model, in a CSV that `data_csv.py` and the rig read.
 
 Promises: the same model, seed and number of rows are the same bytes; the header names units; a
 signal that takes no part in the model has no column, since nothing is known about it. The file is

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ConfigError
-from gateway.live_model import Keeper, disagreements, folder_of, starting_model
-from gateway.model_file import ModelFileError, load, save
-from gateway.model_store import ModelStore
+from gateway.lifecycle.file import ModelFileError, load, save
+from gateway.lifecycle.live import Keeper, disagreements, folder_of, starting_model
+from gateway.lifecycle.store import ModelStore
 from gateway.models.fit import Asset, Settings
 from gateway.site import Site
 from gateway.stages.learning import Learnt, Lesson, LiveRow, origin_of

@@ -6,7 +6,7 @@ Promises: `read_rows` returns `Rows` or raises one `TraceError` that names file,
 how to mend it; a missing cell is NaN and stays NaN, a missing row is a step in `numbers`, nothing
 is filled in or guessed. A column that looks like a label is never a signal unless it is asked for:
 a model that reads the answer has learnt nothing. What was left out or merged is in `notes`.
-Left to others: the formats (`model_data_csv.py`, `model_data_parquet.py`, `model_data_store.py`),
+Left to others: the formats (`data_csv.py`, `data_parquet.py`, `data_store.py`),
 whether a channel can carry a model (`models/scaling.py`).
 """
 
@@ -140,18 +140,18 @@ def read_rows(path: Path, selection: Selection | None = None) -> Rows:
 
     Raises `TraceError`, the first problem found; see the module docstring.
     """
-    from gateway import model_data_csv, model_data_parquet, model_data_store  # noqa: PLC0415
+    from gateway.lifecycle import data_csv, data_parquet, data_store  # noqa: PLC0415
 
     wanted = Selection() if selection is None else selection
     readers = {
-        b"SQLite format 3\0": model_data_store.read,
-        b"PAR1": model_data_parquet.read,
+        b"SQLite format 3\0": data_store.read,
+        b"PAR1": data_parquet.read,
     }
     head = _head(path)
     for magic, read in readers.items():
         if head.startswith(magic):
             return raster(read(path, wanted), wanted.period_ns)
-    return raster(model_data_csv.read(path, wanted), wanted.period_ns)
+    return raster(data_csv.read(path, wanted), wanted.period_ns)
 
 
 def raster(table: Table, period_ns: int | None) -> Rows:

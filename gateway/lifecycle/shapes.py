@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.model_codec import CodecError, Hints, field_names
+from gateway.lifecycle.codec import CodecError, Hints, field_names
 from gateway.models.calibration import Calibration
 from gateway.models.twin_model import TwinModel
 

@@ -10,8 +10,8 @@ import pytest
 
 from gateway import status
 from gateway.errors import TraceError
-from gateway.model_data import GAP_ROWS_MAX, Selection, read_rows
-from gateway.model_data_csv import instant_ns
+from gateway.lifecycle.data import GAP_ROWS_MAX, Selection, read_rows
+from gateway.lifecycle.data_csv import instant_ns
 from gateway.sinks.store_schema import prepare
 
 S = 1_000_000_000

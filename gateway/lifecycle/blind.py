@@ -1,7 +1,7 @@
 """What a model cannot see, in words with numbers: said before anybody has to find out.
 
 Promises: every sentence follows from the model at hand; what holds for any model of this kind comes
-last. Left to others: the figures (`model_measures.py`).
+last. Left to others: the figures (`measures.py`).
 """
 
 from typing import Any, Final
@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from gateway.clock import NS_PER_S
-from gateway.model_measures import SHIFT_ROWS, Measures
+from gateway.lifecycle.measures import SHIFT_ROWS, Measures
 from gateway.models.twin_model import TwinModel
 
 _LITTLE_EXPLAINED: Final = 0.2

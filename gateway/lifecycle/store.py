@@ -1,6 +1,6 @@
 """The versions of an asset's model: none is ever changed, one is current, each change is on record.
 
-    <folder>/000001-3f9c2a17/   a version: number, first digits of its digest (`model_file.py`)
+    <folder>/000001-3f9c2a17/   a version: number, first digits of its digest (`file.py`)
     <folder>/changes.jsonl      a line per change or refusal, each with the hash of the one before;
                                 the last line names the version in use
 
@@ -10,7 +10,7 @@ can be vouched for; rows that do not look healthy cannot.
 Promises: a kill leaves the store as it was before or after, never between; two programs take turns;
 old versions stay; a line that was changed, or a version exchanged, is found when the store is read.
 Lines cut off the end are found by whoever keeps `head` elsewhere, as a ledger does.
-Left to others: whether the rows are healthy (`models/monitor.py`, `model_gate.py`).
+Left to others: whether the rows are healthy (`models/monitor.py`, `gate.py`).
 """
 
 import fcntl
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from gateway.errors import OperatorError
-from gateway.model_file import ModelFile, ModelFileError, Origin, digest_of, load, save
+from gateway.lifecycle.file import ModelFile, ModelFileError, Origin, digest_of, load, save
 from gateway.models.twin_model import TwinModel
 from gateway.state import replace_file
 

@@ -8,7 +8,7 @@
 The first version is asked as well because many small steps make a large one: a fault that creeps
 slower than a single comparison can tell, or somebody who feeds it so, is found against the anchor.
 Promises: every answer is in `Gate.facts`; a refusal names signals and figures. Left to others:
-enforcing it (`model_store.py`).
+enforcing it (`store.py`).
 """
 
 from typing import Final
@@ -16,10 +16,10 @@ from typing import Final
 import numpy as np
 
 from gateway.clock import NS_PER_S
-from gateway.model_data import Rows
-from gateway.model_file import ModelFile
-from gateway.model_run import Scores
-from gateway.model_store import Gate
+from gateway.lifecycle.data import Rows
+from gateway.lifecycle.file import ModelFile
+from gateway.lifecycle.run import Scores
+from gateway.lifecycle.store import Gate
 from gateway.models import monitor
 from gateway.models.monitor import Finding, Movement
 from gateway.models.twin_model import TwinModel
