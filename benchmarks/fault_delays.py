@@ -2,18 +2,20 @@
 
     python -m benchmarks.fault_delays --data DIR      DIR holds skab/ and tep/
 
-The assets, faults and sizes of benchmarks/faults.py. A fresh tracker lives through 120 healthy rows
-and then 80 rows with the fault; the delay is counted from the onset to the first row that leaves
+The assets, faults and sizes of benchmarks/faults.py. A fresh tracker, its level learnt from the 60
+rows before as if it had lived until then, sees 120 healthy rows and then 80 with the fault; the delay is counted from the onset to the first row that leaves
 the judge in ALARM. A trial that is in alarm before the onset counts as "before" and has no delay.
 False alarms are beginnings of alarms in healthy rows, per hour of rows (a row is a second here).
 
-The tracker alone is asked: it has no stored rows, so a replay looks normal to it; losses and repeats
-are seen by gateway/stages/diagnosis.py. Leaves to others: who is named (benchmarks/faults.py).
+The tracker alone is asked: it has no stored rows, so a replay looks normal to it; losses and
+repeats are seen by gateway/stages/diagnosis.py.
+Leaves to others: who is named (benchmarks/faults.py).
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -23,9 +25,19 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.engine import in_parallel, learn, say
-from benchmarks.faults import SIZED, SIZES, Asset, Place, inject, make_asset, read_asset
+from benchmarks.faults import (
+    LEVEL_ROWS,
+    SIZED,
+    SIZES,
+    Asset,
+    Place,
+    inject,
+    make_asset,
+    read_asset,
+)
 from benchmarks.recordings import MissingDataError
 from gateway.models.causes import CAUSES
+from gateway.models.hypotheses_law import level_variance
 from gateway.models.twin_model import TwinModel
 
 Floats = NDArray[np.float64]
@@ -80,7 +92,14 @@ def _watch(
     asset: Asset, model: TwinModel, cause: str, size: float, rng: np.random.Generator
 ) -> Watched:
     """Live through one fault."""
-    start = int(rng.integers(len(asset.rows) - HEALTHY_ROWS - FAULTY_ROWS))
+    start = int(rng.integers(LEVEL_ROWS, len(asset.rows) - HEALTHY_ROWS - FAULTY_ROWS))
+    before = asset.rows[start - LEVEL_ROWS : start]
+    recent = replace(
+        model,
+        level=before.mean(axis=0),
+        level_variance=level_variance(model),
+        tail=before[len(before) - len(model.tail) :],
+    )
     signal = int(rng.integers(asset.rows.shape[1]))
     reach = 0.0 if np.isnan(size) else size * asset.sigma[signal] * rng.choice([-1.0, 1.0])
     place = Place(asset, signal, FAULTY_ROWS, float(reach), rng)
@@ -88,7 +107,7 @@ def _watch(
     scaling = asset.model.scaling
     own = np.tile(scaling.location, (len(rows), 1))
     own[:, scaling.used] += scaling.scale[scaling.used] * rows
-    alarmed = say(model, own).alarmed
+    alarmed = say(recent, own).alarmed
     after = np.flatnonzero(alarmed[HEALTHY_ROWS:])
     return Watched(
         asset.name,
