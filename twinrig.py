@@ -6,6 +6,7 @@ with 130 and leaves no process behind.
 """
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,10 @@ from twinrig_board import board_app
 from twinrig_gateway import gateway_app
 from twinrig_model import model_app
 from twinrig_terminal import console, progress
+
+# The model's matrices are small: threads of the linear algebra would spend their time waiting for
+# each other. It reads this once, when numpy is loaded.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 app = typer.Typer(
     help="Sensor nodes that sign, a gateway that checks, a rig that proves it.",

@@ -3,11 +3,15 @@
 import asyncio
 import asyncio.runners
 import inspect
+import os
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import cast
 
 import pytest
+
+# As in twinrig.py; numpy reads it when it is loaded, and subprocesses inherit it.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parents[1]
 INTERPRETERS = ("CPython", "MicroPython unix", "MicroPython Cortex-M3", "MicroPython RV32IMAC")
