@@ -2,9 +2,10 @@
 
     python -m benchmarks.fault_delays --data DIR      DIR holds skab/ and tep/
 
-The assets, faults and sizes of benchmarks/faults.py. A fresh tracker, its level learnt from the 60
-rows before as if it had lived until then, sees 120 healthy rows and then 80 with the fault; the delay is counted from the onset to the first row that leaves
-the judge in ALARM. A trial that is in alarm before the onset counts as "before" and has no delay.
+The assets, faults and sizes of benchmarks/faults.py. One tracker lives through all healthy rows
+after the training; at each onset a copy of it sees 80 rows with the fault instead. The delay is
+counted from the onset to the first row that leaves the judge in ALARM.
+A trial that is in alarm before the onset counts as "before" and has no delay.
 False alarms are beginnings of alarms in healthy rows, per hour of rows (a row is a second here).
 
 The tracker alone is asked: it has no stored rows, so a replay looks normal to it; losses and
@@ -13,9 +14,9 @@ Leaves to others: who is named (benchmarks/faults.py).
 """
 
 import argparse
+import copy
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -24,21 +25,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.engine import in_parallel, learn, say
-from benchmarks.faults import (
-    LEVEL_ROWS,
-    SIZED,
-    SIZES,
-    Asset,
-    Place,
-    inject,
-    make_asset,
-    read_asset,
-)
+from benchmarks.engine import in_parallel, lasting, learn
+from benchmarks.faults import SIZED, SIZES, Asset, Place, inject, make_asset, read_asset
 from benchmarks.recordings import MissingDataError
 from gateway.models.causes import CAUSES
-from gateway.models.hypotheses_law import level_variance
-from gateway.models.twin_model import TwinModel
+from gateway.models.tracker import Habits, Tracker
 
 Floats = NDArray[np.float64]
 
@@ -70,51 +61,67 @@ class Quiet(NamedTuple):
     alarmed_rows: int
 
 
+class _Plan(NamedTuple):
+    """One fault to come."""
+
+    onset: int
+    cause: str
+    size: float
+    signal: int
+    rng: np.random.Generator
+
+
 def watch_asset(name: str, data: Path, seed: int) -> tuple[list[Watched], Quiet]:
-    """Run all trials of an asset, and all its healthy rows in one go."""
+    """Run all trials of an asset along its healthy rows."""
     rows, signals, split = read_asset(name, data)
     model = learn(rows[:split], signals)
     asset = make_asset(name, data)
-    watched = []
-    number = 0
-    for cause in CAUSES[1:]:
-        for size in SIZES if cause in SIZED else (np.nan,):
-            for _ in range(TRIALS):
-                number += 1
-                rng = np.random.default_rng([seed, number])
-                watched.append(_watch(asset, model, cause, size, rng))
-    alarmed = say(model, rows[split:]).alarmed
+    plans = sorted(_plans(asset, seed), key=lambda plan: plan.onset)
+    tracker = Tracker(model, Habits())
+    watched: list[Watched] = []
+    probability: list[float] = []
+    for number, row in enumerate(rows[split:]):
+        while len(watched) < len(plans) and plans[len(watched)].onset == number:
+            plan = plans[len(watched)]
+            watched.append(_watch(asset, plan, copy.deepcopy(tracker), probability))
+        probability.append(tracker.step(row).probability)
+    alarmed = lasting(np.array(probability))
     begun = int((alarmed[1:] & ~alarmed[:-1]).sum()) + int(alarmed[0])
     return watched, Quiet(name, begun, len(alarmed), int(alarmed.sum()))
 
 
-def _watch(
-    asset: Asset, model: TwinModel, cause: str, size: float, rng: np.random.Generator
-) -> Watched:
-    """Live through one fault."""
-    start = int(rng.integers(LEVEL_ROWS, len(asset.rows) - HEALTHY_ROWS - FAULTY_ROWS))
-    before = asset.rows[start - LEVEL_ROWS : start]
-    recent = replace(
-        model,
-        level=before.mean(axis=0),
-        level_variance=level_variance(model),
-        tail=before[len(before) - len(model.tail) :],
-    )
-    signal = int(rng.integers(asset.rows.shape[1]))
-    reach = 0.0 if np.isnan(size) else size * asset.sigma[signal] * rng.choice([-1.0, 1.0])
-    place = Place(asset, signal, FAULTY_ROWS, float(reach), rng)
-    rows = inject(cause, asset.rows[start : start + HEALTHY_ROWS + FAULTY_ROWS], place)
+def _plans(asset: Asset, seed: int) -> list[_Plan]:
+    """Return all faults to come; place and signal are drawn."""
+    plans = []
+    for cause in CAUSES[1:]:
+        for size in SIZES if cause in SIZED else (np.nan,):
+            for _ in range(TRIALS):
+                rng = np.random.default_rng([seed, len(plans)])
+                onset = int(rng.integers(HEALTHY_ROWS, len(asset.rows) - FAULTY_ROWS))
+                signal = int(rng.integers(asset.rows.shape[1]))
+                plans.append(_Plan(onset, cause, size, signal, rng))
+    return plans
+
+
+def _watch(asset: Asset, plan: _Plan, tracker: Tracker, before: Sequence[float]) -> Watched:
+    """Let a tracker see one fault; `before` are the probabilities of all rows so far."""
+    sized = 0.0 if np.isnan(plan.size) else plan.size * float(asset.sigma[plan.signal])
+    sign = float(plan.rng.choice([-1.0, 1.0]))
+    place = Place(asset, plan.signal, FAULTY_ROWS, sized * sign, plan.rng)
+    rows = asset.rows[plan.onset - HEALTHY_ROWS : plan.onset + FAULTY_ROWS]
+    faulty = inject(plan.cause, rows, place)[HEALTHY_ROWS:]
     scaling = asset.model.scaling
-    own = np.tile(scaling.location, (len(rows), 1))
-    own[:, scaling.used] += scaling.scale[scaling.used] * rows
-    alarmed = say(recent, own).alarmed
-    after = np.flatnonzero(alarmed[HEALTHY_ROWS:])
+    own = np.tile(scaling.location, (FAULTY_ROWS, 1))
+    own[:, scaling.used] += scaling.scale[scaling.used] * faulty
+    seen = [tracker.step(row).probability for row in own]
+    alarmed = lasting(np.array([*before, *seen]))
+    after = np.flatnonzero(alarmed[plan.onset :])
     return Watched(
         asset.name,
-        cause,
-        size,
+        plan.cause,
+        plan.size,
         int(after[0]) + 1 if len(after) else None,
-        bool(alarmed[HEALTHY_ROWS - 1]),
+        bool(alarmed[plan.onset - 1]),
     )
 
 
@@ -123,7 +130,8 @@ def table(watched: Sequence[Watched]) -> Table:
     names = tuple(dict.fromkeys(trial.asset for trial in watched))
     heads = [head for name in names for head in (f"{name}: found", "delay, rows", "before")]
     shown = Table("cause", "size", *heads, title=f"alarm within {FAULTY_ROWS} rows of the onset")
-    for cause, size in dict.fromkeys((t.cause, str(t.size)) for t in watched):
+    ordered = sorted(watched, key=lambda trial: (CAUSES.index(trial.cause), trial.size))
+    for cause, size in dict.fromkeys((t.cause, str(t.size)) for t in ordered):
         texts = []
         for name in names:
             mine = [t for t in watched if (t.asset, t.cause, str(t.size)) == (name, cause, size)]
