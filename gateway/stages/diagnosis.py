@@ -97,7 +97,7 @@ class Diagnosis:
         """Take over healthy rows (n, u), and what they taught about hypotheses."""
         self._healthy.extend(rows[-EXPERIENCE_ROWS:])
         self._experience = learnt
-        self._memory = _memory(self._model)
+        self._memory = _memory(self._model, learnt.ways.resolution)
         self._memory.learn(rows)
 
     def look(self, row: Floats) -> Echo | None:
@@ -198,13 +198,11 @@ def _cause(found: Hypothesis) -> Cause:
     )
 
 
-def _memory(model: TwinModel) -> Memory:
-    """Return a store for as many rows as there is room for."""
+def _memory(model: TwinModel, resolution: Floats) -> Memory:
+    """Return a store for as many rows as there is room for; resolution (u,) as learnt, scaled."""
     space = model.state_space
     ahead = state_space.predict(space, state_space.start(space))
     nothing = np.zeros(len(model.drift))
     _, variance = state_space.conditional(space, ahead, nothing, model.level_variance)
-    used = model.scaling.used
-    resolution = model.scaling.resolution[used] / model.scaling.scale[used]
     rows_max = min(ROWS_MAX, max(_STORED_MAX // len(nothing), 2 * EXPERIENCE_ROWS))
     return Memory(np.sqrt(variance), resolution, rows_max)
