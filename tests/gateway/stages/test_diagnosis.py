@@ -193,12 +193,20 @@ def test_nothing_is_a_repeat_before_healthy_rows_have_taught_what_one_is(model):
     assert {stage.look(row) for _ in range(200)} == {None}
 
 
+@pytest.mark.slow
 def test_a_model_from_elsewhere_gets_its_experience_from_the_first_healthy_rows(
     model, asked, monkeypatch
 ):
-    monkeypatch.setattr(diagnosis, "experience", lambda _model, rows: rows)
+    taught = []
+
+    def teach_rows(of, rows):
+        taught.append(rows)
+        return experience(of, rows)
+
+    monkeypatch.setattr(diagnosis, "experience", teach_rows)
     stage = Diagnosis(model, RULE, 1.0)
     rows = rows_of(model, EXPERIENCE_ROWS + WINDOW_ROWS)
     feed(stage, rows)
     feed(stage, rows_of(model, 3, seed=3), 0.9)
-    assert np.array_equal(asked[0][1]["learnt"], rows[:EXPERIENCE_ROWS])
+    assert np.array_equal(taught, [rows[:EXPERIENCE_ROWS]])
+    assert asked[0][1]["learnt"].ways.resolution.shape == (healthy.SIGNALS,)
