@@ -38,7 +38,7 @@ from gateway.models.monitor import Healthy
 from gateway.models.twin_model import TwinModel
 
 FORMAT: Final = "twinrig model"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 JSON_NAME: Final = "model.json"
 ARRAYS_NAME: Final = "arrays.npz"
 JSON_BYTES_MAX: Final = 64 * 1024 * 1024

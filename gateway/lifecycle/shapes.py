@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from gateway.lifecycle.codec import CodecError, Hints, field_names
 from gateway.models.calibration import Calibration
+from gateway.models.evidence_joint import WINDOWS
+from gateway.models.evidence_spectrum import LAGS
 from gateway.models.twin_model import TwinModel
 
 _RADIUS_MAX: Final = 1.0
@@ -81,7 +83,22 @@ def _limit_shapes(
     for name in limits.steps._fields:
         yield f"calibration.steps.{name}", getattr(limits.steps, name), (used,)
     yield "calibration.step_limits", limits.step_limits, (used,)
-    yield "calibration.joint_limits", limits.joint_limits, limits.joint_limits.shape[:1]
+    for name in ("spread_limits", "spectrum_limits", "change_limits"):
+        yield f"calibration.{name}", getattr(limits, name), (used,)
+    for name in limits.spread._fields:
+        yield f"calibration.spread.{name}", getattr(limits.spread, name), (used,)
+    spectrum = limits.spectrum
+    yield "calibration.spectrum.deviation", spectrum.deviation, (used,)
+    yield "calibration.spectrum.inflation", spectrum.inflation, (used,)
+    yield "calibration.spectrum.coefficients", spectrum.coefficients, (LAGS, used)
+    alarms = 3 * used + len(limits.joint_limits)
+    for where, tail, count in (
+        ("alarm_tail", limits.alarm_tail, alarms),
+        ("change_tail", limits.change_tail, used),
+    ):
+        yield f"calibration.{where}.highest", tail.highest, (count,)
+        yield f"calibration.{where}.scale", tail.scale, (count,)
+    yield "calibration.joint_limits", limits.joint_limits, (len(WINDOWS),)
     if limits.joint is not None:
         for name in field_names(type(limits.joint)):
             array = getattr(limits.joint, name)

@@ -1,25 +1,22 @@
 """From evidence to alarm: limits such that healthy rows cross them as often as was agreed.
 
-    limit_i = max(0, highest evidence i on held-out healthy rows) + log(rows per false alarm / rows)
-
 Held out means: what is learnt from the first part of the training rows is tried on the rest, and
 the other way round with time reversed, so drift between learning and use is part of what is tried.
 All evidence is in log odds: that of windows is a log Bayes factor plus the same prior odds that the
-bank of every signal has. Beyond the highest value seen the tail is taken as exponential with rate
-one: a Bayes factor exceeds e^x in health with probability at most e^-x (Ville's inequality), so
-each nat is worth a factor e in the rate, even if training is too short to have seen one false
-alarm. This holds as far as the law does: healthy rows unlike any in training are not covered.
+bank of every signal has. How far above the highest value a limit must be is learnt from how far
+one trial exceeds the other (evidence_tail.py), so a tail heavier than theory says costs a higher
+limit. This holds as far as the trials do: healthy rows unlike any in training are not covered.
 
-Each evidence (u signals twice, joint windows) has a limit of its own. The set-point is that of one
-of them; false alarms of several add up where they do not coincide.
+The set-point is that of all alarms of an asset together (signals that have moved, windows of all
+together, loud, quiet, of another rhythm), and again that of all its change points together.
 
 Promised: only healthy rows are looked at; a signal that wanders in training gets a high limit
 instead of a bad name.
-Left to others: evidence (evidence_steps.py, evidence_joint.py), living with it (tracker.py).
+Left to others: evidence (evidence_*.py, change.py), living with it (tracker.py).
 
-Sources: Ville (1939); Gruenwald, de Heide and Koolen (2024), Safe testing, 1, for evidence that may
-be looked at after every row; Bates and others (2023), Testing for outliers with conformal p-values,
-for held-out limits.
+Sources: Gruenwald, de Heide and Koolen (2024), Safe testing, 1, for evidence that may be looked at
+after every row; Bates and others (2023), Testing for outliers with conformal p-values, for
+held-out limits.
 """
 
 import math
@@ -29,10 +26,21 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.models import evidence_joint, evidence_spread, evidence_steps, regimes
+from gateway.models import (
+    change,
+    evidence_joint,
+    evidence_spectrum,
+    evidence_spread,
+    evidence_steps,
+    evidence_tail,
+    regimes,
+    state_space,
+)
 from gateway.models.evidence_joint import JointLaw
+from gateway.models.evidence_spectrum import SpectrumLaw
 from gateway.models.evidence_spread import SpreadLaw
 from gateway.models.evidence_steps import Law
+from gateway.models.evidence_tail import Tail
 from gateway.models.scaling import UnfitRowsError, scaled
 from gateway.models.twin_model import TwinModel
 
@@ -55,6 +63,8 @@ class Calibration:
     """Laws and limits of the evidence; u used signals."""
 
     false_alarms_per_hour: float
+    rows_per_alarm: float
+    """The same in rows."""
     rows: int
     """Healthy rows the limits were tried on."""
     steps: Law
@@ -67,6 +77,14 @@ class Calibration:
     spread: SpreadLaw
     spread_limits: Floats
     """(u,): log odds from which a signal is too loud or too quiet."""
+    spectrum: SpectrumLaw
+    spectrum_limits: Floats
+    """(u,): log odds from which a signal has another rhythm."""
+    change_limits: Floats
+    """(u,): log Bayes factor from which a signal is not as it was just now."""
+    alarm_tail: Tail
+    """Of all evidence but that of changes: steps, joint, spread, spectrum, in this order."""
+    change_tail: Tail
 
 
 def calibrate(
@@ -89,31 +107,87 @@ def calibrate(
             "are needed"
         )
     values = residual(model, scaled(model.scaling, rows[-ROWS_MAX:]))
-    rows_per_alarm = _NS_PER_HOUR / (model.period_ns * false_alarms_per_hour)
-    beyond = math.log(rows_per_alarm / len(values))
     trials = _tried(values, model.window_rows)
-    joint, joint_limits = _joint(values, trials, beyond)
-    return Calibration(
+    steps = evidence_steps.learn(values, model.window_rows)
+    joint, windows = _joint(values, trials)
+    spread = evidence_spread.learn(values)
+    tried = [
+        np.hstack([trial.odds, window, _spread(trial), _spectrum(trial)])
+        for trial, window in zip(trials, windows, strict=True)
+    ]
+    unset = Calibration(
         false_alarms_per_hour=false_alarms_per_hour,
+        rows_per_alarm=_NS_PER_HOUR / (model.period_ns * false_alarms_per_hour),
         rows=len(values),
-        steps=evidence_steps.learn(values, model.window_rows),
-        step_limits=_limits([trial.odds for trial in trials], beyond),
+        steps=steps,
+        step_limits=np.empty(0),
         joint=joint,
-        joint_limits=joint_limits,
-        spread=evidence_spread.learn(values),
-        spread_limits=_limits([_spread(trial) for trial in trials], beyond),
+        joint_limits=np.empty(0),
+        spread=spread,
+        spread_limits=np.empty(0),
+        spectrum=evidence_spectrum.learn(values, spread.variance),
+        spectrum_limits=np.empty(0),
+        change_limits=np.empty(0),
+        alarm_tail=evidence_tail.learn(tried),
+        change_tail=evidence_tail.learn([_changes(model, steps, trial) for trial in trials]),
     )
+    return _with_limits(unset)
+
+
+def uncalibrated(model: TwinModel) -> Calibration:
+    """Return laws and limits from the model alone, for one that nobody has calibrated."""
+    row = np.diag(state_space.covariance(model.state_space))
+    signals, window = len(row), evidence_spread.WINDOW_ROWS
+    common = row - model.state_space.noise
+    own = common + model.long_run * model.state_space.noise
+    law = Law(row, own, model.drift, model.level, model.level_variance, model.is_slow)
+    spread = SpreadLaw(2.0 * row, np.full(signals, 0.5 * window))
+    rows = max(round((model.degrees + 1.0) * model.window_rows), 1)
+    alarms, nothing = 3 * signals + len(evidence_joint.WINDOWS), np.empty(0)
+    unset = Calibration(
+        false_alarms_per_hour=FALSE_ALARMS_PER_HOUR,
+        rows_per_alarm=_NS_PER_HOUR / (model.period_ns * FALSE_ALARMS_PER_HOUR),
+        rows=0,
+        steps=law,
+        step_limits=nothing,
+        joint=None,
+        joint_limits=nothing,
+        spread=spread,
+        spread_limits=nothing,
+        spectrum=evidence_spectrum.unknown(spread.variance),
+        spectrum_limits=nothing,
+        change_limits=nothing,
+        alarm_tail=Tail(np.zeros(alarms), np.ones(alarms), 0, rows),
+        change_tail=Tail(np.zeros(signals), np.ones(signals), 0, rows),
+    )
+    return _with_limits(unset)
 
 
 def at_set_point(limits: Calibration, false_alarms_per_hour: float) -> Calibration:
-    """Return limits for another rate: each moves by the logarithm of the ratio, none below 0."""
-    shift = math.log(limits.false_alarms_per_hour / false_alarms_per_hour)
+    """Return limits for another rate: each moves by its scale times the logarithm of the ratio."""
+    ratio = limits.false_alarms_per_hour / false_alarms_per_hour
+    return _with_limits(
+        replace(
+            limits,
+            false_alarms_per_hour=false_alarms_per_hour,
+            rows_per_alarm=limits.rows_per_alarm * ratio,
+        )
+    )
+
+
+def _with_limits(unset: Calibration) -> Calibration:
+    """Return the same with the limits that the tails ask for at its rate."""
+    signals, windows = len(unset.steps.unit), len(evidence_joint.WINDOWS)
+    found = evidence_tail.limits(unset.alarm_tail, unset.rows_per_alarm)
+    ends = np.cumsum([signals, windows, signals])
+    steps, joint, spread, spectrum = np.split(found, ends)
     return replace(
-        limits,
-        false_alarms_per_hour=false_alarms_per_hour,
-        step_limits=np.maximum(limits.step_limits + shift, 0.0),
-        joint_limits=np.maximum(limits.joint_limits + shift, 0.0),
-        spread_limits=np.maximum(limits.spread_limits + shift, 0.0),
+        unset,
+        step_limits=steps,
+        joint_limits=joint,
+        spread_limits=spread,
+        spectrum_limits=spectrum,
+        change_limits=evidence_tail.limits(unset.change_tail, unset.rows_per_alarm),
     )
 
 
@@ -128,13 +202,6 @@ def residual(model: TwinModel, values: Floats) -> Floats:
     chain = regimes.forward(model.regimes, logs).filtered
     offsets: Floats = model.regimes.offsets[chain.argmax(axis=1)]
     return values - offsets
-
-
-def _limits(tried: list[Floats], beyond: float) -> Floats:
-    """Return limits from evidences (n, k) that were tried."""
-    highest = np.max([part.max(axis=0) for part in tried], axis=0)
-    limits: Floats = np.maximum(np.maximum(highest, 0.0) + beyond, 0.0)
-    return limits
 
 
 class _Trial(NamedTuple):
@@ -176,19 +243,36 @@ def _spread(trial: _Trial) -> Floats:
     """Return evidences (n, u) that a signal is too loud or too quiet, on tried rows."""
     law = evidence_spread.learn(trial.learnt)
     evidence, _ = evidence_spread.weigh(law, *evidence_spread.means(law, trial.rows))
-    return evidence + LOG_PRIOR_ODDS
+    return np.vstack([np.zeros((1, trial.rows.shape[1])), evidence]) + LOG_PRIOR_ODDS
 
 
-def _joint(values: Floats, trials: list[_Trial], beyond: float) -> tuple[JointLaw | None, Floats]:
-    """Return the joint law of rows (n, u) and its limits (windows,).
+def _spectrum(trial: _Trial) -> Floats:
+    """Return evidences (n, u) that a signal has another rhythm, on tried rows."""
+    variance = evidence_spread.learn(trial.learnt).variance
+    law = evidence_spectrum.learn(trial.learnt, variance)
+    evidence = evidence_spectrum.over_rows(law, trial.rows)
+    return np.vstack([np.zeros((1, trial.rows.shape[1])), evidence]) + LOG_PRIOR_ODDS
+
+
+def _changes(model: TwinModel, steps: Law, trial: _Trial) -> Floats:
+    """Return evidences (n, u) of change points, on tried rows and the few before them.
+
+    Which signals are slow is known better from all rows than from a part of them.
+    """
+    law = evidence_steps.learn(trial.learnt, model.window_rows)._replace(is_slow=steps.is_slow)
+    rows = np.vstack([trial.learnt[-change.ROWS :], trial.rows])
+    return change.over_rows(change.law(law, model.state_space), rows)
+
+
+def _joint(values: Floats, trials: list[_Trial]) -> tuple[JointLaw | None, list[Floats]]:
+    """Return the joint law of rows (n, u) and its evidences (n, windows) on the trials.
 
     Levels are followed if that predicts the means of held-out windows better.
     """
     law = evidence_joint.learn(values)
-    none = [np.zeros((1, len(evidence_joint.WINDOWS)))]
     laws = [evidence_joint.learn(trial.learnt) for trial in trials]
     if law is None or None in laws:
-        return None, _limits(none, beyond)
+        return None, [np.zeros((len(trial.rows), len(evidence_joint.WINDOWS))) for trial in trials]
     costs, evidences = {}, {}
     for follows in (False, True):
         found = [
@@ -199,7 +283,7 @@ def _joint(values: Floats, trials: list[_Trial], beyond: float) -> tuple[JointLa
         evidences[follows] = [evidence for evidence, _ in found]
         costs[follows] = sum(cost for _, cost in found)
     chosen = costs[True] < costs[False]
-    return law._replace(follows_levels=chosen), _limits(evidences[chosen] + none, beyond)
+    return law._replace(follows_levels=chosen), evidences[chosen]
 
 
 def _windows(law: JointLaw, trial: _Trial) -> tuple[Floats, float]:
@@ -211,7 +295,7 @@ def _windows(law: JointLaw, trial: _Trial) -> tuple[Floats, float]:
     innovations = evidence_joint.innovations(law, trial.rows)
     limited = evidence_joint.bounded(law, innovations)
     passed, cost = law.passed_on, 0.0
-    table = np.zeros((len(innovations), len(evidence_joint.WINDOWS)))
+    table = np.zeros((len(trial.rows), len(evidence_joint.WINDOWS)))
     for first in range(longest, len(innovations) - longest + 1, longest):
         known = first + law.lags
         variance = trial.level_variances[known] if law.follows_levels else None
@@ -222,7 +306,7 @@ def _windows(law: JointLaw, trial: _Trial) -> tuple[Floats, float]:
             for last in range(first, first + longest):
                 rows = (limited if window > 1 else innovations)[last - window + 1 : last + 1]
                 away = rows.mean(axis=0) - passed @ offset
-                table[last, place] = (
+                table[last + law.lags, place] = (
                     evidence_joint.weigh(law, away, precision).evidence + LOG_PRIOR_ODDS
                 )
         away = np.nan_to_num(limited[first : first + longest].mean(axis=0) - passed @ offset)

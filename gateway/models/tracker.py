@@ -1,16 +1,18 @@
 """Living with a learnt model: one row in; what was expected, what stands out, what is true, out.
 
-Four things are carried from row to row:
+Five things are carried from row to row:
 
 - the bank of every signal (evidence_steps.py): where its healthy level is, whether it has left it;
 - the state of the factors (state_space.py), about the rows less those levels;
 - the last innovations of all signals together (evidence_joint.py), where rows sufficed for them,
-  and the last differences of each (evidence_spread.py).
+  and the last differences of each (evidence_spread.py, evidence_spectrum.py);
+- the last rows, for change points (change.py), which are told apart from alarms.
 
 The score is the largest log evidence against "normal": of a signal that has moved, of a window of
-innovations, of a signal grown loud or quiet; 0 if there is none. Its contributions are the shares
-of the signals in it and sum to it. The probability is the logistic function of how far the evidence
-lies above its calibrated limit, so it crosses 0.5 at the set-point of false alarms.
+innovations, of a signal grown loud or quiet or of another rhythm; 0 if there is none. Its
+contributions are the shares of the signals in it and sum to it. The probability is the logistic
+function of how far the evidence lies above its calibrated limit, so it crosses 0.5 at the set-point
+of false alarms.
 
 A signal whose own evidence is above its limit is judged false or at least not to be believed: the
 factors are then learnt from the others, and what is given as true is what those make expected.
@@ -19,19 +21,27 @@ Promised: blind to anything but rows and gaps between them; gaps widen, and chan
 Left to others: limits (calibration.py), causes and words (causes.py), alarms (stages/judge.py).
 """
 
-import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.models import evidence_joint, evidence_spread, evidence_steps, regimes, state_space
-from gateway.models.calibration import FALSE_ALARMS_PER_HOUR, LOG_PRIOR_ODDS, Calibration
+from gateway.models import (
+    change,
+    evidence_joint,
+    evidence_spectrum,
+    evidence_spread,
+    evidence_steps,
+    regimes,
+    state_space,
+)
+from gateway.models.calibration import LOG_PRIOR_ODDS, Calibration, uncalibrated
+from gateway.models.change import Changes
 from gateway.models.evidence_joint import JointLaw
-from gateway.models.evidence_spread import SpreadLaw
-from gateway.models.evidence_steps import Law
+from gateway.models.evidence_spectrum import Rhythm
 from gateway.models.scaling import scaled
 from gateway.models.state_space import Belief
 from gateway.models.twin_model import TwinModel
@@ -72,11 +82,14 @@ class Step(NamedTuple):
     """Rows of the loudest window; 0 for a signal that has moved, whose window is open."""
     kind: str
     """ "shift": a signal has left its level; "level": rows together are off;
-    "variance", "clean": a signal is too loud, too quiet; "" below the limit."""
+    "variance", "clean": a signal is too loud, too quiet; "spectrum": its rhythm is another; ""
+    below the limit."""
     regime: int
     fused: Floats
     """Best estimate of the true value, given all that is not judged false."""
     fused_deviation: Floats
+    change: float = 0.0
+    """Evidence above its limit that a signal is not as it was just before; 0: no change point."""
 
 
 class _Evidence(NamedTuple):
@@ -109,6 +122,9 @@ class Tracker:
         self._precisions = [] if joint is None else _precisions(joint, None)
         self._squares: deque[Floats] = deque(maxlen=evidence_spread.WINDOW_ROWS)
         self._before = np.full(len(model.drift), np.nan)
+        self._rhythm = Rhythm(self._limits.spectrum)
+        law = change.law(self._limits.steps, model.state_space)
+        self._changes = Changes(law, self._limits.change_limits)
         self._until_renewal = 0
         self._age_rows = 0
 
@@ -155,6 +171,7 @@ class Tracker:
             regime,
             location + scale * fused,
             scale * np.sqrt(fused_variance),
+            float(self._changes.step(values - offset).max()),
         )
 
     def skip(self, rows: int) -> None:
@@ -166,6 +183,8 @@ class Tracker:
         self._past.clear()
         self._innovations.clear()
         self._squares.clear()
+        self._rhythm.forget()
+        self._changes.forget()
         self._before = np.full(len(self._before), np.nan)
         if rows > _SKIP_ROWS_MAX:
             self._belief = state_space.start(self._model.state_space)
@@ -202,25 +221,31 @@ class Tracker:
             if found > score:
                 score = found
                 contributions = _shared(weight.shares, score)
-        evidence, is_quiet = self._spread(values)
-        loudest = int(np.argmax(evidence - limits.spread_limits))
-        if evidence[loudest] - limits.spread_limits[loudest] > excess:
-            excess = float(evidence[loudest] - limits.spread_limits[loudest])
-            rows, kind = evidence_spread.WINDOW_ROWS, "clean" if is_quiet[loudest] else "variance"
-        if evidence.max() > score:
-            score = float(evidence.max())
-            contributions = _shared(np.maximum(evidence, 0.0), score)
+        for window, kinds, evidence, own_limits in self._own(values):
+            loudest = int(np.argmax(evidence - own_limits))
+            if evidence[loudest] - own_limits[loudest] > excess:
+                excess = float(evidence[loudest] - own_limits[loudest])
+                rows, kind = window, kinds[loudest]
+            if evidence.max() > score:
+                score = float(evidence.max())
+                contributions = _shared(np.maximum(evidence, 0.0), score)
         return _Evidence(score, contributions, excess, rows, kind if excess >= 0.0 else "")
 
-    def _spread(self, values: Floats) -> tuple[Floats, Bools]:
-        """Return the evidence (u,) that signals are too loud or quiet, and which are quiet."""
-        law = self._limits.spread
+    def _own(self, values: Floats) -> list[tuple[int, Sequence[str], Floats, Floats]]:
+        """Return rows, kind, evidence and limit (u,) of windows of each signal by itself."""
+        limits, law = self._limits, self._limits.spread
         self._squares.append(evidence_spread.square(law, self._before, values))
         self._before = values
-        evidence, is_quiet = evidence_spread.weigh(
+        spread, is_quiet = evidence_spread.weigh(
             law, *evidence_spread.mean(np.array(self._squares))
         )
-        return evidence + LOG_PRIOR_ODDS, is_quiet
+        kinds = ["clean" if quiet else "variance" for quiet in is_quiet]
+        rhythm = self._rhythm.step(values)
+        same = ["spectrum"] * len(values)
+        return [
+            (evidence_spread.WINDOW_ROWS, kinds, spread + LOG_PRIOR_ODDS, limits.spread_limits),
+            (evidence_spectrum.WINDOW_ROWS, same, rhythm + LOG_PRIOR_ODDS, limits.spectrum_limits),
+        ]
 
     def _windows(
         self, values: Floats, level: Floats, spread: Floats
@@ -278,32 +303,6 @@ class Tracker:
         gain = np.where(believed, spread / (spread + space.noise), 0.0)
         moved = gain * np.where(believed, values - fitted, 0.0)
         return fitted + moved, variance - gain * spread
-
-
-def uncalibrated(model: TwinModel) -> Calibration:
-    """Return laws and limits from the model alone, for one that nobody has calibrated."""
-    row = np.diag(state_space.covariance(model.state_space))
-    common = row - model.state_space.noise
-    law = Law(
-        row,
-        common + model.long_run * model.state_space.noise,
-        model.drift,
-        model.level,
-        model.level_variance,
-        model.is_slow,
-    )
-    rows_per_alarm = 3.6e12 / (model.period_ns * FALSE_ALARMS_PER_HOUR)
-    limit = max(math.log(rows_per_alarm / (model.degrees + 1.0) / model.window_rows), 0.0)
-    return Calibration(
-        false_alarms_per_hour=FALSE_ALARMS_PER_HOUR,
-        rows=0,
-        steps=law,
-        step_limits=np.full(len(row), limit),
-        joint=None,
-        joint_limits=np.zeros(len(evidence_joint.WINDOWS)),
-        spread=SpreadLaw(2.0 * row, np.full(len(row), 0.5 * evidence_spread.WINDOW_ROWS)),
-        spread_limits=np.full(len(row), limit),
-    )
 
 
 def _precisions(law: JointLaw, level_variance: Floats | None) -> list[Floats]:

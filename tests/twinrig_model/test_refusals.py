@@ -97,9 +97,9 @@ def test_a_damaged_model_is_refused(cli: Cli, copy: Path) -> None:
 
 
 def test_a_model_of_another_version_is_refused(cli: Cli, folder: Path, copy: Path) -> None:
-    change_json(copy, '"format_version": 1', '"format_version": 7')
+    change_json(copy, '"format_version": 2', '"format_version": 7')
     err = refused(cli("explain", copy.parent, folder / "more.csv"))
-    assert "format version 7, this program reads 1" in err
+    assert "format version 7, this program reads 2" in err
 
 
 def test_what_is_no_model_is_refused(cli: Cli, folder: Path) -> None:

@@ -119,9 +119,9 @@ def test_an_edit_is_found(folder: Path) -> None:
 
 
 def test_another_format_or_version_is_named(folder: Path) -> None:
-    edit(folder, lambda body: body.update(format_version=2), signed=True)
+    edit(folder, lambda body: body.update(format_version=1), signed=True)
     error = refused(folder)
-    assert "format version 2, this program reads 1" in error.what
+    assert "format version 1, this program reads 2" in error.what
     edit(folder, lambda body: body.update(format="something"), signed=True)
     assert "is no model" in str(refused(folder))
 
