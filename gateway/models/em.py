@@ -23,15 +23,16 @@ for missing values; Dempster, Laird and Rubin (1977), section 3, for generalised
 Wu (1998), Parameter expansion to accelerate EM, for the free covariance of white factors.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import reduce
 from operator import add
 from typing import Final, NamedTuple, Protocol, final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gateway.models import recurrence
+from gateway.models import passes
 from gateway.models.lagged_moments import Moments, initial, moments
 from gateway.models.normal_form import (
     NOISE_MIN,
@@ -60,6 +61,8 @@ __all__ = [
     "maximise",
     "moments",
 ]
+
+Places = NDArray[np.intp]
 
 ITERATIONS: Final = 50
 TOLERANCE: Final = 1e-6
@@ -126,6 +129,7 @@ class LocalPart:
 
     def __init__(self, segments: Sequence[Floats]) -> None:
         self.segments = _checked(segments)
+        self._groups = _groups(self.segments)
 
     def moments(self, lags: int) -> Moments:
         """Return the lagged moments; no pair spans two segments."""
@@ -133,7 +137,7 @@ class LocalPart:
 
     def expect(self, model: StateSpace) -> Statistics:
         """Return the statistics of all segments."""
-        return reduce(add, [expect(model, rows) for rows in self.segments])
+        return reduce(add, [expect(model, *group) for group in self._groups])
 
 
 # --- fit ------------------------------------------------------------------------------------------
@@ -211,69 +215,115 @@ def _checked(segments: Sequence[Floats]) -> list[Floats]:
     return filled
 
 
+def _groups(segments: Sequence[Floats]) -> list[tuple[Floats, Sequence[int] | None]]:
+    """Return the segments as `expect` takes them: those in lanes all at once, others one by one."""
+    restless = [passes.is_restless(np.isnan(rows)) for rows in segments]
+    groups: list[tuple[Floats, Sequence[int] | None]] = [
+        (rows, None) for rows, is_so in zip(segments, restless, strict=True) if not is_so
+    ]
+    together = [rows for rows, is_so in zip(segments, restless, strict=True) if is_so]
+    if together:
+        groups.append((np.concatenate(together), [len(rows) for rows in together]))
+    return groups
+
+
 # --- E-step ---------------------------------------------------------------------------------------
 
 
-def expect(model: StateSpace, rows: Floats) -> Statistics:
-    """Return the statistics of one segment of rows (n, s), n > 0, NaN where missing."""
+def expect(model: StateSpace, rows: Floats, lengths: Sequence[int] | None = None) -> Statistics:
+    """Return the statistics of one segment of rows (n, s), n > 0, NaN where missing.
+
+    With `lengths` the rows are several segments of so many rows.
+    """
     factors = model.factors
-    blocks, means, log_densities = causal(model, rows)
-    smoothed = recurrence.backward_means(blocks, means)
-    stretches = list(recurrence.backward_covariances(blocks))
+    matrices, means, log_densities = causal(model, rows, None, lengths)
+    smoothed = matrices.smoothed(means)
     seen = ~np.isnan(rows)
     values = np.where(seen, rows, 0.0)
     current = smoothed[:, :factors]
-    spread, cross = _sums_of_spreads(stretches, len(rows) - 1)
-    head, tail = smoothed[:-1], current[1:]
-    first = np.outer(smoothed[0], smoothed[0]) + stretches[-1].covariance
-    ahead = spread + smoothed.T @ smoothed - first
-    last = np.outer(smoothed[-1], smoothed[-1]) + stretches[0].covariance
+    stops = np.cumsum([len(rows)] if lengths is None else lengths)
+    firsts = np.append(0, stops[:-1])
+    spreads = _spreads(matrices.stretches(), seen, firsts, stops - 1, factors)
+    # The products of a step that is none, from one segment to the next, are taken off again.
+    crossed = current[1:].T @ smoothed[:-1] - current[firsts[1:]].T @ smoothed[stops[:-1] - 1]
+    first = spreads.first + smoothed[firsts].T @ smoothed[firsts]
+    last = spreads.last + smoothed[stops - 1].T @ smoothed[stops - 1]
+    total = spreads.total + smoothed.T @ smoothed
     return Statistics(
         log_likelihood=float(log_densities.sum()),
-        starts=1,
-        steps=len(rows) - 1,
+        starts=len(stops),
+        steps=len(rows) - len(stops),
         counts=seen.sum(axis=0).astype(np.float64),
         squares=np.einsum("ns,ns->s", values, values),
         values=values.T @ current,
-        seconds=_seconds(seen, current, stretches),
+        seconds=_seconds(seen, current, spreads),
         first=first,
-        previous=spread + smoothed.T @ smoothed - last,
-        cross=cross[:factors] + tail.T @ head,
-        present=ahead[:factors, :factors],
+        previous=total - last,
+        cross=spreads.cross[:factors] + crossed,
+        present=(total - first)[:factors, :factors],
     )
 
 
-def _sums_of_spreads(stretches: Sequence[Stretch], steps: int) -> tuple[Floats, Floats]:
-    """Return the sums of covariances (d, d) over rows and of cross covariances over steps."""
-    spread = np.zeros_like(stretches[0].covariance)
-    cross = np.zeros_like(spread)
+class _Spreads(NamedTuple):
+    """Sums of smoothed covariances (d, d) over the rows of segments."""
+
+    total: Floats
+    first: Floats
+    """Over first rows."""
+    last: Floats
+    """Over last rows."""
+    cross: Floats
+    """Of cross covariances over steps."""
+    complete: Floats
+    """Over complete rows."""
+    partial: Floats
+    """(m, k, k): of the factors at each of the other rows."""
+
+
+def _spreads(
+    stretches: Iterable[Stretch], seen: Bools, firsts: Places, lasts: Places, factors: int
+) -> _Spreads:
+    """Add up covariances of rows in which values (n, s) were seen."""
+    complete: Bools = np.all(seen, axis=1)
+    weights = np.zeros((len(seen), 5))
+    weights[:, 0], weights[:, 4] = 1.0, complete
+    weights[firsts, 1], weights[lasts, 2] = 1.0, 1.0
+    weights[:, 3] = 1.0 - weights[:, 2]
+    each = np.empty((len(seen), factors, factors)) if not complete.all() else None
+    totals: list[Floats] = []
+    crosses: list[Floats] = []
     for stretch in stretches:
-        spread += (stretch.stop - stretch.first) * stretch.covariance
-        cross += (min(stretch.stop, steps) - min(stretch.first, steps)) * stretch.cross
-    return spread, cross
+        here = weights[stretch.rows]
+        totals.append(_weighted(here, stretch.covariance))
+        crosses.append(_weighted(here[:, 3:4], stretch.cross))
+        if each is not None:
+            each[stretch.rows] = stretch.covariance[..., :factors, :factors]
+    total, first, last, _, whole = np.sum(totals, axis=0)
+    partial = np.empty((0, factors, factors)) if each is None else each[~complete]
+    return _Spreads(total, first, last, np.sum(crosses, axis=0)[0], whole, partial)
 
 
-def _seconds(seen: Bools, current: Floats, stretches: Sequence[Stretch]) -> Floats:
+def _weighted(weights: Floats, matrices: Floats) -> Floats:
+    """Return sums (w, d, d) of weights (m, w) times one matrix (d, d), or one for each row."""
+    each = matrices[None] if matrices.ndim == 2 else matrices
+    totals = weights.sum(axis=0, keepdims=True) if matrices.ndim == 2 else weights
+    result: Floats = np.tensordot(totals.T, each, 1)
+    return result
+
+
+def _seconds(seen: Bools, current: Floats, spreads: _Spreads) -> Floats:
     """Return for each signal the sum of <f f'> (s, k, k) over the rows where it was seen.
 
     Complete rows have one sum for all signals; only the others are added up one by one.
     """
     factors = current.shape[1]
     complete: Bools = np.all(seen, axis=1)
-    common = current[complete].T @ current[complete]
-    partial = np.empty((len(seen), factors * factors)) if not complete.all() else None
-    for stretch in stretches:
-        here = slice(stretch.first, stretch.stop)
-        block = stretch.covariance[:factors, :factors]
-        common = common + complete[here].sum() * block
-        if partial is not None:
-            partial[here] = block.ravel()
+    common = current[complete].T @ current[complete] + spreads.complete[:factors, :factors]
     result = np.repeat(common[None], seen.shape[1], axis=0)
-    if partial is not None:
+    if not complete.all():
         rest = current[~complete]
-        outer = np.einsum("ni,nj->nij", rest, rest).reshape(len(rest), -1)
-        outer += partial[~complete]
-        result += (seen[~complete].T.astype(np.float64) @ outer).reshape(result.shape)
+        outer = rest[:, :, None] * rest[:, None, :] + spreads.partial
+        result += np.tensordot(seen[~complete].T.astype(np.float64), outer, 1)
     return result
 
 

@@ -74,14 +74,13 @@ class Means(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """Rows first..stop - 1 that share smoothed covariances."""
+    """Smoothed covariances of some rows: (d, d) shared by a slice, or (m, d, d) for m places."""
 
-    first: int
-    stop: int
+    rows: slice | NDArray[np.intp]
     covariance: Floats
-    """(d, d): of the state given all rows."""
+    """Of the state given all rows."""
     cross: Floats
-    """(d, d): of the next row's state with this one's; without meaning at the last row."""
+    """Of the next row's state with this one's; without meaning at the last row of a segment."""
 
 
 # --- linear recurrences ---------------------------------------------------------------------------
@@ -234,5 +233,5 @@ def backward_covariances(blocks: Sequence[Block]) -> Iterator[Stretch]:
             cross = block.closed @ block.covariance
             cross -= following @ (information @ cross)
             covariance = block.covariance - block.covariance @ before @ block.covariance
-            yield Stretch(first, row, 0.5 * (covariance + covariance.T), cross)
+            yield Stretch(slice(first, row), 0.5 * (covariance + covariance.T), cross)
             row, information, following = first, before, block.covariance

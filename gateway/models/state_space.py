@@ -25,14 +25,15 @@ Luetkepohl, New Introduction to Multiple Time Series Analysis (2005), 2.1, for t
 """
 
 import math
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.models import recurrence
-from gateway.models.recurrence import Block, Means, Run
+from gateway.models import passes, recurrence
+from gateway.models.passes import Dynamics, Pass
+from gateway.models.recurrence import Means
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -289,58 +290,59 @@ class Smoothed(NamedTuple):
 
 
 class Causal(NamedTuple):
-    """A forward pass over n rows, rows with the same matrices kept together."""
+    """A forward pass over n rows."""
 
-    blocks: list[Block]
+    matrices: Pass
     means: Means
     log_densities: Floats
     """(n,)."""
 
 
-def causal(model: StateSpace, rows: Floats, extra_noise: Floats | None = None) -> Causal:
-    """Filter rows (n, s) from the stationary start; `extra_noise` is (s,) or (n, s)."""
+def causal(
+    model: StateSpace,
+    rows: Floats,
+    extra_noise: Floats | None = None,
+    lengths: Sequence[int] | None = None,
+) -> Causal:
+    """Filter rows (n, s) from the stationary start; `extra_noise` is (s,) or (n, s).
+
+    With `lengths` the rows are several segments of so many rows, each from that start.
+    """
     seen = ~np.isnan(rows)
     noise = _noise(model, extra_noise)
     # Zero for a missing value, so that it has no part in any sum below.
     precision = np.where(seen, 1.0 / noise, 0.0)
     values = np.where(seen, rows, 0.0)
-    runs = _runs(model, precision)
-    blocks = recurrence.forward(model.transition, model.state_noise, stationary(model), runs)
-    means = recurrence.forward_means(model.transition, blocks, (values * precision) @ model.current)
+    dynamics = Dynamics(model.transition, model.state_noise, stationary(model))
+    matrices = passes.over(dynamics, model.current, precision, lengths)
+    means = matrices.means((values * precision) @ model.current)
     moved = (means.updated - means.predicted)[:, : model.factors]
     values -= means.updated[:, : model.factors] @ model.current.T
     distance = np.einsum("ns,ns,ns->n", values, values, precision)
     distance += np.einsum("nk,nk->n", moved, means.weights)
     constant = np.where(seen, np.log(noise) + _LOG_TWO_PI, 0.0).sum(axis=1)
-    constant += recurrence.log_determinants(blocks)
-    return Causal(blocks, means, -0.5 * (constant + distance))
+    constant += matrices.log_determinants()
+    return Causal(matrices, means, -0.5 * (constant + distance))
 
 
 def filter_rows(model: StateSpace, rows: Floats, extra_noise: Floats | None = None) -> Filtered:
     """Return the causal beliefs at rows (n, s); `extra_noise` is (s,) or (n, s)."""
-    blocks, means, log_densities = causal(model, rows, extra_noise)
-    predicted = np.empty((len(rows), *model.transition.shape))
-    updated = np.empty_like(predicted)
-    for block in blocks:
-        predicted[block.first : block.stop] = block.covariance
-        updated[block.first : block.stop] = block.after
-    return Filtered(means.predicted, predicted, means.updated, updated, log_densities)
+    matrices, means, log_densities = causal(model, rows, extra_noise)
+    return Filtered(
+        means.predicted, matrices.predicted(), means.updated, matrices.updated(), log_densities
+    )
 
 
 def smooth(model: StateSpace, rows: Floats, extra_noise: Floats | None = None) -> Smoothed:
     """Return the beliefs at rows (n, s) given all of them; `extra_noise` is (s,) or (n, s)."""
-    blocks, means, log_densities = causal(model, rows, extra_noise)
+    matrices, means, log_densities = causal(model, rows, extra_noise)
     covariances = np.empty((len(rows), *model.transition.shape))
     cross = np.empty_like(covariances)
-    for stretch in recurrence.backward_covariances(blocks):
-        covariances[stretch.first : stretch.stop] = stretch.covariance
-        cross[stretch.first : stretch.stop] = stretch.cross
-    return Smoothed(
-        recurrence.backward_means(blocks, means),
-        covariances,
-        cross[:-1],
-        float(log_densities.sum()),
-    )
+    for stretch in matrices.stretches():
+        covariances[stretch.rows] = stretch.covariance
+        cross[stretch.rows] = stretch.cross
+    log_likelihood = float(log_densities.sum())
+    return Smoothed(matrices.smoothed(means), covariances, cross[:-1], log_likelihood)
 
 
 def sample(model: StateSpace, rows: int, rng: np.random.Generator) -> Floats:
@@ -351,22 +353,6 @@ def sample(model: StateSpace, rows: int, rng: np.random.Generator) -> Floats:
     own = rng.normal(size=(rows, len(model.noise))) * np.sqrt(model.noise)
     result: Floats = states @ model.loadings.T + own
     return result
-
-
-def _runs(model: StateSpace, precision: Floats) -> list[Run]:
-    """Return the runs of rows whose precisions (n, s) are the same."""
-    changes = np.flatnonzero((precision[1:] != precision[:-1]).any(axis=1)) + 1
-    edges = [0, *changes.tolist(), len(precision)]
-    grams: dict[bytes, Floats] = {}
-    runs = []
-    for first, stop in pairwise(edges):
-        if first == stop:
-            break
-        key = precision[first].tobytes()
-        if key not in grams:
-            grams[key] = model.current.T @ (model.current * precision[first][:, None])
-        runs.append(Run(first, stop, grams[key]))
-    return runs
 
 
 def _root(covariance: Floats) -> Floats:

@@ -25,16 +25,18 @@ def test_a_scan_equals_one_step_after_another(rows, states):
 
 def passes(rows):
     """Return blocks and stretches of a known model over rows (n, 6)."""
-    blocks = state_space.causal(known(2, 1, 6), rows).blocks
+    blocks = state_space.causal(known(2, 1, 6), rows).matrices.blocks
     return blocks, list(recurrence.backward_covariances(blocks))
 
 
 def test_blocks_and_stretches_cover_every_row_once():
     rows = gapped(np.zeros((300, 6)), 0.001)
     blocks, stretches = passes(rows)
-    for pieces in (blocks, stretches[::-1]):
-        edges = [0, *(piece.stop for piece in pieces)]
-        assert [piece.first for piece in pieces] == edges[:-1]
+    ours = [(block.first, block.stop) for block in blocks]
+    theirs = [(stretch.rows.start, stretch.rows.stop) for stretch in stretches[::-1]]
+    for pieces in (ours, theirs):
+        edges = [0, *(stop for _, stop in pieces)]
+        assert [first for first, _ in pieces] == edges[:-1]
         assert edges[-1] == 300
 
 
