@@ -9,7 +9,8 @@ the live row are told the order of the plant, because the choice is not what is 
 The growth of the live row is the slope of log(seconds) over log(signals) by least squares: 1 is
 proportional, 2 is quadratic.
 Memory is what Python and numpy hold (tracemalloc) and what the process has (resident pages), read
-while rows pass; flat means that the last quarter holds no more than the first, within 2 %.
+while rows pass. Flat means that both grow by less than one byte a row from the first quarter of the
+readings to the last: whatever is kept for a row costs a pointer at least, which has eight.
 Leaves to others: how good the model is (truth.py).
 """
 
@@ -49,7 +50,7 @@ WARM_ROWS: Final = 60
 MEMORY_SIGNALS: Final = 8
 MEMORY_ROWS: Final = 20_000
 MEMORY_READINGS: Final = 20
-FLAT: Final = 1.02
+FLAT_BYTES_PER_ROW: Final = 1.0
 
 
 class Live(NamedTuple):
@@ -131,14 +132,25 @@ def memory(model: TwinModel, rows: Floats, readings: int = MEMORY_READINGS) -> l
     return [Reading(*map(int, values)) for values in found]
 
 
-def is_flat(readings: Sequence[Reading]) -> bool:
-    """Whether the last quarter of the readings is no higher than the first."""
+def bytes_per_row(readings: Sequence[Reading]) -> tuple[float, float]:
+    """Return how fast both kinds of memory grow from the first quarter to the last."""
     quarter = max(1, len(readings) // 4)
-    first, last = readings[:quarter], readings[-quarter:]
-    return all(
-        max(each[kind] for each in last) <= FLAT * max(each[kind] for each in first)
+    first, last = readings[quarter - 1], readings[-1]
+    rows = max(1, last.rows - first.rows)
+    traced, resident = (
+        (
+            max(each[kind] for each in readings[-quarter:])
+            - max(each[kind] for each in readings[:quarter])
+        )
+        / rows
         for kind in (1, 2)
     )
+    return traced, resident
+
+
+def is_flat(readings: Sequence[Reading]) -> bool:
+    """Whether nothing is kept for a row."""
+    return max(bytes_per_row(readings)) < FLAT_BYTES_PER_ROW
 
 
 def resident_bytes() -> int:
@@ -198,7 +210,11 @@ def _report_memory(console: Console, rows: int) -> None:
             f"{each.resident_bytes / 2**20:,.1f} MiB",
         )
     console.print(table)
-    console.print(f"memory flat: {_said(is_flat(readings))}")
+    traced, resident = bytes_per_row(readings)
+    console.print(
+        f"growth: {traced:.2f} bytes a row held, {resident:.2f} resident; "
+        f"memory flat: {_said(is_flat(readings))}"
+    )
 
 
 def _growth(found: Sequence[Live]) -> float:

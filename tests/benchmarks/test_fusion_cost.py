@@ -12,15 +12,15 @@ def test_growth_is_the_exponent() -> None:
     assert fusion_cost.growth([10, 100], [3.0, 300.0]) == pytest.approx(2.0)
 
 
-def test_memory_that_stays_is_flat_and_memory_that_grows_is_not() -> None:
-    stays = [Reading(rows, 1_000_000 + rows % 3, 50_000_000) for rows in range(20)]
+def test_memory_that_keeps_a_pointer_for_each_row_is_not_flat() -> None:
+    numbers = range(1_000, 21_000, 1_000)
+    stays = [Reading(rows, 20_000 + rows % 300, 50_000_000) for rows in numbers]
     assert fusion_cost.is_flat(stays)
-    assert not fusion_cost.is_flat(
-        [Reading(n, 1_000_000 + 9_000 * n, 50_000_000) for n in range(20)]
-    )
-    assert not fusion_cost.is_flat(
-        [Reading(n, 1_000_000, 50_000_000 + 400_000 * n) for n in range(20)]
-    )
+    held = [each._replace(traced_bytes=20_000 + 8 * each.rows) for each in stays]
+    assert fusion_cost.bytes_per_row(held)[0] == pytest.approx(8.0)
+    assert not fusion_cost.is_flat(held)
+    pages = [each._replace(resident_bytes=50_000_000 + 40 * each.rows) for each in stays]
+    assert not fusion_cost.is_flat(pages)
 
 
 def test_the_simulated_plant_is_the_same_every_time() -> None:
