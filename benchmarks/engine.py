@@ -44,11 +44,11 @@ class Said(NamedTuple):
     """(n,): 0.5 is crossed at the set-point of false alarms."""
     alarmed: Bools
     """(n,): whether the judge is in ALARM after the row."""
+    changed: Bools
+    """(n,): whether a change point is said at the row."""
 
 
-def learn(
-    training: Floats, signals: Sequence[str], settings: Settings | None = None
-) -> TwinModel:
+def learn(training: Floats, signals: Sequence[str], settings: Settings | None = None) -> TwinModel:
     """Fit and calibrate on rows (t, s) of normal operation."""
     names = tuple(signals)
     blank = ("",) * len(names)
@@ -61,7 +61,12 @@ def say(model: TwinModel, rows: Floats) -> Said:
     tracker = Tracker(model, Habits())
     steps = [tracker.step(row) for row in rows]
     probability = np.array([step.probability for step in steps])
-    return Said(np.array([step.score for step in steps]), probability, lasting(probability))
+    return Said(
+        np.array([step.score for step in steps]),
+        probability,
+        lasting(probability),
+        np.array([step.change > 0.0 for step in steps]),
+    )
 
 
 def learn_alarms(training: Floats, signals: Sequence[str]) -> Watch:

@@ -6,10 +6,10 @@ DIR holds skab/, tep/ and cmapss/; `--simple` leaves our own engine out. Protoco
 anything is measured:
 
 SKAB         Each file: a fresh model from rows 0-399 without labels, verdicts on all later rows,
-             causal. Change points: rows at which the verdict changes, NAB score with a window of
-             60 s to the right. "normal" is the share of alarmed rows on the recording without
-             faults, cut into overlapping pieces as long as a file; "delay" the median over files
-             from the label to the first alarm in it.
+             causal. Change points: those a method says, else the rows at which its verdict changes;
+             NAB score with a window of 60 s to the right. "normal" is the share of alarmed rows on
+             the recording without faults, cut into overlapping pieces as long as a file; "delay"
+             the median over files from the label to the first alarm in it.
 TEP          Learnt from the run without fault; the limit is what 1 % of the rows of the test run
              without fault exceed; detected is the share of rows from row 160 on above it.
 C-MAPSS      Five folds of whole training engines, cut like the published test engines (cmapss.py).

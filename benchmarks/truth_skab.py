@@ -15,6 +15,7 @@ from rich.table import Table
 
 from benchmarks import baselines, engine, nab, recordings
 from benchmarks.baselines import Bools, Floats, Rule
+from benchmarks.engine import Said
 from benchmarks.measures import Aim, Counts, count, delay_rows, median_delay
 from benchmarks.recordings import SKAB_TRAINING_ROWS, MissingDataError, Recording
 
@@ -63,6 +64,8 @@ def report(data: Path, console: Console, with_ours: bool) -> list[Aim]:
         if with_ours:
             got = figures(files, ours[name])
             _add(shown, "[bold]twinrig, causal[/]", got)
+            edges = figures(files, ours[name]._replace(changes=None))
+            _add(shown, "change points only: where our verdict changes", _nab_alone(edges.nab))
             shown.add_section()
             aims += _aims(name, got)
         _add_simple(shown, files, pieces)
@@ -115,17 +118,20 @@ def our_verdicts(
     everything = [*pieces, *(file for files in groups.values() for file in files)]
     work: list[tuple[object, ...]] = [(each,) for each in everything]
     said = engine.in_parallel(of_recording, work, "SKAB: files and pieces", console)
-    normal, labelled = said[: len(pieces)], iter(said[len(pieces) :])
-    return {
-        name: Verdicts([next(labelled) for _ in files], normal, None)
-        for name, files in groups.items()
-    }
+    normal, labelled = [each.alarmed for each in said[: len(pieces)]], iter(said[len(pieces) :])
+    found: dict[str, Verdicts] = {}
+    for name, files in groups.items():
+        own = [next(labelled) for _ in files]
+        times_s = [file.times_s[SKAB_TRAINING_ROWS:] for file in files]
+        changed = [at_s[each.changed] for at_s, each in zip(times_s, own, strict=True)]
+        found[name] = Verdicts([each.alarmed for each in own], normal, changed)
+    return found
 
 
-def of_recording(recording: Recording) -> Bools:
-    """Return our verdicts on the test rows of one recording."""
+def of_recording(recording: Recording) -> Said:
+    """Return what our engine says about the test rows of one recording."""
     training, rows = _split(recording)
-    return engine.learn_alarms(training, recording.signals)(rows)
+    return engine.say(engine.learn(training, recording.signals), rows)
 
 
 def figures(files: list[Recording], said: Verdicts) -> Figures:
@@ -172,8 +178,12 @@ def _changes_alone(files: list[Recording], detect: Callable[[Recording], Floats]
     for file in files:
         tested = file.part(SKAB_TRAINING_ROWS, len(file.rows))
         tallies.append(nab.tally(detect(file), tested.times_s[tested.change_points]))
+    return _nab_alone(nab.total(tallies).score)
+
+
+def _nab_alone(score: float) -> Figures:
     unknown = math.nan
-    return Figures(unknown, unknown, unknown, nab.total(tallies).score, unknown, unknown, 0)
+    return Figures(unknown, unknown, unknown, score, unknown, unknown, 0)
 
 
 def _glr(file: Recording) -> Floats:
