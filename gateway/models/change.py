@@ -40,8 +40,8 @@ AFTER: Final = (5, 10, 20)
 BEFORE: Final = 40
 """Rows it is compared with; twice the longest, so that their mean adds little noise."""
 ROWS: Final = BEFORE + AFTER[-1]
-PAUSE: Final = ROWS // 2
-"""Rows after a change point before the next: till then the windows hold mostly the old one."""
+PAUSE: Final = ROWS
+"""Rows after a change point before the next: till then the windows hold the old one as well."""
 REACH: Final = 4.0
 
 

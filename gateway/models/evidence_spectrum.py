@@ -8,9 +8,10 @@
 
 The autoregression a whitens the differences of healthy rows; where their spectrum changes (an
 oscillation, a filter switched on, a loop that hunts) it no longer does, and c shows it. Differences
-forget levels and slow drift; the ratio forgets how loud the signal is, which is the business of
-evidence_spread.py. Healthy residuals are seldom independent, so the variance of c is not counted
-but learnt, by how much it is above 1/n in healthy windows.
+forget levels and slow drift. The ratio forgets how loud the signal is, as long as most differences
+stay within reach; loudness is the business of evidence_spread.py. Healthy residuals are seldom
+independent, so the variance of c is not counted but learnt, by how much it is above 1/n in healthy
+windows.
 
 Promised: causal, one signal at a time; a missing value takes its differences with it; a signal
 that does not move has no spectrum and says nothing.
