@@ -290,25 +290,27 @@ def _spreads(
     weights[firsts, 1], weights[lasts, 2] = 1.0, 1.0
     weights[:, 3] = 1.0 - weights[:, 2]
     each = np.empty((len(seen), factors, factors)) if not complete.all() else None
-    totals: list[Floats] = []
-    crosses: list[Floats] = []
-    for stretch in stretches:
-        here = weights[stretch.rows]
-        totals.append(_weighted(here, stretch.covariance))
-        crosses.append(_weighted(here[:, 3:4], stretch.cross))
+    passed = np.vstack([np.zeros(5), weights.cumsum(axis=0)])
+    shared: list[tuple[Floats, Floats, Floats]] = []
+    sums = np.zeros((2, 1, 1, 1))
+    for rows, covariance, cross in stretches:
+        if isinstance(rows, slice):
+            shared.append((passed[rows.stop] - passed[rows.start], covariance, cross))
+        else:
+            sums = sums + _weighted(weights[rows], covariance, cross)
         if each is not None:
-            each[stretch.rows] = stretch.covariance[..., :factors, :factors]
-    total, first, last, _, whole = np.sum(totals, axis=0)
+            each[rows] = covariance[..., :factors, :factors]
+    if shared:
+        sums = sums + _weighted(*(np.array(part) for part in zip(*shared, strict=True)))
+    (total, first, last, _, whole), crosses = sums
     partial = np.empty((0, factors, factors)) if each is None else each[~complete]
-    return _Spreads(total, first, last, np.sum(crosses, axis=0)[0], whole, partial)
+    return _Spreads(total, first, last, crosses[3], whole, partial)
 
 
-def _weighted(weights: Floats, matrices: Floats) -> Floats:
-    """Return sums (w, d, d) of weights (m, w) times one matrix (d, d), or one for each row."""
-    each = matrices[None] if matrices.ndim == 2 else matrices
-    totals = weights.sum(axis=0, keepdims=True) if matrices.ndim == 2 else weights
-    result: Floats = np.tensordot(totals.T, each, 1)
-    return result
+def _weighted(weights: Floats, covariances: Floats, crosses: Floats) -> Floats:
+    """Return the sums (2, w, d, d) of both (m, d, d), with weights (m, w)."""
+    result: Floats = np.tensordot(weights.T, np.stack([covariances, crosses]), (1, 1))
+    return result.swapaxes(0, 1)
 
 
 def _seconds(seen: Bools, current: Floats, spreads: _Spreads) -> Floats:

@@ -7,7 +7,7 @@ called settled there; which is taken depends on the patterns only, never on valu
 Left to others: what the signals are (state_space.py).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple, Protocol, final
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gateway.models import lanes, recurrence
 from gateway.models.lanes import Passage
-from gateway.models.recurrence import Block, Means, Run, Stretch
+from gateway.models.recurrence import Blocks, Means, Run, Stretch
 
 Floats = NDArray[np.float64]
 
@@ -54,7 +54,7 @@ class Pass(Protocol):
     def smoothed(self, causal: Means) -> Floats:
         """Return the means (n, d) given all rows of the segment."""
 
-    def stretches(self) -> Iterator[Stretch]:
+    def stretches(self) -> Iterable[Stretch]:
         """Yield the covariances given all rows of the segment, every row once."""
 
 
@@ -68,7 +68,7 @@ def over(
     """
     if lengths is None and not is_restless(precision):
         blocks = recurrence.forward(*dynamics, _runs(current, precision))
-        return Blocks(blocks=blocks, transition=dynamics.transition)
+        return InBlocks(blocks=blocks, transition=dynamics.transition)
     squares = np.einsum("sk,sl->skl", current, current).reshape(len(current), -1)
     grams = (precision @ squares).reshape(len(precision), *2 * current.shape[1:])
     cut = lanes.cut([len(precision)] if lengths is None else lengths)
@@ -87,10 +87,10 @@ def is_restless(patterns: NDArray[np.generic]) -> bool:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Blocks:
+class InBlocks:
     """A pass over one segment in blocks of rows that share their matrices."""
 
-    blocks: Sequence[Block]
+    blocks: Blocks
     transition: Floats
 
     def means(self, measured: Floats) -> Means:
@@ -103,26 +103,19 @@ class Blocks:
 
     def predicted(self) -> Floats:
         """See `Pass`."""
-        return self._spread([block.covariance for block in self.blocks])
+        return np.repeat(self.blocks.covariances, self.blocks.lengths, axis=0)
 
     def updated(self) -> Floats:
         """See `Pass`."""
-        return self._spread([block.after for block in self.blocks])
+        return np.repeat(self.blocks.after, self.blocks.lengths, axis=0)
 
     def smoothed(self, causal: Means) -> Floats:
         """See `Pass`."""
         return recurrence.backward_means(self.blocks, causal)
 
-    def stretches(self) -> Iterator[Stretch]:
+    def stretches(self) -> Iterable[Stretch]:
         """See `Pass`."""
         return recurrence.backward_covariances(self.blocks)
-
-    def _spread(self, matrices: Sequence[Floats]) -> Floats:
-        """Return for each row (n, d, d) the matrix of its block."""
-        if not matrices:
-            return np.empty((0, *self.transition.shape))
-        lengths = [block.stop - block.first for block in self.blocks]
-        return np.repeat(np.array(matrices), lengths, axis=0)
 
 
 @final
@@ -153,7 +146,7 @@ class InLanes:
         """See `Pass`."""
         return lanes.backward_means(self.passage, causal)
 
-    def stretches(self) -> Iterator[Stretch]:
+    def stretches(self) -> Iterable[Stretch]:
         """See `Pass`."""
         return lanes.backward_covariances(self.passage)
 

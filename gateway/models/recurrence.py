@@ -2,7 +2,7 @@
 
 The covariances of a linear-Gaussian model do not depend on the values, only on which of them are
 missing. Within a run of rows with one pattern they converge, and from then on one set of matrices
-serves all the rest of the run: a `Block`. Over a block the means are a linear recurrence with
+serves all the rest of the run: a block. Over a block the means are a linear recurrence with
 constant matrices, which `scan` does for all rows at once. With P the predicted covariance, k
 factors in front of the state (their columns P_f, their block P_ff), G = C' R^-1 C and b = C' R^-1 v
 of the innovation v:
@@ -22,7 +22,8 @@ Sources: de Jong (1989), Smoothing and interpolation with the state-space model;
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -45,21 +46,26 @@ class Run(NamedTuple):
     """(k, k): G = C' R^-1 C of the seen signals."""
 
 
-class Block(NamedTuple):
-    """Rows first..stop - 1 that share one set of matrices."""
+class Blocks(NamedTuple):
+    """Consecutive rows in m blocks; the rows of a block share one set of matrices."""
 
-    first: int
-    stop: int
-    covariance: Floats
-    """(d, d): P, predicted."""
+    edges: list[int]
+    """m + 1 rows: block i has the rows edges[i]..edges[i + 1] - 1."""
+    covariances: Floats
+    """(m, d, d): P, predicted."""
     after: Floats
-    """(d, d): P+, updated."""
-    gram: Floats
-    """(k, k): G."""
-    resolvent: Floats
-    """(k, k): W."""
+    """(m, d, d): P+, updated."""
+    grams: Floats
+    """(m, k, k): G."""
+    resolvents: Floats
+    """(m, k, k): W."""
     closed: Floats
-    """(d, d): L, from one predicted error to the next."""
+    """(m, d, d): L, from one predicted error to the next."""
+
+    @property
+    def lengths(self) -> NDArray[np.intp]:
+        """Rows of each block, (m,)."""
+        return np.diff(self.edges)
 
 
 class Means(NamedTuple):
@@ -121,47 +127,48 @@ def scan(matrix: Floats, pushes: Floats, first: Floats) -> Floats:
 # --- forward --------------------------------------------------------------------------------------
 
 
-def forward(
-    transition: Floats, state_noise: Floats, start: Floats, runs: Sequence[Run]
-) -> list[Block]:
+def forward(transition: Floats, state_noise: Floats, start: Floats, runs: Sequence[Run]) -> Blocks:
     """Return the blocks of consecutive runs; the covariance before the first row is `start`."""
-    blocks: list[Block] = []
+    found: list[tuple[Floats, Floats, Floats, Floats, Floats]] = []
+    edges: list[int] = []
     covariance = start
     for run in runs:
         row = run.first
         while row < run.stop:
-            block = _block(transition, run.gram, covariance, row)
-            following = transition @ block.after @ transition.T + state_noise
+            resolvent, lifted, after = _updated(run.gram, covariance)
+            found.append((covariance, after, run.gram, resolvent, lifted))
+            edges.append(row)
+            following = transition @ after @ transition.T + state_noise
             following = 0.5 * (following + following.T)
             row += 1
             if row < run.stop and _is_settled(covariance, following):
                 row = run.stop
-                block = block._replace(stop=row)
-            blocks.append(block)
             covariance = following
-    return blocks
+    if not found:
+        return Blocks([0], *(np.empty((0, *start.shape)) for _ in range(5)))
+    covariances, updated, grams, resolvents, lifts = (
+        np.array(each) for each in zip(*found, strict=True)
+    )
+    closed = np.repeat(transition[None], len(found), axis=0)
+    closed[:, :, : grams.shape[-1]] -= transition @ lifts
+    return Blocks([*edges, runs[-1].stop], covariances, updated, grams, resolvents, closed)
 
 
-def _block(transition: Floats, gram: Floats, covariance: Floats, row: int) -> Block:
-    """Return the block of one row with predicted covariance (d, d) and gram (k, k)."""
+def _updated(gram: Floats, covariance: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return W, P_f W G and P+ of a row with predicted covariance (d, d) and gram (k, k)."""
     factors = len(gram)
     columns = covariance[:, :factors]
-    inner = np.eye(factors) + gram @ columns[:factors]
-    resolvent = np.asarray(np.linalg.inv(inner), dtype=np.float64)
+    resolvent = np.asarray(np.linalg.inv(np.eye(factors) + gram @ columns[:factors]), dtype=float)
     lifted = columns @ (resolvent @ gram)
     after = covariance - lifted @ columns.T
-    closed = transition.copy()
-    closed[:, :factors] -= transition @ lifted
-    return Block(row, row + 1, covariance, 0.5 * (after + after.T), gram, resolvent, closed)
+    return resolvent, lifted, 0.5 * (after + after.T)
 
 
-def log_determinants(blocks: Sequence[Block]) -> Floats:
+def log_determinants(blocks: Blocks) -> Floats:
     """Return log det (I + G P_ff) for each row of the blocks, (n,)."""
-    if not blocks:
+    if len(blocks.edges) == 1:
         return np.zeros(0)
-    lengths = [block.stop - block.first for block in blocks]
-    resolvents = np.array([block.resolvent for block in blocks])
-    return np.repeat(-np.linalg.slogdet(resolvents).logabsdet, lengths)
+    return np.repeat(-np.linalg.slogdet(blocks.resolvents).logabsdet, blocks.lengths)
 
 
 def _is_settled(before: Floats, after: Floats) -> bool:
@@ -170,68 +177,102 @@ def _is_settled(before: Floats, after: Floats) -> bool:
     return bool(change <= _STEADY * np.abs(after).max(initial=0.0))
 
 
-def forward_means(transition: Floats, blocks: Sequence[Block], measured: Floats) -> Means:
+def forward_means(transition: Floats, blocks: Blocks, measured: Floats) -> Means:
     """Return the causal means of n rows.
 
     `measured` (n, k) is C' R^-1 y of the seen values of each row.
     """
-    count, factors = measured.shape
-    predicted = np.zeros((count + 1, len(transition)))
-    updated = np.empty((count, len(transition)))
-    weights = np.empty((count, factors))
-    for block in blocks:
-        here = slice(block.first, block.stop)
-        lift = block.covariance[:, :factors]
-        push = transition @ (lift @ block.resolvent)
-        predicted[block.first : block.stop + 1] = scan(
-            block.closed, measured[here] @ push.T, predicted[block.first]
-        )
-        innovation = measured[here] - predicted[here, :factors] @ block.gram
-        weights[here] = innovation @ block.resolvent.T
-        updated[here] = predicted[here] + weights[here] @ lift.T
-    return Means(predicted[:count], updated, weights)
+    factors = measured.shape[1]
+    columns = blocks.covariances[:, :, :factors]
+    pushes = _by_block(blocks, transition @ columns @ blocks.resolvents, measured)
+    predicted = np.empty((len(measured), len(transition)))
+    state = np.zeros(len(transition))
+    for index, (first, stop) in enumerate(pairwise(blocks.edges)):
+        if stop - first == 1:
+            predicted[first] = state
+            state = blocks.closed[index] @ state + pushes[first]
+        else:
+            states = scan(blocks.closed[index], pushes[first:stop], state)
+            predicted[first:stop], state = states[:-1], states[-1]
+    innovation = measured - _by_block(blocks, blocks.grams, predicted[:, :factors])
+    weights = _by_block(blocks, blocks.resolvents, innovation)
+    return Means(predicted, predicted + _by_block(blocks, columns, weights), weights)
+
+
+def _by_block(blocks: Blocks, matrices: Floats, vectors: Floats) -> Floats:
+    """Return for every row its block's matrix (m, i, j) times the row's vector, (n, i).
+
+    Blocks of one row are done all at once, longer ones by one product each.
+    """
+    result = np.empty((len(vectors), matrices.shape[1]))
+    lengths = blocks.lengths
+    single = np.flatnonzero(lengths == 1)
+    rows = np.asarray(blocks.edges, dtype=np.intp)[single]
+    result[rows] = (matrices[single] @ vectors[rows][:, :, None])[:, :, 0]
+    for index in np.flatnonzero(lengths > 1).tolist():
+        here = slice(blocks.edges[index], blocks.edges[index + 1])
+        result[here] = vectors[here] @ matrices[index].T
+    return result
 
 
 # --- backward -------------------------------------------------------------------------------------
 
 
-def backward_means(blocks: Sequence[Block], causal: Means) -> Floats:
+def backward_means(blocks: Blocks, causal: Means) -> Floats:
     """Return the smoothed means (n, d)."""
     predicted, _, weights = causal
-    factors = weights.shape[1]
-    means = np.empty_like(predicted)
-    adjoint = np.zeros(predicted.shape[1])
-    for block in reversed(blocks):
-        pushes = np.zeros((block.stop - block.first, len(adjoint)))
-        pushes[:, :factors] = weights[block.first : block.stop][::-1]
-        adjoints = scan(block.closed.T, pushes, adjoint)
-        adjoint = adjoints[-1]
-        here = slice(block.first, block.stop)
-        means[here] = predicted[here] + adjoints[1:][::-1] @ block.covariance
-    return means
+    pushes = np.zeros_like(predicted)
+    pushes[:, : weights.shape[1]] = weights
+    adjoints = np.empty_like(predicted)
+    state = np.zeros(predicted.shape[1])
+    for index in range(len(blocks.edges) - 2, -1, -1):
+        first, stop = blocks.edges[index], blocks.edges[index + 1]
+        if stop - first == 1:
+            adjoints[first] = state = state @ blocks.closed[index] + pushes[first]
+        else:
+            states = scan(blocks.closed[index].T, pushes[first:stop][::-1], state)
+            adjoints[first:stop], state = states[:0:-1], states[-1]
+    return predicted + _by_block(blocks, blocks.covariances, adjoints)
 
 
-def backward_covariances(blocks: Sequence[Block]) -> Iterator[Stretch]:
-    """Yield the smoothed covariances from the last row to the first, alike rows together."""
-    if not blocks:
-        return
-    information = np.zeros_like(blocks[-1].covariance)
-    following = information
-    for block in reversed(blocks):
-        factors = len(block.gram)
-        gained = np.zeros_like(information)
-        gained[:factors, :factors] = block.resolvent @ block.gram
-        row = block.stop
-        while row > block.first:
-            before = gained + block.closed.T @ information @ block.closed
+def backward_covariances(blocks: Blocks) -> list[Stretch]:
+    """Return the smoothed covariances from the last row to the first, alike rows together."""
+    if len(blocks.edges) == 1:
+        return []
+    places, spans, informations = _informations(blocks)
+    here, closed = blocks.covariances[places], blocks.closed[places]
+    # The last row has none that follows it; what stands there is not used.
+    following = blocks.covariances[[places[0], *places[:-1]]]
+    after, before = informations[:-1], informations[1:]
+    moved = closed @ here
+    crosses = moved - following @ (after @ moved)
+    covariances = here - here @ before @ here
+    covariances = 0.5 * (covariances + np.swapaxes(covariances, 1, 2))
+    return [Stretch(*each) for each in zip(spans, covariances, crosses, strict=True)]
+
+
+def _informations(blocks: Blocks) -> tuple[list[int], list[slice], Floats]:
+    """Return blocks, rows and N (m + 1, d, d) of stretches from the last row to the first.
+
+    The first N is that after the last row: nothing.
+    """
+    factors = blocks.grams.shape[-1]
+    gained = np.zeros_like(blocks.covariances)
+    gained[:, :factors, :factors] = blocks.resolvents @ blocks.grams
+    found = [np.zeros_like(gained[0])]
+    places: list[int] = []
+    spans: list[slice] = []
+    for index in range(len(gained) - 1, -1, -1):
+        first, row = blocks.edges[index], blocks.edges[index + 1]
+        closed = blocks.closed[index]
+        is_new = True
+        while row > first:
+            before = gained[index] + closed.T @ found[-1] @ closed
             before = 0.5 * (before + before.T)
-            change = np.abs(before - information).max(initial=0.0)
-            is_steady = following is block.covariance and change <= _STEADY * np.abs(before).max(
-                initial=0.0
-            )
-            first = block.first if is_steady else row - 1
-            cross = block.closed @ block.covariance
-            cross -= following @ (information @ cross)
-            covariance = block.covariance - block.covariance @ before @ block.covariance
-            yield Stretch(slice(first, row), 0.5 * (covariance + covariance.T), cross)
-            row, information, following = first, before, block.covariance
+            is_steady = row - 1 > first and not is_new and _is_settled(found[-1], before)
+            begin = first if is_steady else row - 1
+            found.append(before)
+            places.append(index)
+            spans.append(slice(begin, row))
+            row, is_new = begin, False
+    return places, spans, np.array(found)

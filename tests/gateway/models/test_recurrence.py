@@ -32,17 +32,16 @@ def passes(rows):
 def test_blocks_and_stretches_cover_every_row_once():
     rows = gapped(np.zeros((300, 6)), 0.001)
     blocks, stretches = passes(rows)
-    ours = [(block.first, block.stop) for block in blocks]
-    theirs = [(stretch.rows.start, stretch.rows.stop) for stretch in stretches[::-1]]
-    for pieces in (ours, theirs):
-        edges = [0, *(stop for _, stop in pieces)]
-        assert [first for first, _ in pieces] == edges[:-1]
-        assert edges[-1] == 300
+    pieces = [(stretch.rows.start, stretch.rows.stop) for stretch in stretches[::-1]]
+    for edges in (blocks.edges, [0, *(stop for _, stop in pieces)]):
+        assert (edges[0], edges[-1]) == (0, 300)
+        assert min(np.diff(edges)) > 0
+    assert [first for first, _ in pieces] == [0, *(stop for _, stop in pieces[:-1])]
 
 
 def test_complete_rows_settle_within_a_few_blocks():
     blocks, stretches = passes(np.zeros((10_000, 6)))
-    assert len(blocks) < 40
+    assert len(blocks.lengths) < 40
     assert len(stretches) < 80
 
 
@@ -50,13 +49,14 @@ def test_a_gap_makes_new_blocks_and_is_forgotten_again():
     rows = np.zeros((2000, 6))
     rows[1000, 0] = np.nan
     blocks, _ = passes(rows)
-    assert 3 < len(blocks) < 80
+    assert 3 < len(blocks.lengths) < 80
     np.testing.assert_allclose(
-        blocks[-1].covariance,
-        next(block for block in blocks if block.stop == 1000).covariance,
+        blocks.covariances[-1],
+        blocks.covariances[blocks.edges.index(1000) - 1],
         atol=1e-8,
     )
 
 
 def test_without_any_rows_there_is_nothing():
-    assert list(recurrence.backward_covariances([])) == []
+    blocks = recurrence.forward(np.eye(2), np.eye(2), np.eye(2), [])
+    assert recurrence.backward_covariances(blocks) == []
