@@ -1,7 +1,7 @@
 """Has a signal's rhythm changed? Evidence from how residuals of neighbouring rows go together.
 
     x_t = bounded (y_t - y_(t-1)) / deviation            e_t = x_t - sum over l of a_l x_(t-l)
-    c_l = sum of e_t e_(t-l) / sum of e_t^2               over a window, l = 1 .. `LAGS`
+    c_l = sum of w^k e_(t-k) e_(t-k-l) / sum of w^k e_(t-k)^2      k = 0, 1, ...; l = 1 .. `LAGS`
     d   = n sum of c_l^2 / inflation                      about chi2 with `LAGS` degrees in health
 
     log BF = log mean over s of (1 + s)^(-LAGS/2) exp(d / 2 s / (1 + s))
@@ -10,8 +10,11 @@ The autoregression a whitens the differences of healthy rows; where their spectr
 oscillation, a filter switched on, a loop that hunts) it no longer does, and c shows it. Differences
 forget levels and slow drift. The ratio forgets how loud the signal is, as long as most differences
 stay within reach; loudness is the business of evidence_spread.py. Healthy residuals are seldom
-independent, so the variance of c is not counted but learnt, by how much it is above 1/n in healthy
-windows.
+independent, so the variance of c is not counted but learnt, by how much it is above 1/n in health.
+
+Sums forget with w = 1 - 1 / `FORGET_ROWS`, so a rhythm that is over is soon forgotten. With s the
+sum of the weights of values that are there, n = s^2 (1 - w^2) is the number of rows that as much
+could be known from: (1 + w) / (1 - w) in the long run, less at first and where values are missing.
 
 Promised: causal, one signal at a time; a missing value takes its differences with it; a signal
 that does not move has no spectrum and says nothing.
@@ -26,18 +29,22 @@ from typing import Final, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import lfilter
 
 from gateway.models.evidence import SHIFTS
 
 Floats = NDArray[np.float64]
 
-WINDOW_ROWS: Final = 60
-"""Three windows of the others: a correlation is known to no better than one over its root."""
+FORGET_ROWS: Final = 20
+"""As long as the windows of the others."""
+WINDOW_ROWS: Final = 2 * FORGET_ROWS
+"""Rows that as much could be known from if all counted alike, rounded."""
 LAGS: Final = 4
 REACH: Final = 3.0
 """Deviations of a difference beyond which it counts no further."""
 _RIDGE: Final = 1e-3
 """Added to the variance of differences, which alone may not tell their past apart."""
+_KEPT: Final = 1.0 - 1.0 / FORGET_ROWS
 _POWER_MIN: Final = 1e-6
 """Mean square of residuals, over that of training, below which a signal stands still."""
 
@@ -50,7 +57,7 @@ class SpectrumLaw(NamedTuple):
     coefficients: Floats
     """(LAGS, u): times the differences before, newest first."""
     inflation: Floats
-    """(u,): variance of a residual correlation times the rows of its window, 1 at least."""
+    """(u,): variance of a residual correlation times n, 1 at least."""
 
 
 def learn(rows: Floats, variance: Floats) -> SpectrumLaw:
@@ -58,10 +65,9 @@ def learn(rows: Floats, variance: Floats) -> SpectrumLaw:
     deviation = np.sqrt(variance)
     moves = _moves(deviation, np.diff(rows, axis=0))
     plain = SpectrumLaw(deviation, _coefficients(moves), np.ones(len(variance)))
-    correlations, pairs = _windows(_residuals(plain, moves))
-    full = pairs[WINDOW_ROWS - 1 :: LAGS]
-    squares = full * (correlations[WINDOW_ROWS - 1 :: LAGS] ** 2).mean(axis=1)
-    inflation = squares.mean(axis=0) if len(full) else np.ones(len(variance))
+    correlations, known = _correlations(*_sums(_residuals(plain, moves)))
+    squares = (known * (correlations**2).mean(axis=0))[WINDOW_ROWS:]
+    inflation = squares.mean(axis=0) if len(squares) else np.ones(len(variance))
     return plain._replace(inflation=np.maximum(inflation, 1.0))
 
 
@@ -75,37 +81,47 @@ def unknown(variance: Floats) -> SpectrumLaw:
 
 
 def over_rows(law: SpectrumLaw, rows: Floats) -> Floats:
-    """Return log Bayes factors (n - 1, u) of windows that end at each row (n, u) but the first."""
-    correlations, pairs = _windows(_residuals(law, _moves(law.deviation, np.diff(rows, axis=0))))
-    return _evidence(law, correlations, pairs)
+    """Return log Bayes factors (n - 1, u) after each row (n, u) but the first."""
+    residuals = _residuals(law, _moves(law.deviation, np.diff(rows, axis=0)))
+    return _evidence(law, *_correlations(*_sums(residuals)))
 
 
 @final
 class Rhythm:
-    """The live side: one row in, evidence of its window out."""
+    """The live side: one row in, evidence out."""
 
     def __init__(self, law: SpectrumLaw) -> None:
         self._law = law
         self._before = np.full(len(law.deviation), np.nan)
-        self._moves: deque[Floats] = deque(maxlen=LAGS + 1)
-        self._residuals: deque[Floats] = deque(maxlen=WINDOW_ROWS)
+        self._moves: deque[Floats] = deque(maxlen=LAGS)
+        self._residuals: deque[Floats] = deque(maxlen=LAGS)
+        self._products = np.zeros((LAGS + 1, len(law.deviation)))
+        self._weight = np.zeros(len(law.deviation))
 
     def step(self, row: Floats) -> Floats:
         """Return log Bayes factors (u,) after a scaled row (u,) less the offset of its regime."""
         move = _moves(self._law.deviation, row - self._before)
         self._before = row
-        self._moves.append(move)
-        past = np.array(self._moves)[-2::-1]
-        predicted = (self._law.coefficients[: len(past)] * _known(past)).sum(axis=0)
-        self._residuals.append(move - predicted)
-        correlations, pairs = _correlations(np.array(self._residuals))
-        return _evidence(self._law, correlations, pairs)
+        residual = move.copy()
+        for coefficient, past in zip(self._law.coefficients, self._moves, strict=False):
+            residual -= coefficient * past
+        self._moves.appendleft(_known(move))
+        seen, filled = ~np.isnan(residual), _known(residual)
+        self._products *= _KEPT
+        self._products[0] += filled * filled
+        for lag, past in enumerate(self._residuals, start=1):
+            self._products[lag] += filled * past
+        self._residuals.appendleft(filled)
+        self._weight = self._weight * _KEPT + seen
+        return _evidence(self._law, *_correlations(self._products, self._weight))
 
     def forget(self) -> None:
         """Begin anew, after a gap."""
         self._before = np.full(len(self._law.deviation), np.nan)
         self._moves.clear()
         self._residuals.clear()
+        self._products[:] = 0.0
+        self._weight = np.zeros(len(self._law.deviation))
 
 
 def _moves(deviation: Floats, differences: Floats) -> Floats:
@@ -144,47 +160,29 @@ def _residuals(law: SpectrumLaw, moves: Floats) -> Floats:
     return residuals
 
 
-def _correlations(residuals: Floats) -> tuple[Floats, Floats]:
-    """Return c (LAGS, u) and the number of values (u,) of one window of residuals (w, u)."""
-    filled = _known(residuals)
-    count = len(filled)
-    products = np.array(
-        [(filled[lag:] * filled[: max(count - lag, 0)]).sum(axis=0) for lag in range(1, LAGS + 1)]
-    )
-    pairs = (~np.isnan(residuals)).sum(axis=0).astype(np.float64)
-    power = (filled**2).sum(axis=0)
-    moves = power > _POWER_MIN * np.maximum(pairs, 1.0)
-    return np.where(moves, products / np.where(moves, power, 1.0), 0.0), pairs
+def _sums(residuals: Floats) -> tuple[Floats, Floats]:
+    """Return forgetting sums after each of the residuals (n, u).
+
+    Products of lags 0 to LAGS, (LAGS + 1, n, u), and weights of what was seen, (n, u).
+    """
+    filled, seen = _known(residuals), (~np.isnan(residuals)).astype(np.float64)
+    products = np.zeros((LAGS + 1, *filled.shape))
+    for lag in range(LAGS + 1):
+        products[lag, lag:] = filled[lag:] * filled[: max(len(filled) - lag, 0)]
+    forget = [1.0, -_KEPT]
+    return lfilter([1.0], forget, products, axis=1), lfilter([1.0], forget, seen, axis=0)
 
 
-def _windows(residuals: Floats) -> tuple[Floats, Floats]:
-    """Return c (n, LAGS, u) and counts (n, u) of windows of residuals (n, u), short at first."""
-    filled = _known(residuals)
-    ends = np.arange(1, len(filled) + 1)
-    firsts = np.maximum(ends - WINDOW_ROWS, 0)
-    pairs = _sums((~np.isnan(residuals)).astype(np.float64), firsts, ends)
-    power = _sums(filled**2, firsts, ends)
-    moves = power > _POWER_MIN * np.maximum(pairs, 1.0)
-    products = np.zeros((len(filled), LAGS, filled.shape[1]))
-    for lag in range(1, LAGS + 1):
-        product = np.zeros(filled.shape)
-        product[lag:] = filled[lag:] * filled[: max(len(filled) - lag, 0)]
-        products[:, lag - 1] = _sums(product, np.minimum(firsts + lag, ends), ends)
-    scale = np.where(moves, power, np.inf)[:, None]
-    correlations: Floats = products / scale
-    return correlations, pairs
+def _correlations(products: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    """Return c (LAGS, ..., u) and n (..., u) from sums (LAGS + 1, ..., u) and (..., u)."""
+    known = weight**2 * (1.0 - _KEPT**2)
+    moves = products[0] > _POWER_MIN * np.maximum(weight, 1.0)
+    return np.where(moves, products[1:] / np.where(moves, products[0], 1.0), 0.0), known
 
 
-def _sums(values: Floats, firsts: NDArray[np.intp], ends: NDArray[np.intp]) -> Floats:
-    """Return sums (k, u) of values (n, u) over rows from `firsts` (k,) to before `ends` (k,)."""
-    total = np.vstack([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
-    sums: Floats = total[ends] - total[firsts]
-    return sums
-
-
-def _evidence(law: SpectrumLaw, correlations: Floats, pairs: Floats) -> Floats:
-    """Return log Bayes factors (..., u) of correlations (..., LAGS, u) from `pairs` (..., u)."""
-    distance = pairs * (correlations**2).sum(axis=-2) / law.inflation
+def _evidence(law: SpectrumLaw, correlations: Floats, known: Floats) -> Floats:
+    """Return log Bayes factors (..., u) of c (LAGS, ..., u) worth `known` (..., u) rows."""
+    distance = known * (correlations**2).sum(axis=0) / law.inflation
     sizes = np.array(SHIFTS)
     logs = 0.5 * (distance[..., None] * (sizes / (1.0 + sizes)) - LAGS * np.log1p(sizes))
     top = logs.max(axis=-1)

@@ -50,15 +50,16 @@ def oscillating(values):
 
 
 def smoothed(values):
-    return (values + np.roll(values, 1, axis=0) + np.roll(values, 2, axis=0)) / np.sqrt(3.0)
+    return sum(np.roll(values, lag, axis=0) for lag in range(6)) / np.sqrt(6.0)
 
 
 @pytest.mark.parametrize("changed", [oscillating, smoothed])
-def test_another_rhythm_is_found_within_a_window(law, changed):
-    values = rows(400, seed=3)
-    values[200:, :2] = changed(values[200:, :2])
+def test_another_rhythm_is_found_and_forgotten_when_it_is_over(law, changed):
+    values = rows(600, seed=3)
+    values[200:400, :2] = changed(values)[200:400, :2]
     found = evidence_spectrum.over_rows(law, values)
-    assert (found[200 + WINDOW_ROWS :, :2] > 3.0).mean() > 0.9
+    assert (found[200 + WINDOW_ROWS : 400, :2] > 3.0).mean() > 0.65
+    assert found[400 + WINDOW_ROWS :].max() < 6.0
     assert found[:199].max() < 6.0
     assert found[:, 2].max() < 6.0
 
@@ -72,13 +73,13 @@ def test_louder_quieter_elsewhere_and_slowly_moving_is_the_same_rhythm(law):
 
 
 def test_a_signal_that_stands_still_or_is_missing_says_nothing(law):
-    values = rows(300, seed=5)
+    values = rows(600, seed=5)
     values[100:, 0], values[100:, 1] = 1.0, np.nan
     found = evidence_spectrum.over_rows(law, values)
     # Nothing in the window: each size costs its share, and no correlation speaks for any.
     least = np.log(np.mean((1.0 + np.array(SHIFTS)) ** (-LAGS / 2)))
-    np.testing.assert_allclose(found[100 + WINDOW_ROWS + LAGS :, 0], least, atol=1e-9)
-    np.testing.assert_allclose(found[100 + WINDOW_ROWS + LAGS :, 1], least, atol=1e-9)
+    np.testing.assert_allclose(found[100 + 8 * WINDOW_ROWS :, 0], least, atol=1e-3)
+    np.testing.assert_allclose(found[100 + 8 * WINDOW_ROWS :, 1], least, atol=1e-3)
 
 
 def test_the_factor_is_the_ratio_of_normal_densities():
