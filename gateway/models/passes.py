@@ -66,8 +66,9 @@ def over(
     `current` (s, k) are the loadings. With `lengths` the rows are several segments in lanes;
     without, they are one, done in the way that costs less.
     """
-    if lengths is None and not is_restless(precision):
-        blocks = recurrence.forward(*dynamics, _runs(current, precision))
+    edges = _edges(precision) if lengths is None else []
+    if lengths is None and not _is_restless(edges):
+        blocks = recurrence.forward(*dynamics, _runs(current, precision, edges))
         return InBlocks(blocks=blocks, transition=dynamics.transition)
     squares = np.einsum("sk,sl->skl", current, current).reshape(len(current), -1)
     grams = (precision @ squares).reshape(len(precision), *2 * current.shape[1:])
@@ -78,11 +79,7 @@ def over(
 
 def is_restless(patterns: NDArray[np.generic]) -> bool:
     """Tell whether rows with these patterns (n, s), precisions or marks, are better in lanes."""
-    count = len(patterns)
-    if count < _RESTLESS_ROWS_MIN:
-        return False
-    runs = np.diff(_edges(patterns))
-    return bool(np.minimum(runs, _SETTLING_ROWS).sum() > _RESTLESS_SHARE * count + _SETTLING_ROWS)
+    return _is_restless(_edges(patterns))
 
 
 @final
@@ -151,17 +148,28 @@ class InLanes:
         return lanes.backward_covariances(self.passage)
 
 
-def _edges(patterns: NDArray[np.generic]) -> NDArray[np.intp]:
+def _edges(patterns: NDArray[np.generic]) -> list[int]:
     """Return where runs of equal patterns (n, s) begin, and n; for no rows only 0."""
+    if not len(patterns):
+        return [0]
     changes = np.flatnonzero((patterns[1:] != patterns[:-1]).any(axis=1)) + 1
-    return np.unique(np.concatenate([[0], changes, [len(patterns)]])).astype(np.intp)
+    return [0, *changes.tolist(), len(patterns)]
 
 
-def _runs(current: Floats, precision: Floats) -> list[Run]:
+def _is_restless(edges: list[int]) -> bool:
+    """Tell whether runs between these rows are so short that lanes cost less than blocks."""
+    count = edges[-1]
+    if count < _RESTLESS_ROWS_MIN:
+        return False
+    own = np.minimum(np.diff(edges), _SETTLING_ROWS).sum()
+    return bool(own > _RESTLESS_SHARE * count + _SETTLING_ROWS)
+
+
+def _runs(current: Floats, precision: Floats, edges: list[int]) -> list[Run]:
     """Return the runs of rows whose precisions (n, s) are the same."""
     grams: dict[bytes, Floats] = {}
     runs = []
-    for first, stop in pairwise(_edges(precision).tolist()):
+    for first, stop in pairwise(edges):
         key = precision[first].tobytes()
         if key not in grams:
             grams[key] = current.T @ (current * precision[first][:, None])

@@ -33,8 +33,10 @@ Floats = NDArray[np.float64]
 
 _STEADY: Final = 1e-10
 """Relative change from one row to the next below which a covariance is said to have converged."""
-_SCAN_ROWS_MIN: Final = 32
-"""A shorter recurrence is done row by row: setting up lanes would cost more."""
+_DOUBLING_ROWS_MAX: Final = 1_500
+"""Longer recurrences are done in lanes, which take two products a row instead of log n."""
+_NEGLIGIBLE: Final = 1e-20
+"""Entries of a power of the matrix below which what lies further back has no part in any digit."""
 
 
 class Run(NamedTuple):
@@ -95,33 +97,44 @@ class Stretch(NamedTuple):
 def scan(matrix: Floats, pushes: Floats, first: Floats) -> Floats:
     """Return h (n + 1, d) with h_0 = `first` and h_(t+1) = matrix h_t + pushes_t, (n, d).
 
-    Long ones are cut into about sqrt(n) lanes that advance side by side, once from zero to learn
-    where each lane ends, and once more from where each really starts.
+    Short ones are summed by doubling: after j rounds each row holds its last 2^j pushes. Long ones
+    are cut into about sqrt(n) lanes that advance side by side, once from zero to learn where each
+    lane ends, and once more from where each really starts.
     """
     count, states = pushes.shape
+    if count <= _DOUBLING_ROWS_MAX:
+        return _doubled(matrix, np.concatenate([first[None], pushes]))
     result = np.empty((count + 1, states))
     result[0] = first
-    length = math.isqrt(count) if count >= _SCAN_ROWS_MIN else 1
+    length = math.isqrt(count)
     lanes = count // length
     whole = lanes * length
-    if length > 1:
-        folded = np.ascontiguousarray(pushes[:whole].reshape(lanes, length, states).swapaxes(0, 1))
-        state = np.zeros((lanes, states))
-        for push in folded:
-            state = state @ matrix.T + push
-        starts = np.empty((lanes, states))
-        starts[0] = first
-        leap = np.linalg.matrix_power(matrix, length)
-        for lane in range(1, lanes):
-            starts[lane] = leap @ starts[lane - 1] + state[lane - 1]
-        advanced = np.empty((length, lanes, states))
-        for index, push in enumerate(folded):
-            starts = starts @ matrix.T + push
-            advanced[index] = starts
-        result[1 : whole + 1] = advanced.swapaxes(0, 1).reshape(whole, states)
-    for row in range(whole if length > 1 else 0, count):
+    folded = np.ascontiguousarray(pushes[:whole].reshape(lanes, length, states).swapaxes(0, 1))
+    state = np.zeros((lanes, states))
+    for push in folded:
+        state = state @ matrix.T + push
+    starts = np.empty((lanes, states))
+    starts[0] = first
+    leap = np.linalg.matrix_power(matrix, length)
+    for lane in range(1, lanes):
+        starts[lane] = leap @ starts[lane - 1] + state[lane - 1]
+    advanced = np.empty((length, lanes, states))
+    for index, push in enumerate(folded):
+        starts = starts @ matrix.T + push
+        advanced[index] = starts
+    result[1 : whole + 1] = advanced.swapaxes(0, 1).reshape(whole, states)
+    for row in range(whole, count):
         result[row + 1] = matrix @ result[row] + pushes[row]
     return result
+
+
+def _doubled(matrix: Floats, sums: Floats) -> Floats:
+    """Return h_t = matrix h_(t-1) + push_t (n, d) from the pushes, which are overwritten."""
+    power, reach = matrix.T, 1
+    while reach < len(sums) and np.abs(power).max(initial=0.0) > _NEGLIGIBLE:
+        sums[reach:] += sums[:-reach] @ power
+        power, reach = power @ power, 2 * reach
+    return sums
 
 
 # --- forward --------------------------------------------------------------------------------------

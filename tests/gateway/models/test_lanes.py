@@ -16,7 +16,7 @@ def drawn(model, rows, share, seed=0):
 @pytest.fixture
 def in_lanes(monkeypatch):
     """Make every pass one in lanes, of few rows each."""
-    monkeypatch.setattr(passes, "is_restless", lambda patterns: True)
+    monkeypatch.setattr(passes, "_is_restless", lambda edges: True)
     monkeypatch.setattr(lanes, "_ROWS_MIN", 3)
 
 
