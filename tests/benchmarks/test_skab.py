@@ -1,11 +1,11 @@
-"""Another set-point is another limit; rows and alarms are counted as they are."""
+"""Rows, alarms and change points are counted as they are, set-point by set-point."""
 
 import numpy as np
 import pytest
 
-from benchmarks import engine, skab
+from benchmarks import skab
+from benchmarks.engine import Said
 from benchmarks.recordings import SKAB_TRAINING_ROWS, Recording
-from gateway.models.calibration import FALSE_ALARMS_PER_HOUR
 
 
 def recording(anomalies):
@@ -18,31 +18,41 @@ def recording(anomalies):
     return Recording("made", ("a",), times, np.zeros((count, 1)), flags, points)
 
 
-def test_the_usual_set_point_changes_nothing():
-    probability = np.random.default_rng(0).random(500)
-    ours = skab.at_set_point(probability, FALSE_ALARMS_PER_HOUR)
-    np.testing.assert_array_equal(ours, engine.lasting(probability))
-
-
-def test_ten_times_the_rate_alarms_at_a_tenth_of_the_odds():
-    probability = np.full(50, 1.0 / 9.0)
-    assert not skab.at_set_point(probability, FALSE_ALARMS_PER_HOUR).any()
-    assert not skab.at_set_point(probability, 7.9 * FALSE_ALARMS_PER_HOUR).any()
-    assert skab.at_set_point(probability, 8.1 * FALSE_ALARMS_PER_HOUR)[2:].all()
-
-
-def test_certain_rows_are_certain_at_every_set_point():
-    sure = np.array([0.0] * 20 + [1.0] * 20)
-    for rate in skab.SET_POINTS:
-        assert not skab.at_set_point(sure, rate)[:20].any()
-        assert skab.at_set_point(sure, rate)[22:].all()
+def said(alarmed, changed):
+    nothing = np.zeros(len(alarmed))
+    return Said(nothing, nothing, alarmed, changed)
 
 
 def test_beginnings_of_alarms_per_hour():
     quiet = np.zeros(1800, dtype=bool)
     twice = quiet.copy()
     twice[[0, 1, 100]] = True
-    assert skab.alarms_per_hour([quiet, twice]) == pytest.approx(2.0)
+    events = [skab.begun(quiet), skab.begun(twice)]
+    np.testing.assert_array_equal(np.flatnonzero(events[1]), [0, 100])
+    assert skab.per_hour(events) == pytest.approx(2.0)
+
+
+def test_verdicts_change_where_they_begin_and_end():
+    alarmed = np.zeros(30, dtype=bool)
+    alarmed[10:20] = True
+    np.testing.assert_array_equal(np.flatnonzero(skab.edges(alarmed)), [10, 20])
+
+
+def test_each_set_point_has_a_line_with_its_own_alarms():
+    anomalies = np.zeros(400, dtype=bool)
+    anomalies[100:300] = True
+    silent = np.zeros(400, dtype=bool)
+    edges = skab.edges(anomalies)
+    by_rate = {rate: said(silent, edges) for rate in skab.SET_POINTS}
+    by_rate[skab.SET_POINTS[-1]] = said(anomalies, silent)
+    table = skab.by_set_point([recording(anomalies)], [by_rate], [by_rate])
+    cells = [list(column.cells) for column in table.columns]
+    assert cells[1] == ["0.000", "0.000", "1.000"]
+    assert cells[4] == ["100.0", "100.0", "0.0"]
+    assert cells[5] == ["0.0", "0.0", "100.0"]
+    assert cells[6] == ["0.0", "0.0", "50.0"]
+    without = skab.by_set_point([recording(anomalies)], [by_rate], [])
+    assert set(without.columns[9].cells) == {"-"}
 
 
 def test_rates_and_change_points_of_perfect_verdicts():
@@ -50,5 +60,5 @@ def test_rates_and_change_points_of_perfect_verdicts():
     anomalies[100:300] = True
     file = recording(anomalies)
     assert skab.rates([file], [anomalies]).f1 == 1.0
-    assert skab.change_score([file], [anomalies]) == pytest.approx(100.0)
+    assert skab.change_score([file], [skab.edges(anomalies)]) == pytest.approx(100.0)
     assert skab.rates([file], [~anomalies]).f1 == 0.0
