@@ -1,7 +1,8 @@
 """Learn a TwinModel from healthy rows, here or where they are.
 
 Rows are never handed around: each `TrainingPart` answers with counts and sums, which are added up,
-so a fit of several parts is the fit of all their rows (to rounding). In this order:
+so a fit of several parts is the fit of all their rows (to rounding), once the number of factors and
+lags is given; chosen, it is the median of what the parts would choose. In this order:
 
 1. scaling by histograms; channels that cannot take part, and copies of others, each named;
 2. levels: noise and drift of block means, first as if rows were apart;

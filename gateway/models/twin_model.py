@@ -62,7 +62,7 @@ class TwinModel:
     is_slow: Bools
     """(u,): the level moves more than the rows around it: a covariate, told by the data."""
     tail: Floats
-    """(window - 1, u): the last training rows, scaled; so that live windows are full at once."""
+    """(window - 1, u): the last training rows, scaled: where the record ended, for whoever asks."""
     degrees: float
     """Effective degrees of freedom of what was learnt; intervals are Student with so many."""
     conditional_widening: Floats
@@ -215,7 +215,10 @@ def forecasts(model: TwinModel, rows: Floats, horizon: int) -> tuple[NDArray[np.
 
 
 def sample(model: TwinModel, rows: int, rng: np.random.Generator) -> Floats:
-    """Draw rows (n, S) that could follow the training rows; NaN for signals that take no part."""
+    """Draw rows (n, S) of a healthy asset at the level where training ended.
+
+    Factors and regime start in their stationary laws. NaN for signals that take no part.
+    """
     used = len(model.drift)
     steps = rng.normal(size=(rows, used)) * np.sqrt(model.drift)
     level = model.level + rng.normal(size=used) * np.sqrt(model.level_variance)
