@@ -4,7 +4,10 @@
     c_l = sum of w^k e_(t-k) e_(t-k-l) / sum of w^k e_(t-k)^2      k = 0, 1, ...; l = 1 .. `LAGS`
     d   = n sum of c_l^2 / inflation                      about chi2 with `LAGS` degrees in health
 
-    log BF = log mean over s of (1 + s)^(-LAGS/2) exp(d / 2 s / (1 + s))
+    BF = mean over s of (1 + s)^(-LAGS/2) [(1 + d/v) / (1 + d/(v (1 + s)))]^((v + LAGS)/2)
+
+as in evidence.py, with v the number of healthy windows that were learnt from: a few of them cannot
+be sure how alike the next one is.
 
 The autoregression a whitens the differences of healthy rows; where their spectrum changes (an
 oscillation, a filter switched on, a loop that hunts) it no longer does, and c shows it. Differences
@@ -58,13 +61,16 @@ class SpectrumLaw(NamedTuple):
     """(LAGS, u): times the differences before, newest first."""
     inflation: Floats
     """(u,): variance of a residual correlation times n, 1 at least."""
+    degrees: float
+    """v: degrees of freedom of the inflation, windows without overlap."""
 
 
 def learn(rows: Floats, variance: Floats) -> SpectrumLaw:
     """Learn from healthy scaled rows (n, u) whose differences have `variance` (u,)."""
     deviation = np.sqrt(variance)
     moves = _moves(deviation, np.diff(rows, axis=0))
-    plain = SpectrumLaw(deviation, _coefficients(moves), np.ones(len(variance)))
+    degrees = max(len(moves) / WINDOW_ROWS, 1.0)
+    plain = SpectrumLaw(deviation, _coefficients(moves), np.ones(len(variance)), degrees)
     correlations, known = _correlations(*_sums(_residuals(plain, moves)))
     squares = (known * (correlations**2).mean(axis=0))[WINDOW_ROWS:]
     inflation = squares.mean(axis=0) if len(squares) else np.ones(len(variance))
@@ -77,7 +83,7 @@ def unknown(variance: Floats) -> SpectrumLaw:
     Nothing is then a change of it: such correlations may be as wide as they can be.
     """
     nothing = np.zeros((LAGS, len(variance)))
-    return SpectrumLaw(np.sqrt(variance), nothing, np.full(len(variance), float(WINDOW_ROWS)))
+    return SpectrumLaw(np.sqrt(variance), nothing, np.full(len(variance), float(WINDOW_ROWS)), 1.0)
 
 
 def over_rows(law: SpectrumLaw, rows: Floats) -> Floats:
@@ -182,9 +188,10 @@ def _correlations(products: Floats, weight: Floats) -> tuple[Floats, Floats]:
 
 def _evidence(law: SpectrumLaw, correlations: Floats, known: Floats) -> Floats:
     """Return log Bayes factors (..., u) of c (LAGS, ..., u) worth `known` (..., u) rows."""
-    distance = known * (correlations**2).sum(axis=0) / law.inflation
-    sizes = np.array(SHIFTS)
-    logs = 0.5 * (distance[..., None] * (sizes / (1.0 + sizes)) - LAGS * np.log1p(sizes))
+    distance = (known * (correlations**2).sum(axis=0) / law.inflation)[..., None]
+    sizes, v = np.array(SHIFTS), law.degrees
+    ratio = np.log1p(distance / v) - np.log1p(distance / (v * (1.0 + sizes)))
+    logs = 0.5 * ((v + LAGS) * ratio - LAGS * np.log1p(sizes))
     top = logs.max(axis=-1)
     result: Floats = top + np.log(np.exp(logs - top[..., None]).mean(axis=-1))
     return result

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gateway.models import evidence_spectrum, evidence_spread
-from gateway.models.evidence import SHIFTS
+from gateway.models.evidence import SHIFTS, log_bayes_factor
 from gateway.models.evidence_spectrum import LAGS, WINDOW_ROWS, Rhythm, SpectrumLaw
 
 
@@ -82,13 +82,15 @@ def test_a_signal_that_stands_still_or_is_missing_says_nothing(law):
     np.testing.assert_allclose(found[100 + 8 * WINDOW_ROWS :, 1], least, atol=1e-3)
 
 
-def test_the_factor_is_the_ratio_of_normal_densities():
-    law = SpectrumLaw(np.ones(1), np.zeros((LAGS, 1)), np.full(1, 2.0))
+@pytest.mark.parametrize("degrees", [5.0, 1e7])
+def test_the_factor_is_that_of_the_others_and_of_normal_densities_where_much_is_known(degrees):
+    law = SpectrumLaw(np.ones(1), np.zeros((LAGS, 1)), np.full(1, 2.0), degrees)
     correlations = np.array([[0.3], [-0.2], [0.1], [0.0]])
+    found = evidence_spectrum._evidence(law, correlations, np.full(1, 60.0))[0]
     distance, sizes = 60.0 * 0.14 / 2.0, np.array(SHIFTS)
+    assert found == pytest.approx(log_bayes_factor(distance, LAGS, degrees))
     ratios = np.exp(0.5 * distance * sizes / (1 + sizes)) / (1 + sizes) ** (LAGS / 2)
-    found = evidence_spectrum._evidence(law, correlations, np.full(1, 60.0))
-    assert found[0] == pytest.approx(np.log(ratios.mean()))
+    assert degrees < 1e6 or found == pytest.approx(np.log(ratios.mean()), abs=1e-5)
 
 
 def test_nobody_who_knows_no_rhythm_finds_another(law):
