@@ -7,6 +7,7 @@ import pytest
 
 from gateway.models import state_space
 from gateway.models.calibration import calibrate
+from gateway.models.evidence_spectrum import WINDOW_ROWS
 from gateway.models.tracker import Habits, Tracker
 from tests.gateway.models import assets
 
@@ -78,6 +79,29 @@ def test_a_lasting_shift_is_loud_and_blames_its_signal(model, signal):
     assert min(step.probability for step in steps[75:]) > 0.9
     assert np.argmax(sum(step.contributions for step in steps[75:])) == signal
     assert {step.kind for step in steps[75:]} <= {"shift", "level"}
+
+
+def test_both_ends_of_a_fault_are_change_points_and_its_middle_is_none(model):
+    rows = live(400)
+    rows[150:280, 2] += 6 * assets.SCALE[2]
+    changes = np.flatnonzero([step.change > 0.0 for step in steps_of(model, rows)])
+    assert len(changes) == 2
+    assert 150 < changes[0] <= 156
+    assert 280 < changes[1] <= 286
+
+
+def test_a_rhythm_that_training_did_not_have_has_a_name_of_its_own(model):
+    """400 rows teach little about rhythm, so the limit here is set by hand, the others far off."""
+    found, far = model.calibration, np.full(6, 1e3)
+    limits = replace(found, step_limits=far, joint_limits=far[:2], spread_limits=far)
+    limits = replace(limits, spectrum_limits=np.full(6, -3.0))
+    rows = live(300)
+    rows[150:, 5] += 3 * assets.SCALE[5] * np.sin(np.arange(150) * np.pi / 2)
+    steps = steps_of(replace(model, calibration=limits), rows)
+    assert {step.kind for step in steps[:150]} == {""}
+    found_rows = [step.scale_rows for step in steps[150 + WINDOW_ROWS :] if step.kind == "spectrum"]
+    assert len(found_rows) > 0.7 * (150 - WINDOW_ROWS)
+    assert set(found_rows) == {WINDOW_ROWS}
 
 
 def test_what_is_given_as_true_leaves_the_liar_out_and_gets_wider(model):
