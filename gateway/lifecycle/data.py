@@ -36,6 +36,9 @@ LABELS: Final = frozenset({"anomaly", "attack", "changepoint", "fault", "is_anom
 TIME_NAMES: Final = frozenset({"date", "datetime", "time", "time_s", "timestamp", "ts", "utc"})
 GAP_ROWS_MAX: Final = 100
 """A longer silence ends a segment of a fit; a shorter one is missing rows inside it."""
+DATED_FROM_NS: Final = 946_684_800 * NS_PER_S
+"""2000-01-01. A time before it counts from the start of a recording (`--period`, a column that
+begins at 0), or comes from a clock that was never set: it dates nothing."""
 _UNEVEN: Final = 0.25
 """Part of a period by which an interval may differ from a whole number of periods ..."""
 _UNEVEN_SHARE_MAX: Final = 0.2
@@ -194,6 +197,11 @@ def raster(table: Table, period_ns: int | None) -> Rows:
         period_ns=period,
         notes=notes,
     )
+
+
+def dated(time_ns: int) -> int | None:
+    """Return a Unix time if it is a date, None if it only counts."""
+    return time_ns if time_ns >= DATED_FROM_NS else None
 
 
 def _period_ns(table: Table, steps: Integers) -> int:

@@ -1,7 +1,8 @@
 """Has the healthy distribution moved? Statistics of blocks of rows that add up, and a comparison.
 
-For each block of `window` neighbouring rows, scaled: the mean m (u,) and the scatter within it,
-s_ij = mean over rows of (y_i - m_i) (y_j - m_j), (u, u). Kept are their sums and sums of squares.
+For each block of at most `window_rows` neighbouring rows, scaled and less the offset of their
+regime: the mean m (u,) and the scatter s_ij = mean over rows of (y_i - m_i) (y_j - m_j), (u, u).
+Kept are their sums and sums of squares.
 
     level   (mean m - level) / sqrt(level_variance + drift (age + n / 3) + var(m) / blocks)
     shape   (mean s - mean s0) / sqrt((var(s) / blocks + var(s0) / blocks0))
@@ -14,8 +15,12 @@ of them move together. Variances are those found between blocks, so neighbouring
 independent. Each statistic is a Student t; a finding is one whose probability, times the number of
 comparisons, is below `false_alarms` (Bonferroni): the chance of any finding when nothing has moved.
 
+What cannot be told is said: a signal, or a pair of them, that has too few blocks on either side is
+`unknown`, and so is a signal most of whose values stand alone. Nobody may take it for unmoved.
+
 Promises: statistics of several spans or gateways add up to those of all rows; missing values leave
-out the block of that pair alone. Left to others: what to do about it (`gateway/lifecycle/gate.py`).
+out the block of that pair alone; a way of running taken more often than in training has not moved
+anything. Left to others: what to do about it (`gateway/lifecycle/gate.py`).
 Sources: Welch (1947), unequal variances; Muirhead, Aspects of Multivariate Statistical Theory
 (1982), 1.2, for the scatter; batch means: Law, Simulation Modeling and Analysis (2015), 9.5.3.
 """
@@ -29,15 +34,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from gateway.models.scaling import Scaling, scaled
+from gateway.models.calibration import residual
+from gateway.models.scaling import scaled
 from gateway.models.twin_model import TwinModel
 
 Floats = NDArray[np.float64]
 
-WINDOW_ROWS: Final = 20
-"""Rows of a block: those over which the drift of a level is learnt as well."""
-_SEEN_SHARE_MIN: Final = 0.5
-"""A block says something about a signal if at least this part of its rows has a value."""
+_VALUES_MIN: Final = 2
+"""Values of a signal from which a block says something about it: one alone has no scatter. Slow
+signals and short pieces count as well, or a fault could hide in them."""
+_COMPARED_MIN: Final = 0.9
+"""Share of a signal's values that must lie in such blocks, or too much is left unlooked at."""
 BLOCKS_MIN: Final = 5
 """Fewer blocks carry no variance between blocks."""
 _FLOOR: Final = 1e-12
@@ -97,11 +104,13 @@ class Movement:
     comparisons: int
     blocks: int
     """Of the rows that were looked at, for the signal seen least."""
+    unknown: tuple[tuple[int, ...], ...]
+    """Places of one used signal, or of two, of which there is too little to tell."""
 
     @property
     def is_known(self) -> bool:
-        """Whether there were enough rows to say anything."""
-        return self.blocks >= BLOCKS_MIN
+        """Whether something can be said about every signal and pair that was known before."""
+        return not self.unknown
 
     @property
     def has_moved(self) -> bool:
@@ -109,15 +118,13 @@ class Movement:
         return bool(self.findings)
 
 
-def summarise(
-    scaling: Scaling, segments: Floats | Sequence[Floats], *, window: int = WINDOW_ROWS
-) -> Healthy:
+def summarise(model: TwinModel, segments: Floats | Sequence[Floats]) -> Healthy:
     """Return the sums of rows (n, S) in the signals' own units, NaN where missing.
 
-    Segments are unbroken pieces; rows after the last whole block of a piece are left out.
+    Segments are unbroken pieces; what is left after the whole blocks of a piece, or a piece shorter
+    than one, is a block of its own.
     """
-    pieces = [segments] if isinstance(segments, np.ndarray) else list(segments)
-    used = int(scaling.used.sum())
+    used = len(model.level)
     square = np.zeros((used, used))
     total = Healthy(
         blocks=square,
@@ -127,19 +134,41 @@ def summarise(
         scatter_squares=square,
         rows=0,
     )
-    for piece in pieces:
-        count = len(piece) // window
-        if count:
-            rows = scaled(scaling, piece[: count * window])
-            total = total + _sums(rows.reshape(count, window, used))
+    for piece in _pieces(segments):
+        if len(piece):
+            total = total + _sums(_blocks(model, piece), len(piece))
     return total
 
 
-def _sums(blocks: Floats) -> Healthy:
-    """Return the sums over blocks (b, window, u)."""
+def alone(model: TwinModel, segments: Floats | Sequence[Floats]) -> tuple[int, ...]:
+    """Return the places of used signals too many of whose values no block of `summarise` holds."""
+    held, given = (np.zeros(len(model.level)) for _ in range(2))
+    for piece in _pieces(segments):
+        if len(piece):
+            counts = (~np.isnan(_blocks(model, piece))).sum(axis=1)
+            given += counts.sum(axis=0)
+            held += np.where(counts >= _VALUES_MIN, counts, 0).sum(axis=0)
+    return tuple(int(place) for place in np.flatnonzero(held < _COMPARED_MIN * given))
+
+
+def _pieces(segments: Floats | Sequence[Floats]) -> Sequence[Floats]:
+    return [segments] if isinstance(segments, np.ndarray) else segments
+
+
+def _blocks(model: TwinModel, piece: Floats) -> Floats:
+    """Return neighbouring rows (n, S) as blocks (b, window, u), scaled; the last filled with NaN."""
+    window = model.window_rows
+    count = -(-len(piece) // window)
+    rows = np.full((count * window, len(model.level)), np.nan)
+    rows[: len(piece)] = residual(model, scaled(model.scaling, piece))
+    return rows.reshape(count, window, len(model.level))
+
+
+def _sums(blocks: Floats, rows: int) -> Healthy:
+    """Return the sums over blocks (b, window, u) made of so many rows."""
     seen = ~np.isnan(blocks)
     counts = seen.sum(axis=1)
-    enough = counts >= _SEEN_SHARE_MIN * blocks.shape[1]
+    enough = counts >= _VALUES_MIN
     filled = np.where(seen, blocks, 0.0)
     means = filled.sum(axis=1) / np.maximum(counts, 1)
     centred = np.where(seen, blocks - means[:, None, :], 0.0)
@@ -156,7 +185,7 @@ def _sums(blocks: Floats) -> Healthy:
         mean_squares=(means**2).sum(axis=0),
         scatters=scatter.sum(axis=0),
         scatter_squares=(scatter**2).sum(axis=0),
-        rows=blocks.shape[0] * blocks.shape[1],
+        rows=rows,
     )
 
 
@@ -165,13 +194,13 @@ def compare(
     before: Healthy,
     now: Healthy,
     *,
-    age_rows: int = 0,
+    age_rows: int | Floats = 0,
     false_alarms: float = 0.01,
 ) -> Movement:
     """Hold sums of new rows against the model and the sums of its training rows.
 
-    `age_rows` lie between the last training row and the first new one. `false_alarms` is the
-    probability of any finding if nothing has moved.
+    `age_rows`, one number or (u,), lie between the last training row and the first new one.
+    `false_alarms` is the probability of any finding if nothing has moved.
     """
     used = len(model.level)
     comparisons = used + used * (used + 1) // 2
@@ -183,18 +212,32 @@ def compare(
     kept = [finding for finding in findings if finding.probability < false_alarms]
     kept.sort(key=lambda finding: (finding.probability, -abs(finding.statistic)))
     blocks = int(np.diag(now.blocks).min()) if used else 0
-    return Movement(findings=tuple(kept), comparisons=comparisons, blocks=blocks)
+    return Movement(
+        findings=tuple(kept),
+        comparisons=comparisons,
+        blocks=blocks,
+        unknown=_unknown(before.blocks, now.blocks),
+    )
 
 
-def _levels(model: TwinModel, now: Healthy, age_rows: int) -> list[Finding]:
+def _unknown(before: Floats, now: Floats) -> tuple[tuple[int, ...], ...]:
+    """Return signals and pairs without enough blocks (u, u); a pair only if it was known once."""
+    few = np.minimum(np.diag(before), np.diag(now)) < BLOCKS_MIN
+    lost = (before >= BLOCKS_MIN) & (now < BLOCKS_MIN) & ~few[:, None] & ~few[None, :]
+    places = [(int(place),) for place in np.flatnonzero(few)]
+    return (*places, *((int(i), int(j)) for i, j in np.argwhere(np.triu(lost, 1))))
+
+
+def _levels(model: TwinModel, now: Healthy, age_rows: int | Floats) -> list[Finding]:
     """Compare the level of each signal with where drift may have taken it."""
     blocks = np.diag(now.blocks)
+    ages = np.broadcast_to(age_rows, blocks.shape)
     found = []
     for place in np.flatnonzero(blocks >= BLOCKS_MIN):
         count = blocks[place]
         mean = now.means[place] / count
         between = max(now.mean_squares[place] / count - mean**2, 0.0) * count / (count - 1.0)
-        wander = model.drift[place] * (age_rows + now.rows / 3.0)
+        wander = model.drift[place] * (ages[place] + now.rows / 3.0)
         variance = model.level_variance[place] + wander + between / count
         statistic = float((mean - model.level[place]) / np.sqrt(max(variance, _FLOOR)))
         degrees = min(model.degrees, count - 1.0)

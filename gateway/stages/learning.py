@@ -179,7 +179,7 @@ def _learn(
         last_number=rows[-1].number,
         rows_sha256=hashlib.sha256(seen.tobytes()).hexdigest(),
         is_sealed=all(row.is_sealed for row in rows),
-        baseline=monitor.summarise(model.scaling, parts),
+        baseline=monitor.summarise(model, parts),
         values=values,
         experience=experience(model, scaled(model.scaling, values)),
     )

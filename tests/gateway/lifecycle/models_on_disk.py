@@ -51,7 +51,7 @@ def origin(seed: int = 0) -> Origin:
         to_ns=TRAINING_ROWS * S,
         settings={"false_alarms_per_hour": 0.1},
         measured=None,
-        baseline=monitor.summarise(model(seed).scaling, rows(TRAINING_ROWS, seed)),
+        baseline=monitor.summarise(model(seed), rows(TRAINING_ROWS, seed)),
         notes=("made by a test",),
     )
 
