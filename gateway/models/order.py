@@ -40,7 +40,7 @@ ROWS_MAX: Final = 3_000
 """Rows used for the choice; of more, pieces of PIECE_ROWS spread evenly over all of them."""
 ROWS_MAX_GAPPED: Final = 1_000
 """The same where more than GAPPED_SHARE of the rows have gaps: each of those has matrices of its
-own, and costs many times as much as a row whose matrices have settled."""
+own, and costs several times as much as a row whose matrices have settled."""
 GAPPED_SHARE: Final = 0.05
 PIECE_ROWS: Final = 250
 ITERATIONS: Final = 12

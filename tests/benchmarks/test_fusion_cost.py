@@ -40,3 +40,13 @@ def test_a_row_is_timed_and_memory_is_read_through_the_public_interface() -> Non
     readings = fusion_cost.memory(model, rows[400:], readings=5)
     assert [each.rows for each in readings] == [60, 120, 180, 240, 300]
     assert all(each.traced_bytes > 0 for each in readings)
+
+
+def test_gaps_are_few_and_slow_signals_keep_every_fifth_row() -> None:
+    rows = fusion_cost.plant(1_000, 5, np.random.default_rng(0))
+    missing = np.isnan(fusion_cost.gapped(rows, np.random.default_rng(0)))
+    assert missing.mean() == pytest.approx(fusion_cost.GAP_SHARE, abs=0.003)
+    seen = ~np.isnan(fusion_cost.multi_rate(rows))
+    assert seen[:, 3:].all()
+    np.testing.assert_array_equal(seen[:, 0], np.arange(1_000) % fusion_cost.SLOW_EVERY == 0)
+    assert not np.isnan(rows).any()
