@@ -25,7 +25,9 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from gateway.errors import OperatorError
+from gateway.lifecycle.codec import CodecError
 from gateway.lifecycle.file import ModelFile, ModelFileError, Origin, digest_of, load, save
+from gateway.lifecycle.shapes import check
 from gateway.models.twin_model import TwinModel
 from gateway.state import replace_file
 
@@ -34,6 +36,9 @@ _LOCK: Final = ".lock"
 _NAME: Final = re.compile(r"(?P<number>\d{6})-(?P<digest>[0-9a-f]{8})")
 _CHANGES_BYTES_MAX: Final = 64 * 1024 * 1024
 _FIRST_HASH: Final = "0" * 64
+_NOT_TO_BE_USED: Final = (
+    "the model is not to be used: look at the signal's rows, or leave it out, and fit again"
+)
 _KEYS: Final = frozenset({"number", "at_ns", "action", "version", "digest", "gate", "by", "before"})
 
 
@@ -108,11 +113,19 @@ class ModelStore:
         return changes[-1].version
 
     def first(self) -> str:
-        """Return the name of the oldest version on record; raise `ModelFileError` without one."""
+        """Return the oldest version on record that can be compared with the current one.
+
+        That is one of the same signals, units and period: an asset that gained a sensor begins
+        anew. Raises `ModelFileError` without a model, or if one that is looked at is damaged.
+        """
+        current = self.current()
+        wanted = _kind(self.load(current))
         for change in self.changes():
-            if _is_made(change):
+            if change.version == current:
+                break
+            if _is_made(change) and _kind(self.load(change.version)) == wanted:
                 return change.version
-        return self.current()
+        return current
 
     def head(self) -> str:
         """Return the SHA-256 of the last line of the record, zeros without one."""
@@ -145,8 +158,13 @@ class ModelStore:
         """Make a new version the current one, and return its name.
 
         `by` is the person who vouches for rows that nothing else vouches for.
-        Raises `UpdateRefusedError`, on record, unless the gate is open.
+        Raises `UpdateRefusedError`, on record, unless the gate is open; `ModelFileError` for a
+        model that could not be read again, before anything is written.
         """
+        try:
+            check(model)
+        except CodecError as error:
+            raise ModelFileError(self._folder, f"field {error}", _NOT_TO_BE_USED) from error
         with self._locked():
             refusals = list(gate.refusals)
             if gate.unverified and not by:
@@ -263,6 +281,11 @@ def _change(path: Path, number: int, line: str) -> Change:
 
 def _hash_after(lines: Sequence[str]) -> str:
     return hashlib.sha256(lines[-1].encode()).hexdigest() if lines else _FIRST_HASH
+
+
+def _kind(file: ModelFile) -> tuple[object, ...]:
+    """Return what two versions must have in common to be compared."""
+    return file.model.signals, file.model.units, file.model.period_ns
 
 
 def _is_made(change: Change) -> bool:

@@ -156,7 +156,7 @@ def _pieces(segments: Floats | Sequence[Floats]) -> Sequence[Floats]:
 
 
 def _blocks(model: TwinModel, piece: Floats) -> Floats:
-    """Return neighbouring rows (n, S) as blocks (b, window, u), scaled; the last filled with NaN."""
+    """Return neighbouring rows (n, S) as scaled blocks (b, window, u), the last filled with NaN."""
     window = model.window_rows
     count = -(-len(piece) // window)
     rows = np.full((count * window, len(model.level)), np.nan)

@@ -93,15 +93,26 @@ def test_nothing_is_left_when_it_cannot_be_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [JSON_NAME, ARRAYS_NAME])
 def test_any_changed_byte_is_found(folder: Path, name: str) -> None:
     path = folder / name
-    whole = path.read_bytes()
+    whole, digest = path.read_bytes(), load(folder).digest
     for place in range(0, len(whole), max(1, len(whole) // 60)):
         changed = bytearray(whole)
         changed[place] ^= 0x01
         path.write_bytes(changed)
+        if name == JSON_NAME and json.loads(whole) == _parsed(changed):
+            # The seventeenth digit of a number may change and be the same number still.
+            assert load(folder).digest == digest
+            continue
         with pytest.raises(ModelFileError):
             load(folder)
     path.write_bytes(whole)
     load(folder)
+
+
+def _parsed(data: bytes) -> object:
+    try:
+        return json.loads(data)
+    except ValueError:
+        return None
 
 
 @pytest.mark.parametrize("name", [JSON_NAME, ARRAYS_NAME])

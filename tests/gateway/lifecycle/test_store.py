@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gateway.errors import OperatorError
@@ -157,3 +158,23 @@ def test_two_models_may_differ_in_one_fact_alone(store: ModelStore) -> None:
     changed = replace(model(0), facts={"rows": 1})
     store.put(changed, origin(0), OPEN, now_ns=2)
     assert store.load().model.facts == {"rows": 1}
+
+
+def test_a_model_that_could_not_be_read_again_is_not_put(store: ModelStore) -> None:
+    blind = replace(model(1), level=np.full(4, np.nan))
+    with pytest.raises(ModelFileError, match=r"field level: is not finite.* not to be used"):
+        store.put(blind, origin(1), OPEN, now_ns=2)
+    assert [change.action for change in store.changes()] == ["first"]
+    assert len(store.versions()) == 1
+
+
+def test_the_first_version_is_one_of_the_same_signals(store: ModelStore) -> None:
+    """An asset that gained a sensor, or got another in its place, begins anew."""
+    oldest = store.first()
+    changed = replace(model(1), signals=("flow", "pressure", "current", "torque"))
+    second = store.put(changed, origin(1), OPEN, now_ns=2)
+    assert store.first() == second
+    store.put(replace(changed, facts={}), origin(1), OPEN, now_ns=3)
+    assert store.first() == second
+    store.go_back(oldest, now_ns=4, by="A. Turner")
+    assert store.first() == oldest
