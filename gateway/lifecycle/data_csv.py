@@ -3,7 +3,8 @@
 Promises: every problem is a `TraceError` with line and column and how to mend it; a size is checked
 before memory is taken, unpacked size included; cells that say "nothing" (empty, nan, na, n/a, null,
 none, -) are NaN; times are exact integers, an ISO date without an offset is UTC, a number counts
-seconds from 1970. Left to others: the raster (`data.py`).
+seconds from 1970. Rows without a time are counted from 0, which `data.dated` knows is no date, and
+a note says so. Left to others: the raster (`data.py`).
 """
 
 import csv
@@ -37,6 +38,7 @@ from gateway.lifecycle.data import (
 _DELIMITERS: Final = (";", "\t", ",")
 """In this order: a file with decimal commas is separated by semicolons."""
 _NOTHING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-"})
+_NO_TIME: Final = "the rows have no time: they are counted, and nobody knows how old they are"
 _INSTANT_S_MAX: Final = (1 << 62) // NS_PER_S
 _ISO: Final = re.compile(
     r"(?P<second>\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?)"
@@ -67,6 +69,8 @@ def read(path: Path, selection: Selection) -> Table:
     time_place = _time_place(cells, selection)
     signals, labels, notes = signal_places(cells.source, cells.names, time_place, selection.signals)
     times_ns = _times_ns(cells, time_place, selection.period_ns)
+    if time_place < 0:
+        notes += (_NO_TIME,)
     values = np.array([_numbers(cells, place) for place in signals], dtype=np.float64).T
     suspect = None
     if labels:

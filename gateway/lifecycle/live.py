@@ -7,7 +7,9 @@ gateway, none. A model is that of an asset, its signals in their order, their un
 of its rows; the site's own must agree in all of them or the gateway does not start, an older one
 learnt live that no longer agrees is left where it is, and a new one is learnt.
 Promises: a restart goes on with the same model and does not train again, whatever the machine does
-meanwhile; a model that cannot be kept is said in the log and used all the same.
+meanwhile; a model that cannot be kept is said in the log and used all the same; one whose training
+rows had no date is taken as if they had ended just now, and the log says so. What it was learnt
+with is checked before it gets here (`shapes.py`, by `file.load` and by the lesson).
 Left to others: the file (`file.py`), gates for updates (`gate.py`).
 """
 
@@ -18,6 +20,7 @@ from typing import Final, final
 
 from gateway.clock import NS_PER_MS, NS_PER_S
 from gateway.errors import ConfigError, OperatorError
+from gateway.lifecycle.data import dated
 from gateway.lifecycle.file import ModelFile
 from gateway.lifecycle.store import Gate, ModelStore, open_model
 from gateway.models.twin_model import TwinModel
@@ -123,7 +126,10 @@ def _known(found: ModelFile, name: str, site: Site) -> Known:
     if found.model.calibration is None:
         _LOG.warning("model_not_calibrated asset=%s from=%s", found.model.asset, name)
     model = with_set_point(found.model, site.fuse.false_alarms_per_hour)
-    return Known(model, found.digest[:ID_DIGITS], found.origin.to_ns)
+    learnt_to_ns = dated(found.origin.to_ns)
+    if learnt_to_ns is None:
+        _LOG.warning("model_not_dated asset=%s from=%s: it does not age", found.model.asset, name)
+    return Known(model, found.digest[:ID_DIGITS], learnt_to_ns)
 
 
 def _difference(model: tuple[str, ...], site: tuple[str, ...]) -> str:

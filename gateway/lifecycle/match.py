@@ -2,7 +2,8 @@
 
 Promises: what is returned has the model's signals in the model's order and may be given to it; what
 does not belong is refused with a `MismatchError` that names the channel; what is odd but usable
-(a channel without values, one that never changes) is a note. A channel counts as converted when its
+(a channel without values, one that never changes, one that changes though it did not in training, a
+way of running the model never saw) is a note. A channel counts as converted when its
 median and its spread have both grown by one and the same factor, or the median has moved by exactly
 what separates two scales of temperature, and it lies where a healthy value never does.
 Left to others: whether the rows are healthy.
@@ -16,6 +17,7 @@ import numpy as np
 from gateway.clock import NS_PER_S
 from gateway.errors import OperatorError, TraceError
 from gateway.lifecycle.data import Floats, Rows, place_of
+from gateway.models.belonging import strangers
 from gateway.models.twin_model import TwinModel
 
 _PERIOD_TOLERANCE: Final = 0.02
@@ -25,6 +27,8 @@ _FAR_SCALES: Final = 30.0
 _SAME_FACTOR: Final = 1.6
 """Median and spread have grown by the same factor if they agree within this one."""
 _ROWS_MIN: Final = 20
+_STILL: Final = 1e-9
+"""Of its value, by which a channel that stands still may differ."""
 
 
 class _Conversion(NamedTuple):
@@ -71,10 +75,13 @@ class Matched(NamedTuple):
     notes: tuple[str, ...]
 
 
-def match(model: TwinModel, rows: Rows, *, units_as_they_are: bool = False) -> Matched:
+def match(
+    model: TwinModel, rows: Rows, *, units_as_they_are: bool = False, age_rows: int = 0
+) -> Matched:
     """Return the rows as the model takes them, or raise `MismatchError`.
 
     `units_as_they_are` takes numbers that look converted for what they are: a fault, perhaps.
+    `age_rows` is how many periods went by since the last training row.
     """
     _check_period(model, rows)
     try:
@@ -90,7 +97,8 @@ def match(model: TwinModel, rows: Rows, *, units_as_they_are: bool = False) -> M
     chosen = rows.select(model.signals)
     if not units_as_they_are:
         _check_scale(model, chosen)
-    return Matched(chosen, (*rows.notes, *_oddities(model, chosen.values)))
+    new = [str(problem) for problem in strangers(model, chosen.values, age_rows)]
+    return Matched(chosen, (*rows.notes, *_oddities(model, chosen.values), *new))
 
 
 def check_asset(path: Path, model: TwinModel, asset: str | None) -> None:
@@ -151,4 +159,23 @@ def _oddities(model: TwinModel, values: Floats) -> tuple[str, ...]:
             notes.append(f"{model.signals[place]}: no value in any row; it is integrated out")
         elif len(seen) >= _ROWS_MIN and seen.min() == seen.max():
             notes.append(f"{model.signals[place]}: {seen[0]:g} in every row; in training it varied")
+    return (*notes, *_woken(model, values))
+
+
+def _woken(model: TwinModel, values: Floats) -> tuple[str, ...]:
+    """Return which channels (n, S) take no part for having stood still, and do so no longer."""
+    scaling = model.scaling
+    notes = []
+    # A channel with steps between its values takes no part for another reason: a copy, too rare.
+    for place in np.flatnonzero(~scaling.used & (scaling.resolution == 0.0)):
+        was = float(scaling.location[place])
+        seen = values[:, place][np.isfinite(values[:, place])]
+        moved = seen[np.abs(seen - was) > _STILL * max(1.0, abs(was))]
+        if not len(moved):
+            continue
+        then = f"{was:g} in every training row" if was else "0 or missing in every training row"
+        notes.append(
+            f"{model.signals[place]}: {then}, now {moved.min():g} to {moved.max():g} in "
+            f"{len(moved)} rows; it takes no part, so nothing is said about it: fit with such rows"
+        )
     return tuple(notes)

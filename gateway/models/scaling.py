@@ -44,7 +44,10 @@ class UnfitRowsError(ValueError):
 
 
 class Scaling(NamedTuple):
-    """Arrays (S,) over all signals, in their own units; 0 and 1 for a signal not used."""
+    """Arrays (S,) over all signals, in their own units; 0 and 1 for a signal not used.
+
+    The location of one that never changed is the value it had, so that a change can be told.
+    """
 
     location: Floats
     scale: Floats
@@ -158,7 +161,10 @@ def agree(total: Survey, values: Ask, spreads: Ask, signals: tuple[str, ...]) ->
         scale = np.maximum(scale, np.where(spread > 0.25 * step, spread, 0.0) / deviations)
     scale = np.where(used & (scale > 0.0), scale, 1.0)
     location = quantile(values, low, high, 0.5, 0.01 * scale)
-    return Scaling(np.where(used, location, 0.0), scale, used, step)
+    is_constant = total.low == total.high
+    return Scaling(
+        np.where(used, location, np.where(is_constant, total.low, 0.0)), scale, used, step
+    )
 
 
 def problems(total: Survey, signals: tuple[str, ...]) -> tuple[Problem, ...]:

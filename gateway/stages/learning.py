@@ -21,7 +21,9 @@ from typing import Final, NamedTuple, final
 import numpy as np
 
 from gateway.errors import TrainingError
+from gateway.lifecycle.codec import CodecError
 from gateway.lifecycle.file import Origin, digest_of
+from gateway.lifecycle.shapes import check
 from gateway.models import fit, monitor
 from gateway.models.calibration import Calibration, at_set_point, calibrate
 from gateway.models.explanation import Experience, experience
@@ -75,8 +77,8 @@ class Known(NamedTuple):
     model: TwinModel
     model_id: str
     """First digits of its digest."""
-    learnt_to_ns: int
-    """Time of its last training row: its calibration age counts from there."""
+    learnt_to_ns: int | None
+    """Time of its last training row: its calibration age counts from there; None is unknown."""
 
 
 class LiveRow(NamedTuple):
@@ -170,6 +172,10 @@ def _learn(
     )
     values = joined(parts)
     model = replace(model, calibration=calibrate(model, values, false_alarms_per_hour))
+    try:
+        check(model)
+    except CodecError as error:
+        raise fit.UnfitRowsError(f"what these rows teach cannot be used: {error}") from error
     seen = np.array([row.values for row in rows], dtype="<f8")
     return Learnt(
         model=model,

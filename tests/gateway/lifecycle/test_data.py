@@ -10,7 +10,7 @@ import pytest
 
 from gateway import status
 from gateway.errors import TraceError
-from gateway.lifecycle.data import GAP_ROWS_MAX, Selection, read_rows
+from gateway.lifecycle.data import GAP_ROWS_MAX, Selection, dated, read_rows
 from gateway.lifecycle.data_csv import instant_ns
 from gateway.sinks.store_schema import prepare
 
@@ -82,6 +82,11 @@ def test_even_rows_without_a_time_need_a_period(write: Write) -> None:
     assert "--period" in str(refused(path))
     rows = read_rows(path, Selection(period_ns=2 * S))
     assert rows.times_ns.tolist() == [0, 2 * S, 4 * S]
+    assert any("the rows have no time" in note for note in rows.notes)
+    assert dated(int(rows.times_ns[-1])) is None
+    dates = read_rows(write("time,a\n2026-01-01 00:00:00,1\n2026-01-01 00:00:01,2\n"))
+    assert dated(int(dates.times_ns[0])) == dates.times_ns[0]
+    assert dates.notes == ()
 
 
 def test_missing_rows_stay_missing_and_long_silences_part_segments(write: Write) -> None:

@@ -1,7 +1,9 @@
 """A restart goes on with the model; one that is of something else is refused, with reasons."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gateway.errors import ConfigError
@@ -126,3 +128,28 @@ def test_another_order_of_the_signals_is_no_agreement(site) -> None:
     turned = learn(PUMP._replace(signals=PUMP.signals[::-1], units=PUMP.units[::-1])).model
     (problem,) = disagreements(turned, site)
     assert "in the order a:temperature, a:flow" in problem
+
+
+def test_a_model_without_a_date_does_not_age(tmp_path, learnt, caplog) -> None:
+    """Rows that were counted from 0 end in 1970: that is no calibration age of half a century."""
+    origin = replace(origin_of(learnt), from_ns=0, to_ns=ROWS * SECOND_NS)
+    save(tmp_path / "fitted", learnt.model, origin)
+    known = starting_model(make_site(tmp_path, SITE + '[fuse]\nmodel = "fitted"\n'), tmp_path)
+    assert known is not None
+    assert known.learnt_to_ns is None
+    assert "model_not_dated asset=pump" in caplog.text
+
+
+def test_what_could_not_be_read_again_is_neither_kept_nor_used(
+    tmp_path, site, learnt, caplog, monkeypatch
+) -> None:
+    blind = replace(learnt.model, level=np.full(2, np.nan))
+    keeper(site, tmp_path).keep(learnt._replace(model=blind))
+    assert "model_not_kept asset=pump" in caplog.text
+    assert "field level: is not finite everywhere" in caplog.text
+    monkeypatch.setattr("gateway.stages.learning.fit.fit", lambda *_, **__: blind)
+    lesson = Lesson(PUMP, ROWS, 0.1, Settings(order=(1, 0)))
+    for number, values in enumerate(healthy.rows(ROWS, 0)[:, :2]):
+        row = LiveRow(number, START_NS + number * SECOND_NS, list(values), True)
+        assert lesson.take(row) is None
+    assert "level: is not finite everywhere" in lesson.problem
