@@ -202,7 +202,7 @@ class Cause:
     """One hypothesis about what is wrong, and how probable it is given the rows."""
 
     cause: str
-    """One of the words of `models.causes`: "bias", "stuck", "process_change", ..."""
+    """One of the words of `models.causes`: "bias", "stuck", "process", ..."""
     signal: str | None
     """The signal it is about; None for a cause that concerns the whole asset."""
     probability: float

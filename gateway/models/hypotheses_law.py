@@ -10,7 +10,8 @@ and how much windows differ in width. `learn` takes these from training rows:
 - resolution, hold, missing: counted.
 
 The level of a training window is the mean of the rows before it, as the live level is learnt from
-rows before; its uncertainty is that of such a mean, plus drift.
+rows before; its uncertainty is that of such a mean, plus drift. Where an asset has several regimes,
+the offset of each row's regime is taken off first: what remains is what the law is about.
 """
 
 from typing import Final, NamedTuple
@@ -18,13 +19,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.models.hypotheses_window import (
-    Law,
-    given_others,
-    log_density,
-    own_covariance,
-    weigh,
-)
+from gateway.models.calibration import residual
+from gateway.models.hypotheses_window import Law, given_others, log_density, weigh
 from gateway.models.twin_model import TwinModel
 
 Floats = NDArray[np.float64]
@@ -36,6 +32,9 @@ _NOISE_FACTORS: Final = (0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 5.0, 8.0)
 _DEGREES: Final = (3.0, 5.0, 8.0, 13.0, 21.0, 34.0, 55.0, 89.0)
 _WINDOWS_MAX: Final = 30
 _RESOLUTION_MIN: Final = 1e-6
+LEVEL_VARIANCE_MAX: Final = 1e6
+"""In scales squared. A level so far unknown says nothing any more; beyond, digits run out."""
+_CORNER: Final = 1e300
 _MEET_FIRST: Final = 8
 _MEET_LAST: Final = 60
 _MEET_STRIDE: Final = 4
@@ -73,14 +72,16 @@ def law_of(model: TwinModel, ways: Ways, *, level_variance: Floats | None = None
     """Return the law of residuals to a level of that variance (u,); default: the model's own.
 
     What held-out blocks said of a signal given the others (`conditional_widening`) widens its own
-    noise: on its training rows a model of many signals looks better than it is.
+    noise: on its training rows a model of many signals looks better than it is. The variance counts
+    up to `LEVEL_VARIANCE_MAX`.
     """
     widened = ways.noise_factor * np.maximum(model.conditional_widening, 1.0) ** 2
     space = model.state_space._replace(noise=model.state_space.noise * widened)
+    variance = model.level_variance if level_variance is None else level_variance
     return Law(
         space,
         ways.persistence,
-        model.level_variance if level_variance is None else level_variance,
+        np.minimum(variance, LEVEL_VARIANCE_MAX),
         model.drift,
         ways.resolution,
         ways.hold,
@@ -98,26 +99,35 @@ def learn(model: TwinModel, rows: Floats) -> Ways:
     start = _counted(start, rows, law_of(model, start).spread)
     if len(rows) < _LEVEL_ROWS + WINDOW_ROWS:
         return start
+    windows = healthy_windows(residual(model, rows))
     first = start._replace(persistence=np.zeros_like(start.persistence))
-    law = law_of(model, first, level_variance=level_variance(model))
-    windows = healthy_windows(rows)
-    noise = law.state_space.noise
-    options = [(p, factor) for p in _PERSISTENCES for factor in _NOISE_FACTORS]
-    totals = np.zeros((len(options), len(noise)))
-    for residual in windows:
-        window = weigh(law, residual)
-        rest = given_others(window)
-        for place, (persistence, factor) in enumerate(options):
-            other = law._replace(
-                state_space=law.state_space._replace(noise=noise * factor),
-                persistence=np.full_like(noise, persistence),
-            )
-            moved = rest.covariance - window.own + own_covariance(other, WINDOW_ROWS)
-            totals[place] += _gaussian(moved, window.values - rest.mean, window.seen)
-    best = np.argmax(totals, axis=0)
-    chosen = np.array(options)[best]
+    chosen = _remembered(law_of(model, first, level_variance=level_variance(model)), windows)
     ways = start._replace(persistence=chosen[:, 0], noise_factor=chosen[:, 1])
     return ways._replace(degrees=_degrees(model, ways, windows))
+
+
+def _remembered(law: Law, windows: list[Floats]) -> Floats:
+    """Return persistence and factor on the own noise (u, 2) that make the windows likeliest.
+
+    `law` has no persistence, so that its own covariance is the noise on the diagonal, and wander.
+    """
+    place = np.arange(WINDOW_ROWS)
+    lags = np.abs(place[:, None] - place[None, :])
+    memories = [persistence**lags for persistence in _PERSISTENCES]
+    noise = law.state_space.noise[:, None, None]
+    options = [(p, factor) for p in range(len(memories)) for factor in _NOISE_FACTORS]
+    totals = np.zeros((len(options), len(noise)))
+    for rows in windows:
+        window = weigh(law, rows)
+        rest = given_others(window)
+        away = window.values - rest.mean
+        without = rest.covariance - noise * np.eye(WINDOW_ROWS)
+        for option, (memory, factor) in enumerate(options):
+            moved = without + (noise * factor) * memories[memory]
+            totals[option] += _gaussian(moved, away, window.seen)
+    grid = np.array([(_PERSISTENCES[memory], factor) for memory, factor in options])
+    result: Floats = grid[np.argmax(totals, axis=0)]
+    return result
 
 
 def level_variance(model: TwinModel) -> Floats:
@@ -175,13 +185,21 @@ def healthy_windows(rows: Floats) -> list[Floats]:
 
 
 def _gaussian(covariance: Floats, away: Floats, seen: NDArray[np.bool_]) -> Floats:
-    """Return log densities (u,) of residuals (u, n) with covariance (u, n, n), where seen."""
+    """Return log densities (u,) of residuals (u, n) with covariance (u, n, n), where seen.
+
+    The residuals stand below the covariance, in a last row whose corner is beyond them all: that
+    row of the Cholesky factor is then the solved residual, and no other solution is needed.
+    """
+    signals, rows = seen.shape
     both = seen[:, :, None] & seen[:, None, :]
-    filler = np.eye(seen.shape[1]) * ~seen[:, None, :]
-    lower = np.linalg.cholesky(np.where(both, covariance, 0.0) + filler)
-    solved = np.linalg.solve(lower, np.where(seen, away, 0.0)[:, :, None])[:, :, 0]
-    determinant = np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)
-    result: Floats = -0.5 * (solved**2).sum(axis=1) - determinant
+    bordered = np.zeros((signals, rows + 1, rows + 1))
+    bordered[:, :rows, :rows] = np.where(both, covariance, 0.0)
+    bordered[:, np.arange(rows), np.arange(rows)] += ~seen
+    bordered[:, rows, :rows] = bordered[:, :rows, rows] = np.where(seen, away, 0.0)
+    bordered[:, rows, rows] = _CORNER
+    lower = np.linalg.cholesky(bordered)
+    determinant = np.log(np.diagonal(lower, axis1=1, axis2=2)[:, :rows]).sum(axis=1)
+    result: Floats = -0.5 * (lower[:, rows, :rows] ** 2).sum(axis=1) - determinant
     return result
 
 

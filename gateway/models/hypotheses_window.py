@@ -29,6 +29,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 from scipy.special import gammaln
 
 from gateway.models.state_space import StateSpace, stationary
@@ -318,7 +319,7 @@ def _woodbury(among: Floats, gram: Floats) -> tuple[Floats, float]:
     lower = np.linalg.cholesky(covariance + jitter * np.eye(size))
     inner = np.eye(size) + lower.T @ gram.reshape(size, size) @ lower
     root = np.linalg.cholesky(inner)
-    half = np.linalg.solve(root, lower.T)
+    half = solve_triangular(root, lower.T, lower=True)
     return (half.T @ half).reshape(shape), float(2.0 * np.log(np.diag(root)).sum())
 
 

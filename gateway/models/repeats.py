@@ -139,7 +139,10 @@ class Memory:
         return () if self._is_learning else self._repeats()
 
     def copies(self, rows: int, level: Floats) -> tuple[Copy, ...]:
-        """Return the stored rows behind the last `rows`, less the level (u,), for every repeat."""
+        """Return the stored rows behind the last `rows`, less `level`, for every repeat.
+
+        The level is (u,), or (rows, u) with the offset of the regime each last row is in.
+        """
         return tuple(
             Copy(
                 repeat.signals,

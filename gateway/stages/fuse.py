@@ -56,7 +56,7 @@ class FuseOptions:
     persistence: Persistence = field(default_factory=Persistence)
     """When the judge decides; causes are asked for there."""
     begin: Begin = at_once
-    """Where a model is learnt."""
+    """Where a model is learnt, and alarms are explained."""
 
 
 @final
@@ -110,8 +110,13 @@ class Fuse:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return how many values found no place in a row, by reason (late, ahead, double)."""
-        return dict(self._rows.counts)
+        """Return how many values found no place in a row, by reason (late, ahead, double).
+
+        And how often there was an alarm that could not be explained, for its numbers ran out
+        (unexplained), or experience could not be learnt (unlearnt).
+        """
+        asked = {} if self._diagnosis is None else self._diagnosis.counts
+        return {**self._rows.counts, **asked}
 
     @property
     def problem(self) -> str:
@@ -140,7 +145,7 @@ class Fuse:
         measured = np.array(values)
         echo = self._diagnosis.look(scaled(self._model.scaling, measured))
         step = _louder(self._tracker.step(measured), echo)
-        opinion = self._diagnosis.judge(step.probability)
+        opinion = self._diagnosis.judge(step.probability, step.regime)
         due = np.array(row.is_due) & self._model.scaling.used
         return Estimate(
             asset=self.asset,
@@ -190,7 +195,8 @@ class Fuse:
                 diagnosis.skip(missing)
             measured = np.array(row.values)
             diagnosis.look(scaled(scaling, measured))
-            diagnosis.judge(tracker.step(measured).probability)
+            step = tracker.step(measured)
+            diagnosis.judge(step.probability, step.regime)
             last = row.number
 
     def _go_on_with(self, model: TwinModel, name: str) -> tuple[Tracker, Diagnosis]:

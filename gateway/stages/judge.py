@@ -7,9 +7,10 @@
 
 Between the two thresholds the state stays (hysteresis). It stays too while a blamed sensor says
 nothing: an alarm does not end because its sensor was lost. The return says in how many rows there
-was no data from it. The evidence says in words and numbers which sensors, how far from what the
-others made expected, how probable, since when; then the likeliest causes, as the row that decided
-has them (`diagnosis.py`).
+was no data from it. A row whose probability is not a number neither makes nor ends a run.
+The evidence says in words and numbers which sensors, how far from what the others made expected,
+how probable, since when; then the likeliest causes, as the row that decided has them
+(`diagnosis.py`).
 Numbers in a verdict are rounded, so that its text and its bytes say the same.
 """
 
@@ -63,7 +64,7 @@ class Judge:
 
     def feed(self, item: Estimate, _now_ns: int, /) -> list[Verdict]:
         """Take one estimate; return a verdict if the state changes with it."""
-        if not item.is_trained:
+        if not item.is_trained or not math.isfinite(item.anomaly_probability):
             return []
         speaks = self._speaks_for_change(item)
         if speaks:
@@ -81,7 +82,8 @@ class Judge:
             return []
         after = State.NORMAL if self.state is State.ALARM else State.ALARM
         rows = tuple(self._run)[-needed:]
-        return [self._change(after, item, self._run_start_ns, rows)]
+        # The clock may have been set back within the run: it cannot have begun after its end.
+        return [self._change(after, item, min(self._run_start_ns, item.time_ns), rows)]
 
     def _speaks_for_change(self, item: Estimate) -> bool:
         """Tell whether a row speaks for leaving the present state."""
@@ -143,13 +145,18 @@ def _blame(rows: tuple[Estimate, ...]) -> tuple[Blame, ...]:
     totals: dict[str, float] = {}
     for row in rows:
         for value in row.values:
-            totals[value.signal] = totals.get(value.signal, 0.0) + max(value.contribution, 0.0)
+            totals[value.signal] = totals.get(value.signal, 0.0) + _positive(value)
     whole = sum(totals.values())
     if whole <= 0.0:
         return ()
     shares = [(round(total / whole, 4), signal) for signal, total in totals.items()]
     named = sorted((pair for pair in shares if pair[0] >= _SHARE_MIN), key=lambda p: (-p[0], p[1]))
     return tuple(Blame(signal=signal, share=share) for share, signal in named)
+
+
+def _positive(value: SignalEstimate) -> float:
+    """Return what a signal adds to the evidence; nothing if that is not a number."""
+    return max(value.contribution, 0.0) if math.isfinite(value.contribution) else 0.0
 
 
 def _evidence(
@@ -178,7 +185,7 @@ def _sensor(blame: Blame, rows: tuple[Estimate, ...]) -> str:
         value
         for row in rows
         for value in row.values
-        if value.signal == blame.signal and math.isfinite(value.value)
+        if value.signal == blame.signal and _is_comparable(value)
     ]
     share = f"{blame.share:.0%} of the evidence"
     if not seen:
@@ -190,6 +197,12 @@ def _sensor(blame: Blame, rows: tuple[Estimate, ...]) -> str:
         f"{blame.signal} {measured:.6g} instead of {expected:.6g} "
         f"({sigmas:+.1f} sigma given the others), {share}"
     )
+
+
+def _is_comparable(value: SignalEstimate) -> bool:
+    """Tell whether a measured value can be held against what was expected."""
+    numbers = (value.value, value.expected, value.standard_deviation)
+    return all(map(math.isfinite, numbers)) and value.standard_deviation > 0.0
 
 
 def _sigmas(value: SignalEstimate) -> float:

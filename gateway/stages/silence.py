@@ -53,7 +53,13 @@ class Silence:
         self._last[name] = now_ns, record
 
     def tick(self, now_ns: int) -> list[_Heard]:
-        """Return the repeats of what has fallen silent since the last call."""
+        """Return the repeats of what has fallen silent since the last call.
+
+        If the clock was set back, what was heard before counts as heard now: its silence is not
+        waited for until the clock has caught up.
+        """
+        for name, (heard_ns, record) in self._last.items():
+            self._last[name] = min(heard_ns, now_ns), record
         silent = [
             name
             for name, (heard_ns, _) in self._last.items()

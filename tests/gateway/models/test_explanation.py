@@ -1,5 +1,7 @@
 """Words with the numbers behind them, from a fitted model to a sentence in its own units."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from gateway.models.causes import WINDOW_ROWS
 from gateway.models.explanation import experience, explain
 from gateway.models.fit import fit
 from gateway.models.hypotheses_law import healthy_windows, learn, plain
+from gateway.models.regimes import Regimes
 from gateway.models.scaling import scaled
 from tests.gateway.models import healthy
 
@@ -101,3 +104,39 @@ def test_a_persistent_noise_is_noticed(model):
     ways = learn(model, rows)
     assert ways.persistence[4] >= 0.6
     assert ways.persistence[0] <= 0.4
+
+
+@pytest.mark.slow
+def test_values_are_told_from_the_level_of_their_own_row(model):
+    level, rows = window(model, raise_pressure)
+    first = np.broadcast_to(level, rows.shape)
+    other = np.where(np.arange(len(rows))[:, None] < 10, first, first + 7.0)
+    told, moved = (explain(model, rows, level=levels).words for levels in (first, other))
+    assert told == explain(model, rows, level=level).words
+    values = [words.split("measured ")[1].split(" bar")[0] for words in (told, moved)]
+    apart = (float(values[1]) - float(values[0])) / model.scaling.scale[1]
+    assert apart == pytest.approx(7.0, abs=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unknown", [1e9, 1e15, np.inf])
+def test_a_level_that_nobody_knows_is_no_numerical_failure(model, learnt, unknown):
+    level, rows = window(model, lambda _: None)
+    told = explain(model, rows, level=level, variance=np.full(5, unknown), learnt=learnt)
+    assert sum(one.probability for one in told.posterior) == pytest.approx(1.0)
+    assert np.isfinite(told.fused.deviation).all()
+
+
+@pytest.mark.slow
+def test_regimes_teach_what_their_rows_teach_without_the_offsets(model):
+    plainly = scaled(model.scaling, healthy.rows(TRAINING))
+    offsets = np.array([[0.0, 0.0, 0.0, 0.0, 0.0], [30.0, -30.0, 30.0, 30.0, 30.0]])
+    sticky = np.array([[0.99, 0.01], [0.01, 0.99]])
+    two = replace(model, regimes=Regimes(offsets, sticky, np.array([0.5, 0.5])))
+    rows = plainly + offsets[np.arange(TRAINING) // 150 % 2]
+    ways, expected = learn(two, rows), learn(model, plainly)
+    assert np.array_equal(ways.persistence, expected.persistence)
+    assert np.array_equal(ways.noise_factor, expected.noise_factor)
+    assert ways.degrees == expected.degrees
+    handicaps = experience(two, rows).handicap, experience(model, plainly).handicap
+    assert handicaps[0] == pytest.approx(handicaps[1], abs=0.1)

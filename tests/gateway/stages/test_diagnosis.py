@@ -1,11 +1,15 @@
 """Causes are asked for when they are needed, of the right rows; what comes again is noticed."""
 
+from concurrent.futures import Future
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from gateway.models.explanation import Explanation, Hypothesis, experience
 from gateway.models.fit import Settings, fit
 from gateway.models.hypotheses_law import WINDOW_ROWS
+from gateway.models.regimes import Regimes
 from gateway.models.scaling import scaled
 from gateway.models.trust import Fused
 from gateway.stages import diagnosis
@@ -117,7 +121,7 @@ def test_the_question_is_the_last_window_less_the_healthy_level_before_it(model,
     window = np.vstack([calm, loud[: RULE.rows_on]])[-WINDOW_ROWS:]
     assert rows + rest["level"] == pytest.approx(window)
     left = 150 + RULE.rows_on - WINDOW_ROWS
-    assert rest["level"] == pytest.approx(
+    assert rest["level"][-1] == pytest.approx(
         calm[left - 60 - RULE.rows_on + 1 : left].mean(0), abs=0.3
     )
     assert (rest["variance"] > 0.0).all()
@@ -128,7 +132,7 @@ def test_without_healthy_rows_the_level_is_that_of_the_model_and_as_old(model, a
     stage.skip(5000)
     feed(stage, rows_of(model, 3), 0.9)
     (_, rest) = asked[0]
-    assert rest["level"] == pytest.approx(model.level)
+    assert rest["level"] == pytest.approx(np.broadcast_to(model.level, rest["level"].shape))
     assert rest["variance"] == pytest.approx(model.level_variance + 5003 * model.drift)
     assert rest["learnt"] is None
 
@@ -138,6 +142,22 @@ def test_rows_that_were_suspect_teach_no_level(model, asked):
     feed(stage, rows_of(model, 150))
     feed(stage, rows_of(model, 300, seed=2) + 50.0, 0.9)
     assert (np.abs(asked[-1][1]["level"]) < 2.0).all()
+
+
+def test_the_offset_of_the_regime_each_row_was_in_is_taken_off(model, asked):
+    offsets = np.array([np.zeros(healthy.SIGNALS), np.full(healthy.SIGNALS, 12.0)])
+    sticky = np.array([[0.99, 0.01], [0.01, 0.99]])
+    two = replace(model, regimes=Regimes(offsets, sticky, np.array([0.5, 0.5])))
+    stage = Diagnosis(two, RULE, 1.0)
+    within = rows_of(model, 200)
+    for row, values in enumerate(within):
+        regime = int(row >= 170)
+        stage.look(values + offsets[regime])
+        stage.judge(0.9 if row >= 197 else 0.0, regime)
+    (rows, rest) = asked[0]
+    level = within[80:140].mean(axis=0)
+    assert rows == pytest.approx(within[-WINDOW_ROWS:] - level, abs=0.3)
+    assert rest["level"][-1] - rest["level"][0] == pytest.approx(offsets[1])
 
 
 def teach(stage, model):
@@ -158,6 +178,144 @@ def test_a_bias_is_found_by_the_hypotheses_themselves(model):
     assert opinion.doubt.argmax() == 3
     assert opinion.doubt[3] > 0.5
     assert sum(cause.probability for cause in opinion.causes) <= 1.0 + 1e-9
+
+
+# --- when the numbers run out --------------------------------------------------------------------
+
+
+def run_out(*_args, **_options):
+    raise np.linalg.LinAlgError("not positive definite")
+
+
+def test_an_explanation_that_fails_cannot_tell_is_counted_and_said(model, monkeypatch, caplog):
+    monkeypatch.setattr(diagnosis, "explain", run_out)
+    stage = Diagnosis(model, RULE, 1.0)
+    last = feed(stage, rows_of(model, 5), 0.9)[-1]
+    assert last.causes == ()
+    assert not last.doubt.any()
+    assert last.problem == "cannot tell: not positive definite"
+    assert stage.counts == {"unexplained": 1}
+    assert "causes_unexplained asset=pump error=not positive definite" in caplog.text
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_probability_that_is_no_number_is_no_opinion(model, monkeypatch):
+    answer = diagnosis.explain
+
+    def spoilt(*args, **options):
+        told = answer(*args, **options)
+        return told._replace(posterior=(told.posterior[0]._replace(probability=np.nan),))
+
+    monkeypatch.setattr(diagnosis, "explain", spoilt)
+    stage = Diagnosis(model, RULE, 1.0)
+    assert feed(stage, rows_of(model, 3), 0.9)[-1].causes == ()
+    assert stage.counts == {"unexplained": 1}
+    monkeypatch.setattr(diagnosis, "explain", answer)
+    last = feed(stage, rows_of(model, AGAIN_ROWS[0]), 0.9)[-1]
+    assert (last.causes[0].cause, last.problem) == ("bias", "")
+
+
+def test_experience_that_cannot_be_learnt_is_tried_again_of_other_rows(model, monkeypatch):
+    monkeypatch.setattr(diagnosis, "experience", run_out)
+    stage = Diagnosis(model, RULE, 1.0)
+    rows = rows_of(model, EXPERIENCE_ROWS + WINDOW_ROWS)
+    feed(stage, rows)
+    assert stage.counts == {"unlearnt": 1}
+    feed(stage, rows[: EXPERIENCE_ROWS - 1])
+    assert stage.counts == {"unlearnt": 1}
+    feed(stage, rows[:1])
+    assert stage.counts == {"unlearnt": 2}
+
+
+# --- beside the flow -----------------------------------------------------------------------------
+
+
+class Beside:
+    """Begins calculations, which are done when the test says so."""
+
+    def __init__(self):
+        self.begun = []
+
+    def __call__(self, call):
+        future = Future()
+        self.begun.append((call, future))
+        return future
+
+    def finish(self):
+        """Do the calculation begun last."""
+        call, future = self.begun[-1]
+        future.set_result(call())
+
+
+@pytest.fixture
+def beside():
+    return Beside()
+
+
+@pytest.fixture
+def stage(model, beside):
+    return Diagnosis(model, RULE, 1.0, beside)
+
+
+def test_the_first_suspect_row_asks_so_that_the_deciding_one_has_an_answer(
+    model, asked, stage, beside
+):
+    rows = rows_of(model, 10)
+    feed(stage, rows[:5])
+    assert not beside.begun
+    feed(stage, rows[5:6], 0.9)
+    beside.finish()
+    early, decides = feed(stage, rows[6:8], 0.9)
+    assert early.causes == (), "kept back: the judge may never decide"
+    assert decides.causes[0].cause == "bias"
+    assert np.array_equal(asked[0][0][-1] + asked[0][1]["level"][-1], rows[5])
+
+
+def test_one_question_is_under_way_and_one_that_falls_due_is_put_when_it_is_done(
+    model, asked, stage, beside
+):
+    rows = rows_of(model, 30)
+    assert [bool(each.causes) for each in feed(stage, rows[:8], 0.9)] == [False] * 8
+    assert len(beside.begun) == 1
+    beside.finish()
+    assert feed(stage, rows[8:9], 0.9)[0].causes[0].cause == "bias"
+    assert len(beside.begun) == 2
+    beside.finish()
+    feed(stage, rows[9:12], 0.9)
+    assert len(beside.begun) == 2, "nothing is due before the tenth row after the decision"
+    assert len(asked[1][0]) == 9
+
+
+@pytest.mark.usefixtures("asked")
+def test_an_answer_about_what_is_over_is_no_opinion(model, stage, beside):
+    rows = rows_of(model, 30)
+    feed(stage, rows[:1], 0.9)
+    feed(stage, rows[1:2], 0.0)
+    feed(stage, rows[2:4], 0.9)
+    beside.finish()
+    assert feed(stage, rows[4:5], 0.9)[0].causes == ()
+    assert len(beside.begun) == 2
+    beside.finish()
+    assert feed(stage, rows[5:6], 0.9)[0].causes[0].cause == "bias"
+
+
+@pytest.mark.usefixtures("asked")
+def test_an_answer_that_comes_when_all_is_calm_again_is_dropped(model, stage, beside):
+    rows = rows_of(model, 40)
+    feed(stage, rows[:4], 0.9)
+    feed(stage, rows[4:14], 0.0)
+    beside.finish()
+    assert {each.causes for each in feed(stage, rows[14:20], 0.0)} == {()}
+    assert len(beside.begun) == 1
+
+
+def test_an_error_beside_the_flow_is_an_opinion_that_cannot_tell(model, stage, beside):
+    rows = rows_of(model, 10)
+    feed(stage, rows[:3], 0.9)
+    beside.begun[0][1].set_exception(np.linalg.LinAlgError("singular"))
+    last = feed(stage, rows[3:4], 0.9)[0]
+    assert (last.causes, last.problem) == ((), "cannot tell: singular")
+    assert len(beside.begun) == 2, "the question that fell due is put all the same"
 
 
 # --- repeats -------------------------------------------------------------------------------------

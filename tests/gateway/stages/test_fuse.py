@@ -10,8 +10,10 @@ from gateway import status
 from gateway.errors import TrainingError
 from gateway.models.fit import Asset, Settings
 from gateway.models.scaling import UnfitRowsError
-from gateway.records import Aligned, Provenance
+from gateway.records import Aligned, Provenance, State
+from gateway.stages import diagnosis
 from gateway.stages.fuse import Fuse, FuseOptions
+from gateway.stages.judge import Judge
 from gateway.stages.learning import Known, model_id
 from tests.gateway.models import healthy
 from tests.gateway.stages.frames import SECOND_NS
@@ -216,6 +218,44 @@ def test_a_shift_raises_the_probability_and_is_attributed_explained_and_left_out
         < abs(false.value - false.fused)
     )
     assert out[99].causes == ()
+
+
+@pytest.mark.slow
+def test_beside_the_flow_a_verdict_waits_for_no_cause_and_the_estimates_bring_them(learnt, rows):
+    begun = []
+
+    def begin(call):
+        begun.append((call, Future()))
+        return begun[-1][1]
+
+    known = Known(learnt.model, "0123", learnt.to_ns)
+    shifted = [[*row[:4], row[4] + 8 * healthy.SCALE[4]] for row in rows[300:330]]
+    stage = Fuse(ASSET, TRAINING, FuseOptions(begin=begin), known=known)
+    feed(stage, rows[200:300], start=200)
+    judge = Judge("pump")
+    out = feed(stage, shifted[:20], start=300)
+    verdicts = [verdict for estimate in out for verdict in judge.feed(estimate, 0)]
+    assert verdicts[-1].state is State.ALARM
+    assert verdicts[-1].causes == ()
+    assert len(begun) == 1, "one question at a time"
+    call, future = begun[0]
+    future.set_result(call())
+    later = feed(stage, shifted[20:], start=320)
+    assert later[-1].causes[0].signal == "n:s4"
+    assert later[-1].values[4].trust < 1.0
+
+
+@pytest.mark.slow
+def test_an_alarm_that_cannot_be_explained_is_an_alarm_all_the_same(fuse, rows, monkeypatch):
+    def run_out(*_args, **_options):
+        raise np.linalg.LinAlgError("singular")
+
+    monkeypatch.setattr(diagnosis, "explain", run_out)
+    shifted = [[*row[:4], row[4] + 8 * healthy.SCALE[4]] for row in rows[300:306]]
+    last = feed(fuse, rows[200:300] + shifted, start=200)[-1]
+    assert last.anomaly_probability > 0.9
+    assert last.causes == ()
+    assert fuse.counts == {"unexplained": 1}
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """A verdict comes on a lasting change only, and says why."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -211,3 +212,47 @@ def test_a_sensor_nobody_blames_may_be_silent():
         said += judge.feed(replace(item, values=(*item.values[:2], silent)), 0)
     assert [verdict.state for verdict in said] == [State.NORMAL]
     assert "no data" not in said[0].evidence
+
+
+# --- what should not come ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("probability", [math.nan, math.inf, -math.inf])
+def test_a_probability_that_is_no_number_changes_nothing(probability):
+    judge = Judge("pump")
+    assert judged([probability] * 20, judge) == []
+    assert judge.state is State.LEARNING
+    found = judged([0.9, 0.9, probability, 0.9, *[probability] * 20], judge)
+    assert [(row, verdict.state) for row, verdict in found] == [(3, State.ALARM)]
+    assert math.isfinite(found[0][1].probability)
+
+
+def test_a_contribution_that_is_no_number_hides_no_other_signal():
+    judge = Judge("pump")
+    for second in range(3):
+        flow, current, vibration = estimate(second, 0.9).values
+        spoilt = (replace(flow, contribution=math.nan), current, vibration)
+        said = judge.feed(replace(estimate(second, 0.9), values=spoilt), 0)
+    assert [(blame.signal, blame.share) for blame in said[0].blamed] == [("b:current", 1.0)]
+
+
+@pytest.mark.parametrize("spoilt", [{"expected": math.nan}, {"standard_deviation": 0.0}])
+def test_a_blamed_signal_without_an_expectation_is_told_without_sigmas(spoilt):
+    judge = Judge("pump")
+    for second in range(3):
+        flow, *rest = estimate(second, 0.9).values
+        said = judge.feed(
+            replace(estimate(second, 0.9), values=(replace(flow, **spoilt), *rest)), 0
+        )
+    assert "b:flow has no value, 75% of the evidence" in said[0].evidence
+    assert "nan" not in said[0].evidence
+
+
+def test_a_clock_set_back_within_a_run_gives_no_beginning_after_the_end():
+    judge = Judge("pump")
+    judged([0.0], judge)
+    said = [
+        verdict for second in (7200, 7201, 3600) for verdict in judge.feed(estimate(second, 0.9), 0)
+    ]
+    assert [verdict.state for verdict in said] == [State.ALARM]
+    assert said[0].since_ns == said[0].time_ns

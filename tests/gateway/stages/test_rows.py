@@ -1,5 +1,6 @@
 """Rows come out in order, once, and complete if the values came in time."""
 
+import math
 from dataclasses import replace
 
 from hypothesis import given, settings
@@ -202,3 +203,24 @@ def test_the_slow_period_is_recognised_when_nobody_states_it():
     feed_two_rates(rows, range(100, 126))
     out = feed_two_rates(rows, range(126, 135))
     assert [row.values[0].value for row in out] == [float(second) for second in range(126, 135)]
+
+
+def test_a_clock_set_back_again_and_again_keeps_no_rows_and_no_values():
+    rows = collector()
+    out = []
+    for start in range(90_000, 0, -3600):
+        out += feed_seconds(rows, range(start, start + 10))
+    assert rows.counts == {"clock_set_back": 24}
+    assert len(out) >= 25 * 9
+    assert len(out) + len(rows.due(10**6 * SECOND_NS)) <= 25 * 11
+    assert rows.due(2 * 10**6 * SECOND_NS) == []
+
+
+def test_a_value_that_is_no_number_takes_its_place_in_a_row():
+    rows = collector()
+    feed_seconds(rows, range(100, 110))
+    time_ns = 110 * SECOND_NS
+    out = rows.put(value("a:x", time_ns, math.nan), time_ns)
+    out += rows.put(value("b:y", time_ns + 1, math.inf), time_ns + SECOND_NS // 2)
+    assert [row.number for row in out] == [out[0].number]
+    assert math.isnan(out[0].values[0].value)

@@ -79,3 +79,11 @@ def test_a_clock_set_back_keeps_watching():
     assert silence.tick(at(-3595)) == []
     (repeat,) = silence.tick(at(-3594))
     assert repeat.time_ns == at(-3600)
+
+
+def test_what_falls_silent_as_the_clock_is_set_back_is_said_without_waiting_for_the_clock():
+    silence = watching()
+    assert silence.tick(at(-3600)) == []
+    assert silence.tick(at(-3595)) == []
+    (repeat,) = silence.tick(at(-3594))
+    assert repeat.time_ns == at(10)
