@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from gateway.models import (
     change,
+    drift,
     evidence_joint,
     evidence_spectrum,
     evidence_spread,
@@ -45,6 +46,7 @@ from gateway.models.scaling import UnfitRowsError, scaled
 from gateway.models.twin_model import TwinModel
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 FALSE_ALARMS_PER_HOUR: Final = 1.0
 """Where nobody says what is wanted."""
@@ -52,7 +54,11 @@ LOG_PRIOR_ODDS: Final = math.log(evidence_steps.ENTRY / evidence_steps.RETURN)
 """Of a row in a fault over one in health, before anything is seen; makes odds of Bayes factors."""
 ROWS_MAX: Final = 4_000
 """The last rows, at most so many, are tried; more cost time and change little."""
+UNTRIED: Final = 1e6
+"""Limit of what healthy rows could not be tried on: nothing reaches it."""
 _BLOCKS_MIN: Final = 10
+_BLOCKS_SEEN_MIN: Final = 2
+"""Windows with a value that a signal needs in what is learnt from and in what is tried."""
 _LEARNT_SHARE: Final = 0.6
 """Of the rows, to learn from when the others are tried."""
 _NS_PER_HOUR: Final = 3_600_000_000_000
@@ -109,7 +115,8 @@ def calibrate(
     values = residual(model, scaled(model.scaling, rows[-ROWS_MAX:]))
     trials = _tried(values, model.window_rows)
     steps = evidence_steps.learn(values, model.window_rows)
-    joint, windows = _joint(values, trials)
+    kept = _is_tried(trials, model.window_rows)
+    joint, windows = _joint(values, trials, kept)
     spread = evidence_spread.learn(values)
     tried = [
         np.hstack([trial.odds, window, _spread(trial), _spectrum(trial)])
@@ -128,10 +135,37 @@ def calibrate(
         spectrum=evidence_spectrum.learn(values, spread.variance),
         spectrum_limits=np.empty(0),
         change_limits=np.empty(0),
-        alarm_tail=evidence_tail.learn(tried),
-        change_tail=evidence_tail.learn([_changes(model, steps, trial) for trial in trials]),
+        alarm_tail=_silent(evidence_tail.learn(tried), kept, len(evidence_joint.WINDOWS)),
+        change_tail=_silent(
+            evidence_tail.learn([_changes(model, steps, trial) for trial in trials]), kept, 0
+        ),
     )
     return _with_limits(unset)
+
+
+def left_out(limits: Calibration) -> Bools:
+    """Return which signals (u,) take no part in the evidence: too few rows to try them on."""
+    result: Bools = limits.step_limits > 0.5 * UNTRIED
+    return result
+
+
+def problems(model: TwinModel) -> tuple[str, ...]:
+    """Return in words what the evidence of a calibrated model leaves out; empty if nothing."""
+    limits = model.calibration
+    if not isinstance(limits, Calibration):
+        return ()
+    places = np.flatnonzero(model.scaling.used)[left_out(limits)]
+    found = [
+        f"{model.signals[place]} raises no alarm: it has too few values in a part of the training "
+        "rows; train with rows in which it is there from the start"
+        for place in places
+    ]
+    if limits.joint is None and limits.rows:
+        found.append(
+            f"what the signals of {model.asset} say together raises no alarm: too few of its "
+            f"{limits.rows} training rows are complete; train with more rows or fewer gaps"
+        )
+    return tuple(found)
 
 
 def uncalibrated(model: TwinModel) -> Calibration:
@@ -239,6 +273,32 @@ def _try(learnt: Floats, rows: Floats, window_rows: int) -> _Trial:
     return found
 
 
+def _is_tried(trials: list[_Trial], window_rows: int) -> Bools:
+    """Return which signals (u,) are there in each part of the rows, learnt from and tried."""
+    counts = [
+        (drift.block_means(part, window_rows)[1] > 0.0).sum(axis=0)
+        for trial in trials
+        for part in (trial.learnt, trial.rows)
+    ]
+    result: Bools = np.min(counts, axis=0) >= _BLOCKS_SEEN_MIN
+    return result
+
+
+def _without(trial: _Trial, kept: Bools) -> _Trial:
+    """Return a trial in which the signals that are not kept are missing."""
+    return trial._replace(rows=np.where(kept, trial.rows, np.nan))
+
+
+def _silent(tail: Tail, kept: Bools, between: int) -> Tail:
+    """Return a tail that no evidence of a signal (u,) that is not kept can exceed.
+
+    Each kind of evidence has a column for every signal, but the `between` after the first kind.
+    """
+    out = np.tile(~kept, 3 if between else 1)
+    out = np.insert(out, len(kept), np.zeros(between, dtype=np.bool_))
+    return tail._replace(highest=np.where(out, UNTRIED, tail.highest))
+
+
 def _spread(trial: _Trial) -> Floats:
     """Return evidences (n, u) that a signal is too loud or too quiet, on tried rows."""
     law = evidence_spread.learn(trial.learnt)
@@ -264,19 +324,26 @@ def _changes(model: TwinModel, steps: Law, trial: _Trial) -> Floats:
     return change.over_rows(change.law(law, model.state_space), rows)
 
 
-def _joint(values: Floats, trials: list[_Trial]) -> tuple[JointLaw | None, list[Floats]]:
+def _joint(
+    values: Floats, trials: list[_Trial], kept: Bools
+) -> tuple[JointLaw | None, list[Floats]]:
     """Return the joint law of rows (n, u) and its evidences (n, windows) on the trials.
 
+    Signals that are not kept are as ever missing.
     Levels are followed if that predicts the means of held-out windows better.
     """
-    law = evidence_joint.learn(values)
-    laws = [evidence_joint.learn(trial.learnt) for trial in trials]
+    law = evidence_joint.learn(values[:, kept]) if kept.any() else None
+    laws = [evidence_joint.learn(trial.learnt[:, kept]) if law else None for trial in trials]
     if law is None or None in laws:
         return None, [np.zeros((len(trial.rows), len(evidence_joint.WINDOWS))) for trial in trials]
+    law = evidence_joint.without(law, kept)
     costs, evidences = {}, {}
     for follows in (False, True):
         found = [
-            _windows(each._replace(follows_levels=follows), trial)
+            _windows(
+                evidence_joint.without(each, kept)._replace(follows_levels=follows),
+                _without(trial, kept),
+            )
             for each, trial in zip(laws, trials, strict=True)
             if each is not None
         ]
@@ -289,26 +356,16 @@ def _joint(values: Floats, trials: list[_Trial]) -> tuple[JointLaw | None, list[
 def _windows(law: JointLaw, trial: _Trial) -> tuple[Floats, float]:
     """Return evidences (n, windows) on tried rows, and minus the log density of disjoint means.
 
-    Matrices are made anew once per longest window, as live (tracker.py).
+    Rows are taken as live, by the same filter (evidence_joint.py), whatever is missing.
     """
     longest = max(evidence_joint.WINDOWS)
-    innovations = evidence_joint.innovations(law, trial.rows)
-    limited = evidence_joint.bounded(law, innovations)
-    passed, cost = law.passed_on, 0.0
-    table = np.zeros((len(trial.rows), len(evidence_joint.WINDOWS)))
-    for first in range(longest, len(innovations) - longest + 1, longest):
-        known = first + law.lags
-        variance = trial.level_variances[known] if law.follows_levels else None
-        offset = trial.levels[known] - law.mean if law.follows_levels else 0.0 * law.mean
-        for place, window in enumerate(evidence_joint.WINDOWS):
-            covariance = evidence_joint.window_covariance(law, window, variance)
-            precision = np.asarray(np.linalg.inv(covariance), dtype=np.float64)
-            for last in range(first, first + longest):
-                rows = (limited if window > 1 else innovations)[last - window + 1 : last + 1]
-                away = rows.mean(axis=0) - passed @ offset
-                table[last + law.lags, place] = (
-                    evidence_joint.weigh(law, away, precision).evidence + LOG_PRIOR_ODDS
-                )
-        away = np.nan_to_num(limited[first : first + longest].mean(axis=0) - passed @ offset)
-        cost += 0.5 * float(np.linalg.slogdet(covariance)[1] + away @ precision @ away)
+    last = evidence_joint.Innovations(law)
+    table, cost = np.zeros((len(trial.rows), len(evidence_joint.WINDOWS))), 0.0
+    for row, values in enumerate(trial.rows):
+        for place, window, weight in last.step(
+            values, trial.levels[row], trial.level_variances[row]
+        ):
+            table[row, place] = weight.evidence + LOG_PRIOR_ODDS
+            if window == longest and row % longest == 0:
+                cost += weight.cost
     return table, cost

@@ -58,6 +58,10 @@ _DRIFT_MIN: Final = 2e-4
 _DRIFT_SAFETY: Final = 0.25
 _NEVER: Final = -1e9
 _UNIT_MIN: Final = 1e-12
+_UNKNOWN: Final = 100.0
+"""Variance of a level of which nothing is known."""
+_VARIANCE_MAX: Final = 1e6
+"""Variance of a level over that of a row which no time without values exceeds."""
 
 
 class Law(NamedTuple):
@@ -85,7 +89,18 @@ class Bank(NamedTuple):
 
 
 def learn(rows: Floats, window_rows: int) -> Law:
-    """Learn from healthy scaled rows (n, u) in order of time; at least two windows of them."""
+    """Learn from healthy scaled rows (n, u) in order of time; at least two windows of them.
+
+    A signal without a value has a law that any value obeys.
+    """
+    seen = ~np.isnan(rows).all(axis=0)
+    found = _learn(np.where(seen, rows, 0.0), window_rows)
+    neutral = (1.0, 1.0, 1.0, 0.0, _UNKNOWN, True)
+    return Law(*(np.where(seen, own, none) for own, none in zip(found, neutral, strict=True)))
+
+
+def _learn(rows: Floats, window_rows: int) -> Law:
+    """Learn from rows (n, u) in which every signal has a value."""
     limited = _limited(rows, window_rows)
     means, counts = drift.block_means(limited, window_rows)
     unit = _unit(limited, means, counts, window_rows)
@@ -124,33 +139,106 @@ def start(law: Law) -> Bank:
     return Bank(normal, moved)
 
 
-def step(law: Law, bank: Bank, row: Floats) -> Bank:
-    """Return the bank after a scaled row (u,); NaN for a missing value."""
-    aged = age(law, bank, 1)
-    normal, moved = aged
+def step(law: Law, bank: Bank, row: Floats, unseen: Floats | None = None) -> Bank:
+    """Return the bank after a scaled row (u,); NaN for a missing value.
+
+    `unseen` (u,) is the drift of levels whose value is missing; without it that of the law. That is
+    a little more than was learnt, which forgives a level that is watched and hides one that is not.
+    """
+    missing = np.isnan(row)
+    drifts = law.drift if unseen is None else np.where(missing, unseen, law.drift)
+    normal, moved = _aged(law, bank, 1, drifts)
     stayed = normal + np.array([math.log1p(-ENTRY), 0.0, 0.0])[:, None, None]
     back = moved[:3] + np.array([math.log(RETURN), 0.0, 0.0])[:, None, None]
     away = moved + np.array([math.log1p(-RETURN), 0.0, 0.0, 0.0, 0.0])[:, None, None]
-    left = [_left(law, normal, size) for size in SIZES]
+    entered = normal + _enters(law)
+    left = [_left(law, entered, size) for size in SIZES]
     at_level = _taken(np.concatenate([stayed, back], axis=2), law.noise, row, is_bounded=True)
     elsewhere = np.concatenate([away, *left], axis=2)
     at_place = _taken(elsewhere[[0, 3, 4]], law.noise, row, is_bounded=False)
     elsewhere[[0, 3, 4]] = at_place
+    return _kept(at_level, elsewhere, missing)
+
+
+def age(law: Law, bank: Bank, rows: int, drift: Floats) -> Bank:
+    """Return the bank after `rows` rows, at least one, of which nothing was seen, at once.
+
+    Levels gain `drift` (u,) per row. Signals leave and come back as the two states of a Markov
+    chain do in so many rows; who left in the gap is away for as many rows as is to be expected. The
+    variances are bounded, so any gap costs the same time and can be computed with.
+    """
+    enters = np.where(law.is_slow, 0.0, ENTRY)
+    rest = enters / (enters + RETURN)
+    fading = (1.0 - enters - RETURN) ** rows
+    leaving, returning = rest * (1.0 - fading), (1.0 - rest) * (1.0 - fading)
+    lasting = (1.0 - RETURN) ** rows
+    normal, moved = _aged(law, bank, rows, drift)
+    back = moved[:3] + _logs(returning)
+    away = moved + _logs(np.full(len(enters), lasting), 5)
+    away_rows = _expected_rows(rows)
+    # Both who left their level in the gap, and who came back in it and left again.
+    again = np.maximum(1.0 - returning - lasting, 0.0)
+    entered = np.concatenate([normal + _logs(leaving), moved[:3] + _logs(again)], axis=2)
+    left = [_left(law, entered, size + WANDER * away_rows) for size in SIZES]
+    at_level = np.concatenate([normal + _logs(1.0 - leaving), back], axis=2)
+    elsewhere = np.concatenate([away, *left], axis=2)
+    return _kept(at_level, elsewhere, np.ones(len(enters), dtype=np.bool_))
+
+
+def _enters(law: Law) -> Floats:
+    """Return what the first row away adds to explanations (3, u, k); a slow signal never leaves."""
+    result = np.zeros((3, len(law.unit), 1))
+    result[0, :, 0] = np.where(law.is_slow, _NEVER, math.log(ENTRY))
+    return result
+
+
+def _expected_rows(rows: int) -> float:
+    """Return for how many rows a signal that left in the last `rows` rows is away, on average.
+
+    It left k rows ago with probability in proportion to q^k, q = 1 - RETURN, k < rows.
+    """
+    stays = 1.0 - RETURN
+    gone = stays**rows
+    return stays / RETURN - rows * gone / (1.0 - gone)
+
+
+def _logs(probability: Floats, parts: int = 3) -> Floats:
+    """Return log probabilities (u,) as what adds to the weights of explanations (parts, u, k)."""
+    result = np.zeros((parts, len(probability), 1))
+    known = np.where(probability > 0.0, probability, 1.0)
+    result[0, :, 0] = np.where(probability > 0.0, np.log(known), _NEVER)
+    return result
+
+
+def _aged(law: Law, bank: Bank, rows: int, drift: Floats) -> Bank:
+    """Return the bank `rows` rows later, without moves, when nothing has been seen."""
+    normal, moved = bank.normal.copy(), bank.moved.copy()
+    gained = rows * drift[:, None]
+    most = _VARIANCE_MAX * law.unit[:, None]
+    for variance, gain in (
+        (normal[2], gained),
+        (moved[2], gained),
+        (moved[4], gained + rows * WANDER * law.unit[:, None]),
+    ):
+        variance[:] = np.minimum(variance + gain, np.maximum(variance, most))
+    return Bank(normal, moved)
+
+
+def _kept(at_level: Floats, elsewhere: Floats, unseen: Bools) -> Bank:
+    """Return the weightiest explanations (3, u, k) and (5, u, l), their weights summing to one.
+
+    Where a signal is unseen (u,), those kept inherit the weight of those that go: no value spoke
+    against them, so nothing but the chain of leaving and coming back may move the odds.
+    """
     kept, rest = _heaviest(at_level, NORMAL_KEPT), _heaviest(elsewhere, MOVED_KEPT)
+    if unseen.any():
+        for whole, part in ((at_level, kept), (elsewhere, rest)):
+            gone = _log_sum(whole[0]) - _log_sum(part[0])
+            part[0] += np.where(unseen, gone, 0.0)[:, None]
     total = np.logaddexp(_log_sum(kept[0]), _log_sum(rest[0]))[:, None]
     kept[0] = np.maximum(kept[0] - total, _NEVER)
     rest[0] = np.maximum(rest[0] - total, _NEVER)
     return Bank(kept, rest)
-
-
-def age(law: Law, bank: Bank, rows: int) -> Bank:
-    """Return the bank `rows` rows later, without moves, when nothing has been seen."""
-    normal, moved = bank.normal.copy(), bank.moved.copy()
-    gained = rows * law.drift[:, None]
-    normal[2] += gained
-    moved[2] += gained
-    moved[4] += gained + rows * WANDER * law.unit[:, None]
-    return Bank(normal, moved)
 
 
 def log_odds(bank: Bank) -> Floats:
@@ -164,12 +252,12 @@ def levels(bank: Bank) -> tuple[Floats, Floats]:
     return _mixed(*(np.concatenate([bank.normal[:3], bank.moved[:3]], axis=2)))
 
 
-def _left(law: Law, normal: Floats, size: float) -> Floats:
-    """Return what leaves its level now, (5, u, NORMAL_KEPT), as explanations of "moved"."""
-    enters = np.where(law.is_slow, _NEVER, math.log(ENTRY / len(SIZES)))[:, None]
-    log_weight, level, variance = normal
+def _left(law: Law, entered: Floats, size: float) -> Floats:
+    """Return what left its level (3, u, k) to a place so far away as explanations (5, u, k)."""
+    log_weight, level, variance = entered
     place_variance = variance + size * law.unit[:, None]
-    return np.stack([log_weight + enters, level, variance, level, place_variance])
+    shared = log_weight - math.log(len(SIZES))
+    return np.stack([shared, level, variance, level, place_variance])
 
 
 def _taken(explanations: Floats, noise: Floats, row: Floats, *, is_bounded: bool) -> Floats:

@@ -16,11 +16,16 @@ of false alarms.
 
 A signal whose own evidence is above its limit is judged false or at least not to be believed: the
 factors are then learnt from the others, and what is given as true is what those make expected.
+While there is an alarm, what is given as true is as much wider as the level of a signal is away
+from where it stood in quiet rows, in proportion to its share of the evidence: a ramp slow enough to
+take its level along is not taken for the truth.
 
-Promised: blind to anything but rows and gaps between them; gaps widen, and change no verdict.
+Promised: blind to anything but rows and gaps between them; gaps widen, and change no verdict;
+evidence that is no number is an error and never "normal".
 Left to others: limits (calibration.py), causes and words (causes.py), alarms (stages/judge.py).
 """
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,9 +43,9 @@ from gateway.models import (
     regimes,
     state_space,
 )
-from gateway.models.calibration import LOG_PRIOR_ODDS, Calibration, uncalibrated
+from gateway.models.calibration import LOG_PRIOR_ODDS, Calibration, left_out, uncalibrated
 from gateway.models.change import Changes
-from gateway.models.evidence_joint import JointLaw
+from gateway.models.evidence_joint import Innovations
 from gateway.models.evidence_spectrum import Rhythm
 from gateway.models.scaling import scaled
 from gateway.models.state_space import Belief
@@ -49,12 +54,16 @@ from gateway.models.twin_model import TwinModel
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-RENEWAL_ROWS: Final = 10
-"""Rows after which the covariance of the levels is taken into the joint evidence anew."""
+QUIET_ROWS: Final = 1_000
+"""Quiet rows over which it is averaged where a level stands."""
 _FAR: Final = 10.0
 """Deviations from its level beyond which a value teaches the factors nothing."""
 _SKIP_ROWS_MAX: Final = 1_000
 """Missing rows that are passed one by one for the factors; after more of them nothing is left."""
+
+
+class NoEvidenceError(ValueError):
+    """Evidence or its limit is no number; the message names the signal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,17 +125,16 @@ class Tracker:
         self._chain = model.regimes.weights
         self._far = _FAR * np.sqrt(np.diag(state_space.covariance(model.state_space)))
         joint = self._limits.joint
-        lags = 0 if joint is None else joint.lags
-        self._past: deque[Floats] = deque(maxlen=max(lags, 1))
-        self._innovations: deque[Floats] = deque(maxlen=max(evidence_joint.WINDOWS))
-        self._precisions = [] if joint is None else _precisions(joint, None)
+        self._joint = None if joint is None else Innovations(joint)
+        self._left_out = left_out(self._limits)
+        self._stood = self._limits.steps.level.copy()
         self._squares: deque[Floats] = deque(maxlen=evidence_spread.WINDOW_ROWS)
         self._before = np.full(len(model.drift), np.nan)
         self._rhythm = Rhythm(self._limits.spectrum)
         law = change.law(self._limits.steps, model.state_space)
         self._changes = Changes(law, self._limits.change_limits)
-        self._until_renewal = 0
         self._age_rows = 0
+        self._check_limits()
 
     @property
     def age_rows(self) -> int:
@@ -142,7 +150,9 @@ class Tracker:
         regime = self._regime(values - level, spread)
         offset = model.regimes.offsets[regime]
         centre = level + offset
-        self._bank = evidence_steps.step(self._limits.steps, self._bank, values - offset)
+        self._bank = evidence_steps.step(
+            self._limits.steps, self._bank, values - offset, model.drift
+        )
         odds = evidence_steps.log_odds(self._bank)
         evidence = self._weigh(odds, values - offset, level, spread)
         ahead = state_space.predict(model.state_space, self._belief)
@@ -156,6 +166,7 @@ class Tracker:
             updated = state_space.update(model.state_space, ahead, believed - centre, spread)
         self._belief = updated.belief
         fused, fused_variance = self._true(updated.belief, values, centre, spread, is_false)
+        fused_variance = fused_variance + self._unsure(level, evidence)
         used = model.scaling.used
         location, scale = model.scaling.location[used], model.scaling.scale[used]
         self._age_rows += 1
@@ -179,9 +190,9 @@ class Tracker:
         if rows <= 0:
             return
         self._age_rows += rows
-        self._bank = evidence_steps.age(self._limits.steps, self._bank, rows)
-        self._past.clear()
-        self._innovations.clear()
+        self._bank = evidence_steps.age(self._limits.steps, self._bank, rows, self._model.drift)
+        if self._joint is not None:
+            self._joint.forget()
         self._squares.clear()
         self._rhythm.forget()
         self._changes.forget()
@@ -210,6 +221,7 @@ class Tracker:
     def _weigh(self, odds: Floats, values: Floats, level: Floats, spread: Floats) -> _Evidence:
         """Return the loudest evidence, of signals (u,) or of windows of innovations."""
         limits = self._limits
+        odds = self._heard(odds)
         excess = float((odds - limits.step_limits).max())
         rows, kind = 0, "shift"
         score = max(float(odds.max()), 0.0)
@@ -221,7 +233,8 @@ class Tracker:
             if found > score:
                 score = found
                 contributions = _shared(weight.shares, score)
-        for window, kinds, evidence, own_limits in self._own(values):
+        for window, kinds, found_own, own_limits in self._own(values):
+            evidence = self._heard(found_own)
             loudest = int(np.argmax(evidence - own_limits))
             if evidence[loudest] - own_limits[loudest] > excess:
                 excess = float(evidence[loudest] - own_limits[loudest])
@@ -229,7 +242,44 @@ class Tracker:
             if evidence.max() > score:
                 score = float(evidence.max())
                 contributions = _shared(np.maximum(evidence, 0.0), score)
+        if not math.isfinite(excess) or not math.isfinite(score):
+            raise NoEvidenceError(
+                f"the evidence of {self._model.asset} is no number after row {self._age_rows} of "
+                "this run; its model is damaged or a value is beyond all reason: check both"
+            )
         return _Evidence(score, contributions, excess, rows, kind if excess >= 0.0 else "")
+
+    def _heard(self, evidence: Floats) -> Floats:
+        """Return evidence (u,) without that of signals that could not be tried on healthy rows."""
+        return np.where(self._left_out, evidence_steps.ODDS_MIN, evidence)
+
+    def _unsure(self, level: Floats, evidence: _Evidence) -> Floats:
+        """Return what variance (u,) the levels have beyond what they say, while there is an alarm.
+
+        A quiet row says where they stand.
+        """
+        if evidence.excess < 0.0 or not evidence.score:
+            self._stood += (level - self._stood) / QUIET_ROWS
+            return np.zeros(len(level))
+        share = evidence.contributions / evidence.score
+        away = np.where(self._limits.steps.is_slow, 0.0, level - self._stood)
+        variance: Floats = np.maximum(share, 0.0) * away**2
+        return variance
+
+    def _check_limits(self) -> None:
+        """Raise `NoEvidenceError` if a limit is no number, naming its signal."""
+        limits, used = self._limits, np.flatnonzero(self._model.scaling.used)
+        for name in ("step", "spread", "spectrum", "change"):
+            bad = np.flatnonzero(np.isnan(getattr(limits, f"{name}_limits")))
+            if len(bad):
+                raise NoEvidenceError(
+                    f"the {name} limit of {self._model.signals[used[bad[0]]]} in the model of "
+                    f"{self._model.asset} is no number; fit the model anew"
+                )
+        if np.isnan(limits.joint_limits).any():
+            raise NoEvidenceError(
+                f"a joint limit in the model of {self._model.asset} is no number; fit it anew"
+            )
 
     def _own(self, values: Floats) -> list[tuple[int, Sequence[str], Floats, Floats]]:
         """Return rows, kind, evidence and limit (u,) of windows of each signal by itself."""
@@ -251,42 +301,13 @@ class Tracker:
         self, values: Floats, level: Floats, spread: Floats
     ) -> list[tuple[int, float, evidence_joint.Weight]]:
         """Return rows, limit and weight of each full window of innovations after a row (u,)."""
-        law = self._limits.joint
-        if law is None:
+        if self._joint is None:
             return []
-        self._innovate(law, values)
-        if law.follows_levels and self._until_renewal == 0:
-            self._precisions = _precisions(law, spread)
-        self._until_renewal = (self._until_renewal + 1) % RENEWAL_ROWS
-        explained = law.passed_on @ (level - law.mean) if law.follows_levels else 0.0 * level
+        seen = np.where(self._left_out, np.nan, values)
         return [
-            (
-                window,
-                float(limit),
-                evidence_joint.weigh(law, self._mean(law, window) - explained, precision),
-            )
-            for window, limit, precision in zip(
-                evidence_joint.WINDOWS, self._limits.joint_limits, self._precisions, strict=True
-            )
-            if len(self._innovations) >= window
+            (window, float(self._limits.joint_limits[place]), weight)
+            for place, window, weight in self._joint.step(seen, level, spread)
         ]
-
-    def _innovate(self, law: JointLaw, values: Floats) -> None:
-        """Keep the innovation of a row (u,), and the row for those after it."""
-        predicted = law.mean
-        if len(self._past) == law.lags:
-            predicted = law.mean + np.concatenate(self._past) @ law.coefficients
-            self._innovations.append(values - predicted)
-        # What is missing is kept as predicted, so the past has no gaps.
-        self._past.appendleft(np.where(np.isnan(values), predicted, values) - law.mean)
-
-    def _mean(self, law: JointLaw, window: int) -> Floats:
-        """Return the mean (u,) of the last innovations; a missing one counts as none."""
-        last = np.array(self._innovations)[-window:]
-        if window > 1:
-            last = evidence_joint.bounded(law, last)
-        mean: Floats = np.where(np.isnan(last), 0.0, last).sum(axis=0) / window
-        return np.where(np.isnan(last).all(axis=0), np.nan, mean)
 
     def _true(
         self, belief: Belief, values: Floats, centre: Floats, spread: Floats, is_false: Bools
@@ -303,17 +324,6 @@ class Tracker:
         gain = np.where(believed, spread / (spread + space.noise), 0.0)
         moved = gain * np.where(believed, values - fitted, 0.0)
         return fitted + moved, variance - gain * spread
-
-
-def _precisions(law: JointLaw, level_variance: Floats | None) -> list[Floats]:
-    """Return the inverse covariance (u, u) of the mean of each window."""
-    return [
-        np.asarray(
-            np.linalg.inv(evidence_joint.window_covariance(law, window, level_variance)),
-            dtype=np.float64,
-        )
-        for window in evidence_joint.WINDOWS
-    ]
 
 
 def _shared(parts: Floats, score: float) -> Floats:

@@ -134,12 +134,72 @@ def test_a_missing_value_says_nothing_and_only_lets_time_pass():
     assert abs(levels).max() < 1.0
 
 
-def test_age_widens_levels_by_the_drift():
+def test_age_widens_levels_by_the_drift_it_is_given():
     found = law()
     bank = evidence_steps.start(found)
-    mean, variance = evidence_steps.levels(evidence_steps.age(found, bank, 500))
+    aged = evidence_steps.age(found, bank, 500, np.array([1e-5]))
+    mean, variance = evidence_steps.levels(aged)
     assert mean[0] == 0.0
-    assert variance[0] == pytest.approx(0.05 + 500 * 1e-3)
+    assert variance[0] == pytest.approx(0.05 + 500 * 1e-5)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 30, 500])
+def test_rows_skipped_are_rows_without_values(rows):
+    """Odds are those of the two-state chain, from a signal that is away and from one at home."""
+    found, seen = law(2), white(60, 2, seed=9)
+    seen[30:, 0] += 8.0
+    bank = evidence_steps.start(found)
+    for row in seen:
+        bank = evidence_steps.step(found, bank, row)
+    before = 1.0 / (1.0 + np.exp(-evidence_steps.log_odds(bank)))
+    nothing, one_by_one = np.full(2, np.nan), bank
+    for _ in range(rows):
+        one_by_one = evidence_steps.step(found, one_by_one, nothing, found.drift)
+    at_once = evidence_steps.age(found, bank, rows, found.drift)
+    rest = ENTRY / (ENTRY + RETURN)
+    away = rest + (before - rest) * (1.0 - ENTRY - RETURN) ** rows
+    expected = np.log(away / (1.0 - away))
+    np.testing.assert_allclose(evidence_steps.log_odds(one_by_one), expected, rtol=1e-6)
+    np.testing.assert_allclose(evidence_steps.log_odds(at_once), expected, rtol=1e-6)
+    for ours, theirs in zip(
+        evidence_steps.levels(at_once), evidence_steps.levels(one_by_one), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=0.1, atol=0.02)
+
+
+def test_an_endless_gap_is_bounded_and_leaves_a_bank_that_works():
+    found = law(2, drift=0.01)
+    bank = evidence_steps.start(found)
+    for _ in range(3):
+        bank = evidence_steps.age(found, bank, 10**15, np.array([1e-3, 1e6]))
+    _, variance = evidence_steps.levels(bank)
+    assert (variance <= 1e6 + 1.0).all()
+    assert np.isfinite(bank.normal).all()
+    assert np.isfinite(bank.moved).all()
+    bank = evidence_steps.step(found, bank, np.array([300.0, -300.0]))
+    assert (evidence_steps.log_odds(bank) < 0.0).all()
+
+
+def test_a_level_that_nobody_watches_ages_by_the_drift_that_was_learnt():
+    found, row = law(2), np.array([0.0, np.nan])
+    bank = evidence_steps.step(found, evidence_steps.start(found), row, np.full(2, 1e-6))
+    assert evidence_steps.levels(bank)[1][1] == pytest.approx(0.05 + 1e-6)
+
+
+def test_a_slow_signal_has_not_left_after_a_gap_either():
+    found = law(is_slow=True)
+    bank = evidence_steps.age(found, evidence_steps.start(found), 10_000, found.drift)
+    assert evidence_steps.log_odds(bank)[0] == evidence_steps.ODDS_MIN
+
+
+def test_a_signal_without_a_value_has_a_law_that_anything_obeys():
+    rows = white(200, 2, seed=10)
+    rows[:, 1] = np.nan
+    found = evidence_steps.learn(rows, WINDOW)
+    assert all(np.isfinite(each).all() for each in found)
+    assert found.is_slow.tolist() == [False, True]
+    alone = evidence_steps.learn(rows[:, :1], WINDOW)
+    np.testing.assert_allclose([each[0] for each in found], [each[0] for each in alone])
 
 
 def test_the_law_of_known_rows_is_learnt():
