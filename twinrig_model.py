@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 model_app = typer.Typer(help="The model of an asset.", no_args_is_help=True)
 
+PERIOD_S_MIN: Final = 1e-6
+PERIOD_S_MAX: Final = 31_536_000.0
+"""A year."""
+
 DataFile = Annotated[Path, typer.Argument(help="CSV (.gz), Parquet, or a gateway's store.sqlite3.")]
 ModelFolder = Annotated[Path, typer.Argument(help="Folder of a model, or of one version of it.")]
 RowRange = Annotated[
@@ -27,9 +31,7 @@ Signals = Annotated[
 TimeColumn = Annotated[
     str | None, typer.Option("--time", help="Column with dates or seconds, if it is not found.")
 ]
-PeriodS = Annotated[
-    float | None, typer.Option("--period", min=1e-6, help="Seconds from row to row.")
-]
+PeriodS = Annotated[float | None, typer.Option("--period", help="Seconds from row to row.")]
 From = Annotated[str | None, typer.Option("--from", help="First time, 2020-03-09 10:14:33.")]
 To = Annotated[str | None, typer.Option("--to", help="Time after the last row.")]
 AssetName = Annotated[str | None, typer.Option("--asset", help="Refuse the model of another one.")]
@@ -86,6 +88,7 @@ def model_fit(  # noqa: PLR0913 - one option each
             scores = run(
                 current.model,
                 chosen,
+                learnt=current.origin.experience,
                 told=lambda done, total: shown.working("asking the model in use", done, total),
             )
             asked = gate(current, store.load(store.first()), chosen, scores, left_out)
@@ -111,7 +114,12 @@ def model_score(  # noqa: PLR0913 - one option each
     asset: AssetName = None,
     units_as_they_are: UnitsAsTheyAre = False,
 ) -> None:
-    """Say for each row how probable "not normal" is, and which signals say so; causally."""
+    """Say for each row how probable "not normal" is, and which signals say so.
+
+    Causally, with the gateway's tracker, memory of repeats and judge. The memory is empty at first:
+    repeats of rows are told from the 400th calm row on. What a gateway that ran on since training
+    has learnt of levels is not known here: since training the model ages by the dates of the rows.
+    """
     from gateway.lifecycle.run import alarms
     from gateway.lifecycle.tables import score_csv, score_json, score_report
 
@@ -142,17 +150,19 @@ def model_explain(
     units_as_they_are: UnitsAsTheyAre = False,
 ) -> None:
     """Say what probably happened, to which signal, how large, and why: a posterior over causes."""
-    from gateway.lifecycle.explain import explain_alarms, explain_at
+    from gateway.lifecycle.explain import Asked, explain_alarms, explain_at
     from gateway.lifecycle.tables import explanation_report
 
+    at_ns = None if at is None else _instant("--at", at)
     file = _opened(model, asset)
     selection = _selection(rows, "", time, period, None, None, None)
     matched, notes, scores = _scored(file, data, selection, as_they_are=units_as_they_are)
-    ways = file.origin.ways
-    if at is None:
-        found = explain_alarms(file.model, matched, scores, ways)
+    asked = Asked(file.model, matched, scores, file.origin.experience)
+    if at_ns is None:
+        with bar() as shown:
+            found = explain_alarms(asked, lambda done, all_: shown.working("alarms", done, all_))
     else:
-        found = [explain_at(file.model, matched, scores, _instant("--at", at), ways)]
+        found = [explain_at(asked, at_ns)]
     for note in notes:
         console.print(f"note: {note}", soft_wrap=True, markup=False, highlight=False)
     if not found:
@@ -169,7 +179,10 @@ def model_sample(
     seed: Annotated[int, typer.Option(min=0, help="The same seed, the same rows.")] = 0,
     asset: AssetName = None,
 ) -> None:
-    """Draw rows that the asset could have made: a synthetic trace with the right correlations."""
+    """Draw rows that the asset could have made: a synthetic trace with the right correlations.
+
+    At most ten million values at once, rows times signals.
+    """
     from gateway.lifecycle.sample import write_sample
 
     file = _opened(model, asset)
@@ -227,7 +240,7 @@ def _scored(
     """Return the rows as the model takes them, notes about them, and what it says."""
     from gateway.lifecycle.data import read_rows
     from gateway.lifecycle.match import match
-    from gateway.lifecycle.run import run
+    from gateway.lifecycle.run import age_rows_of, run
 
     with bar() as shown:
         shown.working(f"reading {data.name}", 0, 1)
@@ -236,6 +249,8 @@ def _scored(
         scores = run(
             file.model,
             matched.rows,
+            learnt=file.origin.experience,
+            age_rows=age_rows_of(file.origin.to_ns, matched.rows),
             told=lambda done, total: shown.working("rows", done, total),
         )
     return matched.rows, matched.notes, scores
@@ -245,18 +260,19 @@ def _looked(
     file: "ModelFile", data: Path, selection: "Selection", *, as_they_are: bool
 ) -> "Looked":
     """Return what the model says about rows, for a report."""
-    from gateway.lifecycle.explain import explain_alarms, headline
+    from gateway.lifecycle.explain import Asked, explain_alarms, headline
     from gateway.lifecycle.measures import measure
     from gateway.lifecycle.report import Looked
     from gateway.lifecycle.run import alarms
 
     rows, _, scores = _scored(file, data, selection, as_they_are=as_they_are)
     with bar() as shown:
-        shown.working("intervals and causes", 0, 1)
+        shown.working("intervals", 0, 1)
         normal = rows if rows.suspect is None else rows.where(~rows.suspect)
         measures = measure(file.model, normal.values, scores, held_out=False)
-        ways = file.origin.ways
-        words = tuple(headline(each) for each in explain_alarms(file.model, rows, scores, ways))
+        asked = Asked(file.model, rows, scores, file.origin.experience)
+        found = explain_alarms(asked, lambda done, all_: shown.working("causes", done, all_))
+        words = tuple(headline(each) for each in found)
     return Looked(rows, scores, alarms(scores), measures, words)
 
 
@@ -270,20 +286,33 @@ def _selection(
     asset: str | None,
 ) -> "Selection":
     """Return which part of a source is wanted; raise OperatorError for a wrong option."""
-    from gateway.clock import NS_PER_S
     from gateway.lifecycle.data import Selection
 
     return Selection(
         rows=_row_range(rows),
         signals=tuple(name.strip() for name in signals.split(",") if name.strip()),
         time_column=time,
-        period_ns=None if period is None else round(period * NS_PER_S),
+        period_ns=None if period is None else _period_ns(period),
         span_ns=(
             None if since is None else _instant("--from", since),
             None if until is None else _instant("--to", until),
         ),
         asset=asset,
     )
+
+
+def _period_ns(period_s: float) -> int:
+    """Return a period in nanoseconds; raise OperatorError if it is none, infinite or NaN."""
+    from gateway.clock import NS_PER_S
+    from gateway.errors import OperatorError
+
+    # A comparison with NaN is false, so that NaN is refused too.
+    if not PERIOD_S_MIN <= period_s <= PERIOD_S_MAX:
+        raise OperatorError(
+            f"--period {period_s:g} is no period; write seconds from {PERIOD_S_MIN:g} to "
+            f"{PERIOD_S_MAX:,.0f}"
+        )
+    return round(period_s * NS_PER_S)
 
 
 def _row_range(text: str) -> tuple[int | None, int | None]:

@@ -1,24 +1,30 @@
 """What probably happened at a time in recorded rows: the posterior over causes, made readable.
 
-A window of rows up to that time is compared under all hypotheses (models/causes.py), as residuals
-to the level that the rows before the window say; rows that were alarmed do not speak about the
-level. Rows after the window are not looked at.
+A window of rows up to that time is compared under all hypotheses (models/explanation.py), as
+residuals to the level that the rows before the window say, less the offset of the regime each row
+is in; rows that were alarmed do not speak about the level. Rows after the window are not looked at.
+Stored rows that come again are handed over as copies: the memory of repeats is taught and fed as
+`run.py` did, as live.
 
 Promises: sizes carry the signal's own unit; the words say nothing that is not in the figures.
 Left to others: the hypotheses, the law of a window (models/hypotheses_law.py).
 """
 
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, final
 
 import numpy as np
 
 from gateway.clock import NS_PER_S
 from gateway.errors import OperatorError
 from gateway.lifecycle.data import Floats, Rows
-from gateway.lifecycle.run import ALARM, Alarm, Scores, alarms
-from gateway.models import causes, hypotheses_law, twin_model
-from gateway.models.causes import Finding
-from gateway.models.hypotheses_law import Ways
+from gateway.lifecycle.run import ALARM, Scores, alarms
+from gateway.models import explanation, state_space, twin_model
+from gateway.models.calibration import residual
+from gateway.models.explanation import Experience, Hypothesis
+from gateway.models.hypotheses_law import WINDOW_ROWS, law_of, plain
+from gateway.models.hypotheses_replaced import Copy
+from gateway.models.repeats import Memory
 from gateway.models.scaling import scaled
 from gateway.models.twin_model import TwinModel
 
@@ -29,21 +35,10 @@ HISTORY_ROWS: Final = 1200
 CAUSES_MAX: Final = 5
 _LEAST: Final = 0.005
 """Less probable causes are not listed."""
-_WORDS: Final = {
-    "none": "nothing: a false alarm",
-    "process": "a change of the process",
-    "bias": "an offset of the sensor",
-    "drift": "a drift of the sensor",
-    "stuck": "a stuck value",
-    "noise": "a noisier signal",
-    "spike": "a spike",
-    "loss": "missing values",
-    "clock": "a wrong clock",
-    "spoof": "a made-up signal",
-    "replay": "a replay of earlier values",
-}
 _SIZED: Final = frozenset({"bias", "drift", "spike"})
 """Causes whose size is an offset in the signal's unit."""
+Told = Callable[[int, int], None]
+"""Hears how far, of how much."""
 
 
 class Cause(NamedTuple):
@@ -69,106 +64,145 @@ class Explained(NamedTuple):
     words: str
 
 
-def explain_alarms(
-    model: TwinModel, rows: Rows, scores: Scores, ways: Ways | None
-) -> list[Explained]:
-    """Explain every alarm in rows that have the model's signals, in the order of time."""
-    return [_alarm(model, rows, scores, alarm, ways) for alarm in alarms(scores)]
+class Asked(NamedTuple):
+    """Rows that have the model's signals, and all that is known about them."""
+
+    model: TwinModel
+    rows: Rows
+    scores: Scores
+    learnt: Experience | None
+    """What healthy rows taught about causes; None where nobody looked."""
 
 
-def explain_at(
-    model: TwinModel, rows: Rows, scores: Scores, time_ns: int, ways: Ways | None
-) -> Explained:
+def explain_alarms(asked: Asked, told: Told = lambda done, total: None) -> list[Explained]:
+    """Explain every alarm, in the order of time; `told` hears of each."""
+    found = []
+    past = _Past(asked)
+    every = alarms(asked.scores)
+    for number, alarm in enumerate(every):
+        told(number, len(every))
+        end = min(alarm.last, alarm.first + AFTER_ROWS)
+        found.append(_explained(asked, past, alarm.first, end))
+    told(len(every), len(every))
+    return found
+
+
+def explain_at(asked: Asked, time_ns: int) -> Explained:
     """Explain the last row at or before a time; raise `OperatorError` if there is none."""
+    rows = asked.rows
     if not rows.times_ns[0] <= time_ns <= rows.times_ns[-1] + rows.period_ns:
         raise OperatorError(
             f"{rows.source}: --at lies outside the rows, which reach from "
             f"{_seconds(rows.times_ns[0])} to {_seconds(rows.times_ns[-1])} (seconds since 1970)"
         )
     place = int(np.searchsorted(rows.times_ns, time_ns, side="right")) - 1
-    return _explained(model, rows, scores, place, place, ways)
+    return _explained(asked, _Past(asked), place, place)
 
 
 def headline(found: Explained) -> str:
-    """Return the explanation in one sentence."""
+    """Return the explanation in words."""
     return found.words
 
 
-def _alarm(
-    model: TwinModel, rows: Rows, scores: Scores, alarm: Alarm, ways: Ways | None
-) -> Explained:
-    """Explain an alarm from the rows around its beginning."""
-    end = min(alarm.last, alarm.first + AFTER_ROWS)
-    return _explained(model, rows, scores, alarm.first, end, ways)
+@final
+class _Past:
+    """The memory of repeats as it was at each row; rows are asked for in rising order."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._values = scaled(asked.model.scaling, asked.rows.values)
+        self._next = asked.scores.known_from
+        self._memory: Memory | None = None
+
+    def copies(self, end: int, levels: Floats) -> Sequence[Copy]:
+        """Return what of the window (n, u) that ends with row `end` was there before, less levels.
+
+        Levels are (n, u) too, the offset of the regime of each row in them.
+        """
+        if end < self._asked.scores.known_from:
+            return ()
+        if self._memory is None:
+            self._memory = _memory(self._asked)
+            self._memory.learn(self._values[self._asked.scores.taught])
+        numbers = self._asked.rows.numbers
+        for place in range(self._next, end + 1):
+            silent = int(numbers[place] - numbers[place - 1]) - 1
+            for _ in range(min(silent, WINDOW_ROWS)):
+                self._memory.step(np.full(self._values.shape[1], np.nan))
+            self._memory.step(self._values[place])
+        self._next = max(self._next, end + 1)
+        return self._memory.copies(len(levels), levels)
 
 
-def _explained(
-    model: TwinModel, rows: Rows, scores: Scores, place: int, end: int, ways: Ways | None
-) -> Explained:
+def _memory(asked: Asked) -> Memory:
+    """Return an empty memory, with the deviations and resolutions of the live one."""
+    model = asked.model
+    space = model.state_space
+    ahead = state_space.predict(space, state_space.start(space))
+    nothing = np.zeros(len(model.drift))
+    _, variance = state_space.conditional(space, ahead, nothing, model.level_variance)
+    ways = plain(model) if asked.learnt is None else asked.learnt.ways
+    return Memory(np.sqrt(variance), ways.resolution)
+
+
+def _explained(asked: Asked, past: _Past, place: int, end: int) -> Explained:
     """Compare the hypotheses on the window that ends with row `end`."""
+    model, rows, scores = asked.model, asked.rows, asked.scores
     before, window = _cut(rows, scores, end)
     here = twin_model.at_end(model, before) if len(before) else model
-    known = hypotheses_law.plain(model) if ways is None else ways
-    law = hypotheses_law.law_of(here, known)
-    weighed = causes.compare(law, scaled(model.scaling, window) - here.level)
-    likely = [f for f in weighed.findings[:CAUSES_MAX] if f.probability >= _LEAST]
+    values = scaled(here.scaling, window)
+    within = residual(here, values)
+    levels = here.level + np.where(np.isnan(values), 0.0, values - within)
+    found = explanation.explain(
+        here,
+        within - here.level,
+        level=levels,
+        variance=here.level_variance,
+        learnt=asked.learnt,
+        history=past.copies(end, levels),
+    )
+    ways = plain(model) if asked.learnt is None else asked.learnt.ways
+    unit = law_of(here, ways).spread * model.scaling.scale[model.scaling.used]
+    likely = [each for each in found.posterior[:CAUSES_MAX] if each.probability >= _LEAST]
     return Explained(
         time_ns=int(rows.times_ns[place]),
         line=int(rows.lines[place]),
         probability=float(scores.probability[place : end + 1].max()),
-        causes=tuple(_cause(model, finding) for finding in likely),
+        causes=tuple(_cause(model, unit, each) for each in likely),
         shares=_shares(model, scores.contributions[place : end + 1]),
-        words=_sentence(model, likely),
+        words=found.words,
     )
 
 
 def _cut(rows: Rows, scores: Scores, end: int) -> tuple[Floats, Floats]:
     """Return the rows before the window and those of it, (n, S) each, missing rows as NaN."""
     last = int(rows.numbers[end])
-    first = max(int(rows.numbers[0]), last - causes.WINDOW_ROWS - HISTORY_ROWS + 1)
+    first = max(int(rows.numbers[0]), last - WINDOW_ROWS - HISTORY_ROWS + 1)
     chosen = np.flatnonzero((rows.numbers >= first) & (rows.numbers <= last))
     dense = np.full((last - first + 1, len(rows.signals)), np.nan)
     dense[rows.numbers[chosen] - first] = rows.values[chosen]
-    split = max(0, len(dense) - causes.WINDOW_ROWS)
+    split = max(0, len(dense) - WINDOW_ROWS)
     before, window = dense[:split].copy(), dense[split:]
     alarmed = rows.numbers[chosen][scores.probability[chosen] >= ALARM] - first
     before[alarmed[alarmed < split]] = np.nan
     return before, window
 
 
-def _cause(model: TwinModel, finding: Finding) -> Cause:
-    """Return a finding with its size in the signal's own unit."""
-    if finding.signal is None:
-        return Cause(finding.cause, "-", finding.probability, "-", "")
-    place = np.flatnonzero(model.scaling.used)[finding.signal]
-    size, unit = "-", ""
-    if finding.cause in _SIZED and np.isfinite(finding.size):
-        size, unit = _size(model, finding), model.units[place]
-    elif finding.cause == "clock" and np.isfinite(finding.size):
-        size, unit = f"{finding.size * model.period_ns / NS_PER_S:+.3g}", "s"
-    return Cause(finding.cause, model.signals[place], finding.probability, size, unit)
+def _cause(model: TwinModel, unit: Floats, found: Hypothesis) -> Cause:
+    """Return a hypothesis with its size in the signal's own unit; `unit` (u,) is what sizes are in.
 
-
-def _size(model: TwinModel, finding: Finding) -> str:
-    """Return an offset with its uncertainty; sizes come in scales of the signal."""
-    assert finding.signal is not None  # noqa: S101 - asked of signals alone
-    place = np.flatnonzero(model.scaling.used)[finding.signal]
-    unit = float(model.scaling.scale[place])
-    return f"{finding.size * unit:+.4g} ± {finding.size_deviation * unit:.2g}"
-
-
-def _sentence(model: TwinModel, likely: list[Finding]) -> str:
-    """Return the likeliest cause, and the next if it is not far behind."""
-    if not likely:
-        return "no cause is likelier than another"
-    parts = []
-    for finding in likely[:2]:
-        cause = _cause(model, finding)
-        where = "" if finding.signal is None else f"{cause.signal}: "
-        size = "" if cause.size == "-" else f" of {cause.size} {cause.unit}".rstrip()
-        parts.append(f"{where}{_WORDS[finding.cause]}{size} ({100 * finding.probability:.0f} %)")
-    close = len(likely) > 1 and likely[1].probability > 0.1
-    return "; or ".join(parts if close else parts[:1])
+    A clock is wrong by seconds.
+    """
+    if found.signal is None:
+        return Cause(found.cause, "-", found.probability, "-", "")
+    size, its_unit = "-", ""
+    if found.cause in _SIZED and np.isfinite(found.size):
+        one = float(unit[model.names.index(found.signal)])
+        size = f"{found.size * one:+.4g} ± {found.size_deviation * one:.2g}"
+        its_unit = model.units[model.signals.index(found.signal)]
+    elif found.cause == "clock" and np.isfinite(found.size):
+        size, its_unit = f"{found.size * model.period_ns / NS_PER_S:+.3g}", "s"
+    return Cause(found.cause, found.signal, found.probability, size, its_unit)
 
 
 def _shares(model: TwinModel, contributions: Floats) -> str:

@@ -33,6 +33,7 @@ from gateway.errors import OperatorError
 from gateway.lifecycle.codec import Arrays, CodecError, decode, encode
 from gateway.lifecycle.measures import Measures
 from gateway.lifecycle.shapes import HINTS, check
+from gateway.models.explanation import Experience
 from gateway.models.hypotheses_law import Ways
 from gateway.models.monitor import Healthy
 from gateway.models.twin_model import TwinModel
@@ -89,6 +90,15 @@ class Origin:
     """How signals behave over a window, for the causes; None if nobody looked."""
     held_out: tuple[tuple[int, int, float], ...] = ()
     """Factors, lags and what they are worth on held-out rows, in nats per row."""
+    handicap: NDArray[np.float64] | None = None
+    """(causes, u + 1): what each cause has to pay for healthy windows it seems to explain."""
+
+    @property
+    def experience(self) -> Experience | None:
+        """What healthy rows taught about causes; None unless all of it is known."""
+        if self.ways is None or self.handicap is None:
+            return None
+        return Experience(self.ways, self.handicap)
 
 
 @final

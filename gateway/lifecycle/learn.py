@@ -2,7 +2,10 @@
 
     1  the first 70 % of the rows make a model, which is asked about the rest it never saw
     2  all rows make the model that is kept; its limits are set for the false-alarm rate
-    3  the sums of its rows are kept for the monitor
+    3  the sums of its rows are kept for the monitor, and what they teach about causes
+
+Pieces with a longer gap between them are parted by a block without values, as live: the level of
+one says nothing about that of the next.
 
 Promises: figures in a report are those of step 1; nothing from the kept-back rows reaches the
 figures' model. Rows marked as suspect are learnt from in no case. Left to others: reading
@@ -21,12 +24,14 @@ from gateway.lifecycle.data import Floats, Rows
 from gateway.lifecycle.file import Origin
 from gateway.lifecycle.measures import Measures, measure
 from gateway.lifecycle.run import run
-from gateway.models import hypotheses_law, monitor, twin_model
+from gateway.models import monitor, twin_model
 from gateway.models.calibration import calibrate
+from gateway.models.explanation import experience
 from gateway.models.fit import UnfitRowsError, fit
 from gateway.models.order import choose
 from gateway.models.scaling import scaled
 from gateway.models.twin_model import TwinModel
+from gateway.stages.learning import joined
 
 LEARNT_SHARE: Final = 0.7
 _FACTORS_MAX: Final = 12
@@ -72,6 +77,9 @@ def learn(rows: Rows, order: Order, told: Told = lambda step, done, total: None)
     model = _fitted(rows, order)
     told("fitting all rows", 1, 1)
     segments = rows.segments()
+    told("what healthy windows teach about causes", 0, 1)
+    taught = experience(model, scaled(model.scaling, joined(segments)))
+    told("what healthy windows teach about causes", 1, 1)
     origin = Origin(
         source=Path(rows.source).name,
         source_sha256=rows.sha256,
@@ -80,10 +88,11 @@ def learn(rows: Rows, order: Order, told: Told = lambda step, done, total: None)
         to_ns=int(rows.times_ns[-1]),
         settings={"false_alarms_per_hour": order.false_alarms_per_hour},
         measured=measured,
-        baseline=monitor.summarise(model.scaling, segments, window=model.window_rows),
+        baseline=monitor.summarise(model, segments),
         notes=rows.notes,
         held_out=_orders(model, segments) if order.checked else (),
-        ways=hypotheses_law.learn(model, scaled(model.scaling, np.vstack(segments))),
+        ways=taught.ways,
+        handicap=taught.handicap,
     )
     return Learnt(model, origin)
 
@@ -93,7 +102,7 @@ def _fitted(rows: Rows, order: Order) -> TwinModel:
     segments = rows.segments()
     try:
         model = fit(segments, rows.signals, rows.units, period_ns=rows.period_ns, asset=order.asset)
-        limits = calibrate(model, np.vstack(segments), order.false_alarms_per_hour)
+        limits = calibrate(model, joined(segments), order.false_alarms_per_hour)
     except UnfitRowsError as error:
         remedy = f"mend or leave out what is named, or take more rows of {rows.source}"
         raise TrainingError(order.asset, str(error), remedy) from error
@@ -125,4 +134,4 @@ def _checked(rows: Rows, order: Order, told: Told) -> Measures | None:
     told("a fit without the last rows", 1, 1)
     rest = rows.where(~first)
     scores = run(model, rest, told=lambda done, total: told("asking about the rest", done, total))
-    return measure(model, np.vstack(rest.segments()), scores, held_out=True)
+    return measure(model, joined(rest.segments()), scores, held_out=True)

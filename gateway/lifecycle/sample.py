@@ -2,7 +2,8 @@
 
 Promises: the same model, seed and number of rows are the same bytes; the header names units; a
 signal that takes no part in the model has no column, since nothing is known about it. The file is
-there whole or not at all. Left to others: the drawing (`models/twin_model.py`).
+there whole or not at all; what would not fit into memory is refused before it is drawn.
+Left to others: the drawing (`models/twin_model.py`).
 """
 
 import os
@@ -17,6 +18,8 @@ from gateway.errors import OperatorError
 from gateway.models import twin_model
 from gateway.models.twin_model import TwinModel
 
+VALUES_MAX: Final = 10_000_000
+"""Values that are drawn in one piece; with what drawing needs besides, under one gigabyte."""
 _TELL_EVERY: Final = 5000
 
 
@@ -28,7 +31,16 @@ def write_sample(
     *,
     told: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Write `rows` rows drawn with `seed` to a CSV; raise `OperatorError` if that is impossible."""
+    """Write `rows` rows drawn with `seed` to a CSV.
+
+    Raises `OperatorError` if they are more than `VALUES_MAX` values, or cannot be written.
+    """
+    used = int(model.scaling.used.sum())
+    if rows * used > VALUES_MAX:
+        raise OperatorError(
+            f"--rows {rows}: with {used} signals these are more than the {VALUES_MAX:,} values "
+            f"that are drawn at once; draw at most {VALUES_MAX // used}"
+        )
     values = twin_model.sample(model, rows, np.random.default_rng(seed))
     values = values[:, model.scaling.used]
     units = np.array(model.units, dtype=object)[model.scaling.used]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.gateway.lifecycle.models_on_disk import LOCATION, SCALE, csv_of, rows
-from tests.twinrig_model.commands import COUNT, Cli, refused
+from tests.twinrig_model.commands import Cli, refused
 
 # --- explain, sample, report ----------------------------------------------------------------------
 
@@ -54,6 +54,14 @@ def test_a_sample_that_cannot_be_written(cli: Cli, folder: Path, tmp_path: Path)
     out = tmp_path / "none" / "a.csv"
     err = refused(cli("sample", folder / "model", "--rows", 5, "--out", out))
     assert "name a file in a folder of yours" in err
+
+
+def test_more_rows_than_are_drawn_at_once(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.csv"
+    err = refused(cli("sample", folder / "model", "--rows", 2_500_001, "--out", out))
+    assert "with 4 signals" in err
+    assert "draw at most 2500000" in err
+    assert not out.exists()
 
 
 class Page(HTMLParser):
@@ -126,7 +134,7 @@ def test_names_from_outside_are_escaped_in_a_report(cli: Cli, tmp_path: Path) ->
     pytest.importorskip("matplotlib")
     evil = '<img src=x onerror="alert(1)">'
     data = tmp_path / "a.csv"
-    data.write_text(csv_of(rows(COUNT), (evil.replace('"', "'"), "b $x_", "c&lt", "d]]>")))
+    data.write_text(csv_of(rows(200), (evil.replace('"', "'"), "b $x_", "c&lt", "d]]>")))
     out = ("--out", tmp_path / "m", "--no-check", "--asset", "</title><b>")
     assert cli("fit", data, *out)[0] == 0
     report = tmp_path / "r.html"

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from tests.gateway.lifecycle.models_on_disk import SCALE, csv_of, rows
 from tests.twinrig_model.commands import HEADER, Cli, refused
@@ -61,17 +60,6 @@ def test_a_channel_without_a_value_is_said_and_survived(
 
 
 # --- models that are not whole --------------------------------------------------------------------
-
-
-@pytest.fixture
-def copy(folder: Path, tmp_path: Path) -> Path:
-    """A copy of the model that may be spoilt; the folder of its one version."""
-    for path in (folder / "model").rglob("*"):
-        if path.is_file():
-            target = tmp_path / "copy" / path.relative_to(folder / "model")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(path.read_bytes())
-    return next(path for path in (tmp_path / "copy").iterdir() if path.is_dir())
 
 
 def change_json(version: Path, old: str, new: str) -> None:
