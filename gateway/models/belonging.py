@@ -2,12 +2,13 @@
 
 `check` refuses by name what can be known beforehand; `strangers` looks at values and says in words
 which channel left everything the model was taught. Numbers of a converted unit look like that too.
+`Watch` asks the same live, after each block of rows.
 
 Left to others: which conversion it was (lifecycle/match.py), whether it is a fault (causes.py).
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,3 +81,28 @@ def strangers(model: TwinModel, rows: Floats, age_rows: int = 0) -> tuple[Proble
         for name, column in zip(model.names, nearest.T, strict=True)
         if (column > _STRANGE).any()
     )
+
+
+@final
+class Watch:
+    """The live side of `strangers`: rows in, problems out whenever a block of them is full."""
+
+    def __init__(self, model: TwinModel) -> None:
+        self._model = model
+        self._rows: list[Floats] = []
+        self._age_rows = 0
+
+    def step(self, row: Floats) -> tuple[Problem, ...] | None:
+        """Take a row (S,); return the strangers of the block it ends, None inside a block."""
+        self._rows.append(row)
+        if len(self._rows) < self._model.window_rows:
+            return None
+        found = strangers(self._model, np.array(self._rows), self._age_rows)
+        self._age_rows += len(self._rows)
+        self._rows.clear()
+        return found
+
+    def skip(self, rows: int) -> None:
+        """Let rows pass that nobody saw; a block that was begun is not ended with later rows."""
+        self._age_rows += len(self._rows) + rows
+        self._rows.clear()

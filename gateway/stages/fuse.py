@@ -12,9 +12,11 @@ row ages the model, and so does the time since a known model was learnt.
 
 If the training rows cannot carry a model, nothing is estimated: the status says
 BadConfigurationError, `problem` says why in words, and a fit of newer rows is tried later.
-A signal the model cannot use takes no part; its status says BadOutOfService.
+A signal the model cannot use takes no part; its status says BadOutOfService. A way of running the
+model never saw is said in the log, channel by channel, and in `strangers`.
 """
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +25,7 @@ from typing import Final, final
 import numpy as np
 
 from gateway import status
+from gateway.models.belonging import Watch, check
 from gateway.models.calibration import FALSE_ALARMS_PER_HOUR
 from gateway.models.fit import Asset, Settings
 from gateway.models.scaling import scaled
@@ -37,6 +40,7 @@ from gateway.stages.work import Begin, at_once
 
 INTERVAL_SHARE: Final = 0.9
 _NAN: Final = math.nan
+_LOG: Final = logging.getLogger("twinrig.gateway.stages.fuse")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +74,8 @@ class Fuse:
         known: a model to go on with; it is one of this asset.
         keep: told of a model that was learnt, returns its id; called between two rows.
 
-    Raises `TrainingError` if `training_rows` cannot be enough for that many signals.
+    Raises `WrongModelError` if the known model is of something else, `TrainingError` if
+    `training_rows` cannot be enough for that many signals.
     """
 
     def __init__(
@@ -101,10 +106,20 @@ class Fuse:
         self._model_id = ""
         self._tracker: Tracker | None = None
         self._diagnosis: Diagnosis | None = None
+        self._watch: Watch | None = None
+        self.strangers: tuple[str, ...] = ()
+        """What left every way of running the model knows in the last block of rows, in words."""
         self._learnt_to_ns: int | None = None
         """Time of the last training row of a known model, until the first row has come."""
         self._last_number: int | None = None
         if known is not None:
+            check(
+                known.model,
+                asset=asset.name,
+                signals=asset.signals,
+                units=asset.units,
+                period_ns=asset.period_ns,
+            )
             self._go_on_with(known.model, known.model_id)
             self._learnt_to_ns = known.learnt_to_ns
 
@@ -145,6 +160,7 @@ class Fuse:
         measured = np.array(values)
         echo = self._diagnosis.look(scaled(self._model.scaling, measured))
         step = _louder(self._tracker.step(measured), echo)
+        self._look_around(measured)
         opinion = self._diagnosis.judge(step.probability, step.regime)
         due = np.array(row.is_due) & self._model.scaling.used
         return Estimate(
@@ -196,6 +212,7 @@ class Fuse:
             measured = np.array(row.values)
             diagnosis.look(scaled(scaling, measured))
             step = tracker.step(measured)
+            self._look_around(measured)
             diagnosis.judge(step.probability, step.regime)
             last = row.number
 
@@ -207,7 +224,7 @@ class Fuse:
         diagnosis = Diagnosis(
             model, options.persistence, options.false_alarms_per_hour, options.begin
         )
-        self._tracker, self._diagnosis = tracker, diagnosis
+        self._tracker, self._diagnosis, self._watch = tracker, diagnosis, Watch(model)
         return tracker, diagnosis
 
     def _age(self, tracker: Tracker, diagnosis: Diagnosis, row: Row) -> None:
@@ -221,6 +238,19 @@ class Fuse:
         if missing > 0:
             tracker.skip(missing)
             diagnosis.skip(missing)
+            if self._watch is not None:
+                self._watch.skip(missing)
+
+    def _look_around(self, measured: Floats) -> None:
+        """Say in the log when rows (S,) leave every way of running in the model, or are back."""
+        found = None if self._watch is None else self._watch.step(measured)
+        if found is None:
+            return
+        before, self.strangers = self.strangers, tuple(str(problem) for problem in found)
+        if self.strangers and not before:
+            _LOG.warning("regime_unknown asset=%s %s", self.asset, " | ".join(self.strangers))
+        elif before and not self.strangers:
+            _LOG.info("regime_known_again asset=%s", self.asset)
 
     def _signals(
         self, model: TwinModel, row: Row, values: list[float], doubted: tuple[Step, Floats]
