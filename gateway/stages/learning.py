@@ -136,7 +136,8 @@ class Lesson:
             if not self._under_way.done():
                 return None
             learnt = self._under_way.result()
-        except (fit.UnfitRowsError, np.linalg.LinAlgError) as error:
+        except (ArithmeticError, ValueError) as error:
+            # Unfit rows are a ValueError, and so is a matrix that cannot be solved.
             self._under_way = None
             self.problem = str(error)
             del self._rows[: self._rows_needed // 4]
@@ -160,7 +161,7 @@ def _learn(
     settings: Settings | None,
     rows: tuple[LiveRow, ...],
 ) -> Learnt:
-    """Fit and calibrate; raise `UnfitRowsError` or `LinAlgError`."""
+    """Fit and calibrate; raise `UnfitRowsError`, or ValueError if the numbers run out."""
     parts = segments(rows)
     model = fit.fit(
         parts,

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.errors import TrainingError
 from gateway.models.fit import Asset, Settings
+from gateway.stages import learning
 from gateway.stages.learning import Lesson, LiveRow, model_id, segments, training_rows_min
 from tests.gateway.models import healthy
 from tests.gateway.stages.frames import SECOND_NS
@@ -64,6 +65,21 @@ def test_rows_that_cannot_be_fitted_are_said_and_the_oldest_quarter_makes_room()
     taken = [lesson.take(row) for row in more]
     assert [place for place, learnt in enumerate(taken) if learnt is not None][:1] == [49]
     assert lesson.problem == ""
+
+
+@pytest.mark.parametrize(
+    "error", [np.linalg.LinAlgError("singular"), ValueError("infs"), ZeroDivisionError("by zero")]
+)
+def test_numbers_that_run_out_are_said_and_leave_the_lesson_going(monkeypatch, error):
+    def run_out(*_args, **_options):
+        raise error
+
+    monkeypatch.setattr(learning, "experience", run_out)
+    monkeypatch.setattr(learning, "calibrate", lambda *_: None)
+    lesson = Lesson(ASSET, ROWS, 1.0, QUICK)
+    taken = [lesson.take(row) for row in live(healthy.rows(ROWS))]
+    assert set(taken) == {None}
+    assert lesson.problem == str(error)
 
 
 def test_short_gaps_are_rows_without_values_and_long_ones_part_the_rows():
