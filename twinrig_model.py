@@ -245,12 +245,13 @@ def _scored(
     with bar() as shown:
         shown.working(f"reading {data.name}", 0, 1)
         found = read_rows(data, selection)
-        matched = match(file.model, found, units_as_they_are=as_they_are)
+        age_rows = age_rows_of(file.origin.to_ns, found)
+        matched = match(file.model, found, units_as_they_are=as_they_are, age_rows=age_rows)
         scores = run(
             file.model,
             matched.rows,
             learnt=file.origin.experience,
-            age_rows=age_rows_of(file.origin.to_ns, matched.rows),
+            age_rows=age_rows,
             told=lambda done, total: shown.working("rows", done, total),
         )
     return matched.rows, matched.notes, scores

@@ -10,6 +10,7 @@ from gateway import status
 from gateway.errors import TrainingError
 from gateway.models.fit import Asset, Settings
 from gateway.models.scaling import UnfitRowsError
+from gateway.models.twin_model import WrongModelError
 from gateway.records import Aligned, Provenance, State
 from gateway.stages import diagnosis
 from gateway.stages.fuse import Fuse, FuseOptions
@@ -389,3 +390,23 @@ def test_a_clock_set_back_loses_no_more_than_the_rows_of_a_moment(fuse, rows):
     assert len(out) >= 49
     assert all(estimate.is_trained for estimate in out)
     assert fuse.counts == {"clock_set_back": 1}
+
+
+def test_a_way_of_running_never_seen_is_said_and_so_is_its_end(fuse, rows, caplog):
+    strange = [[value + 50.0 for value in row] for row in rows[220:240]]
+    with caplog.at_level("INFO"):
+        feed(fuse, rows[200:220], start=200)
+        assert fuse.strangers == ()
+        feed(fuse, strange, start=220)
+        feed(fuse, rows[240:241], start=240)
+        assert [said.split(":s")[0] for said in fuse.strangers] == ["n"] * healthy.SIGNALS
+        feed(fuse, rows[241:262], start=241)
+    assert fuse.strangers == ()
+    assert caplog.text.count("regime_unknown asset=pump n:s0: 1 of 1 blocks") == 1
+    assert caplog.text.count("regime_known_again asset=pump") == 1
+
+
+def test_a_model_of_something_else_is_not_gone_on_with(learnt):
+    other = ASSET._replace(units=("A",) * healthy.SIGNALS)
+    with pytest.raises(WrongModelError, match="n:s0 is in A, the model was fitted to V"):
+        Fuse(other, TRAINING, known=Known(learnt.model, "0123", learnt.to_ns))
