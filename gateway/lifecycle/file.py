@@ -217,7 +217,7 @@ def load(folder: Path) -> ModelFile:
     try:
         arrays = _unpacked(packed)
         model: TwinModel = decode(TwinModel, body["model"], arrays, HINTS)
-        origin: Origin = decode(Origin, body["origin"], arrays, HINTS)
+        origin: Origin = decode(Origin, _completed(body["origin"]), arrays, HINTS)
         check(model)
     except CodecError as error:
         raise ModelFileError(folder, f"field {error}", _ANOTHER) from error
@@ -257,6 +257,11 @@ def _body(folder: Path) -> dict[str, Any]:
         odd = min(body.keys() ^ _KEYS)
         raise ModelFileError(path, f"the field {odd!r} is missing or foreign: edited", _ANOTHER)
     return body
+
+
+def _completed(origin: object) -> object:
+    """Return the JSON of an origin with what early files of this format do not have."""
+    return {"handicap": None} | origin if isinstance(origin, dict) else origin
 
 
 def _bytes(path: Path, bytes_max: int) -> bytes:

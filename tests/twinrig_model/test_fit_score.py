@@ -137,8 +137,9 @@ def test_a_file_that_is_no_table_names_line_and_column(cli: Cli, tmp_path: Path)
 def test_score_finds_the_fault_and_the_signal(cli: Cli, folder: Path) -> None:
     status, out, _ = cli("score", folder / "model", folder / "faulty.csv")
     assert status == 0
-    line = next(line for line in out.splitlines() if "pressure" in line)
-    assert "1970-01-01 00:15:0" in line  # row 300 stands at 900 s
+    # Row 300 stands at 900 s.
+    line = next(line for line in out.splitlines() if "1970-01-01 00:15:0" in line)
+    assert "pressure" in line
     status, out, _ = cli("score", folder / "model", folder / "more.csv")
     assert "alarmed" in out
     assert "0 rows, 0.0 %" in out

@@ -1,5 +1,7 @@
 """`score` and `explain` go the way of the gateway: its memory of rows, its judge, its ageing."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 
 from gateway.lifecycle.data import Rows, Selection, read_rows
 from gateway.lifecycle.explain import Asked, explain_alarms
-from gateway.lifecycle.file import ModelFile
+from gateway.lifecycle.file import ModelFile, load
 from gateway.lifecycle.learn import Order, learn
 from gateway.lifecycle.run import Scores, age_rows_of, alarms, run
 from gateway.lifecycle.store import open_model
@@ -169,6 +171,23 @@ def test_what_healthy_rows_taught_is_in_the_file(file: ModelFile) -> None:
     assert learnt is not None
     assert learnt.handicap.shape == (11, 5)
     assert (learnt.ways.resolution > 0.0).all()
+
+
+def test_a_file_from_before_the_handicap_still_answers(
+    copy: Path, replayed: Rows, scores: Scores
+) -> None:
+    path = copy / "model.json"
+    body = json.loads(path.read_text())
+    del body["origin"]["handicap"]
+    body.pop("sha256")
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    body["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    path.write_text(json.dumps(body))
+    old = load(copy)
+    assert old.origin.ways is not None
+    assert old.origin.experience is None
+    (found,) = explain_alarms(Asked(old.model, replayed, scores, None))
+    assert found.causes[0].cause == "replay"
 
 
 @pytest.mark.slow
