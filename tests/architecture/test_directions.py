@@ -30,6 +30,11 @@ def toy(tmp_path: Path, root: Path) -> Path:
         (chip / f"{name}.py").write_text("")
     for name in ("bus", "emulation"):
         (tmp_path / "drivers" / f"{name}.py").write_text("")
+    for name in ("lifecycle", "links", "models", "sinks", "stages"):
+        (tmp_path / "gateway" / name).mkdir()
+        (tmp_path / "gateway" / name / "__init__.py").write_text("")
+    for name in ("app", "records", "site"):
+        (tmp_path / "gateway" / f"{name}.py").write_text("")
     return tmp_path
 
 
@@ -55,6 +60,8 @@ def test_an_empty_project_keeps_them(toy: Path) -> None:
         ("firmware/a.py", "drivers.bus"),
         ("gateway/a.py", "drivers"),
         ("gateway/a.py", "hil"),
+        ("gateway/models/a.py", "gateway.records"),
+        ("gateway/models/a.py", "gateway.stages"),
         ("boards/a.py", "gateway"),
     ],
 )
