@@ -356,16 +356,17 @@ def _joint(
 def _windows(law: JointLaw, trial: _Trial) -> tuple[Floats, float]:
     """Return evidences (n, windows) on tried rows, and minus the log density of disjoint means.
 
-    Rows are taken as live, by the same filter (evidence_joint.py), whatever is missing.
+    Rows are taken by the same filter as live (evidence_joint.py), whatever is missing. Levels are
+    those before each block, so that no mean is predicted by a level that has seen its rows.
     """
     longest = max(evidence_joint.WINDOWS)
     last = evidence_joint.Innovations(law)
     table, cost = np.zeros((len(trial.rows), len(evidence_joint.WINDOWS))), 0.0
     for row, values in enumerate(trial.rows):
-        for place, window, weight in last.step(
-            values, trial.levels[row], trial.level_variances[row]
-        ):
+        first = row - row % longest
+        found = last.step(values, trial.levels[first], trial.level_variances[first])
+        for place, window, weight in found:
             table[row, place] = weight.evidence + LOG_PRIOR_ODDS
-            if window == longest and row % longest == 0:
+            if window == longest == row - first + 1:
                 cost += weight.cost
     return table, cost

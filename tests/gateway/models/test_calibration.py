@@ -85,6 +85,61 @@ def test_few_rows_for_many_signals_leave_the_joint_evidence_out(monkeypatch, mod
     assert np.isfinite(found.joint_limits).all()
 
 
+def test_a_joint_law_that_is_left_out_is_said_in_words(model):
+    whole = replace(model, calibration=calibrate(model, assets.rows(TRAINING)))
+    assert calibration.problems(whole) == ()
+    assert calibration.problems(model) == ()
+    rows = assets.rows(TRAINING)
+    rows[np.random.default_rng(2).random(rows.shape) < 0.3] = np.nan
+    thin = replace(model, calibration=calibrate(model, rows))
+    assert thin.calibration.joint is None
+    (problem,) = calibration.problems(thin)
+    assert "together raises no alarm" in problem
+    assert "fewer gaps" in problem
+
+
+@pytest.mark.slow
+def test_few_gaps_in_training_move_the_limits_little(model):
+    rows = assets.rows(800)
+    whole = calibrate(model, rows)
+    rows[np.random.default_rng(3).random(rows.shape) < 0.02] = np.nan
+    gaps = calibrate(model, rows)
+    assert gaps.joint is not None
+    np.testing.assert_allclose(gaps.joint_limits, whole.joint_limits, atol=4.0)
+
+
+@pytest.fixture(scope="module")
+def late():
+    """Return a calibrated model of rows in which the fourth signal comes late."""
+    rows = assets.rows(TRAINING)
+    rows[:260, 3] = np.nan
+    found = assets.model(rows, order=(2, 1))
+    return replace(found, calibration=calibrate(found, rows))
+
+
+def test_a_signal_that_starts_late_is_left_out_by_name_and_nothing_is_no_number(late):
+    limits = late.calibration
+    assert calibration.left_out(limits).tolist() == [False] * 3 + [True] + [False] * 2
+    assert calibration.left_out(calibration.at_set_point(limits, 1e4)).sum() == 1
+    for name in ("step", "joint", "spread", "spectrum", "change"):
+        assert np.isfinite(getattr(limits, f"{name}_limits")).all()
+    assert all(np.isfinite(each).all() for each in limits.steps)
+    assert limits.joint is not None
+    (problem,) = calibration.problems(late)
+    assert "vibration raises no alarm" in problem
+
+
+def test_faults_of_the_others_are_found_and_the_late_one_has_no_say(late):
+    rows = assets.rows(TRAINING + 160)[TRAINING:]
+    rows[60:, 1] += 8 * assets.SCALE[1]
+    rows[:, 3] += 5 * assets.SCALE[3]
+    tracker = Tracker(late, Habits())
+    steps = [tracker.step(row) for row in rows]
+    assert max(step.probability for step in steps[:60]) < 0.5
+    assert min(step.probability for step in steps[75:]) > 0.9
+    assert max(abs(step.contributions[3]) for step in steps) == 0.0
+
+
 def test_the_last_rows_are_those_that_count(monkeypatch, model):
     monkeypatch.setattr(calibration, "ROWS_MAX", 240)
     rows = assets.rows(TRAINING)

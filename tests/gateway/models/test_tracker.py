@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gateway.models import state_space
+from gateway.models import evidence_steps, state_space
 from gateway.models.calibration import calibrate
 from gateway.models.evidence_spectrum import WINDOW_ROWS
-from gateway.models.tracker import Habits, Tracker
+from gateway.models.tracker import Habits, NoEvidenceError, Tracker
 from tests.gateway.models import assets
 
 TRAINING = 400
@@ -100,7 +100,7 @@ def test_a_rhythm_that_training_did_not_have_has_a_name_of_its_own(model):
     steps = steps_of(replace(model, calibration=limits), rows)
     assert {step.kind for step in steps[:150]} == {""}
     found_rows = [step.scale_rows for step in steps[150 + WINDOW_ROWS :] if step.kind == "spectrum"]
-    assert len(found_rows) > 0.7 * (150 - WINDOW_ROWS)
+    assert len(found_rows) > 0.6 * (150 - WINDOW_ROWS)
     assert set(found_rows) == {WINDOW_ROWS}
 
 
@@ -147,6 +147,86 @@ def test_missing_rows_widen_and_change_no_verdict(model):
     assert (step.deviation > before).all()
     assert step.probability < 0.5
     assert tracker.age_rows == 10_000_052
+
+
+@pytest.mark.parametrize("name", ["step", "spread", "spectrum", "change", "joint"])
+def test_a_limit_that_is_no_number_is_refused_by_name(model, name):
+    limits = getattr(model.calibration, f"{name}_limits").copy()
+    limits[1] = np.nan
+    broken = replace(model.calibration, **{f"{name}_limits": limits})
+    signal = "joint" if name == "joint" else "pressure"
+    with pytest.raises(NoEvidenceError, match=signal):
+        Tracker(replace(model, calibration=broken), Habits())
+
+
+def test_evidence_that_is_no_number_is_an_error(model, monkeypatch):
+    monkeypatch.setattr(evidence_steps, "log_odds", lambda _: np.full(6, np.nan))
+    with pytest.raises(NoEvidenceError, match="pump is no number"):
+        steps_of(model, live(1))
+
+
+@pytest.mark.parametrize("lost", [0, 2])
+def test_a_lost_sensor_is_no_alarm(model, lost):
+    rows = live(300)
+    rows[50:, lost] = np.nan
+    assert np.mean([step.probability >= 0.5 for step in steps_of(model, rows)]) < 0.06
+
+
+def test_random_gaps_are_no_alarm(model):
+    rows = live(300)
+    rows[np.random.default_rng(5).random(rows.shape) < 0.1] = np.nan
+    assert np.mean([step.probability >= 0.5 for step in steps_of(model, rows)]) < 0.06
+
+
+@pytest.mark.parametrize("follows", [False, True])
+def test_a_bias_is_found_after_a_restart_a_day_after_training(model, follows):
+    """Signals that stood still in training are not expected elsewhere a day later."""
+    joint = model.calibration.joint._replace(follows_levels=follows)
+    still = replace(
+        model,
+        drift=np.full(6, 1e-6),
+        calibration=replace(model.calibration, joint=joint),
+    )
+    rows = live(200)
+    for bias, is_loud in ((0.0, False), (8.0, True)):
+        tracker = Tracker(still, Habits())
+        tracker.skip(86_400)
+        steps = [tracker.step(row + bias * assets.SCALE * np.eye(6)[0]) for row in rows]
+        share = np.mean([step.probability >= 0.5 for step in steps[20:]])
+        assert share > 0.95 if is_loud else share < 0.05
+
+
+def test_a_gap_of_many_rows_and_as_many_rows_of_nothing_end_alike(model):
+    rows, nothing = live(100), np.full(6, np.nan)
+    rows[50:, 0] += 8 * assets.SCALE[0]
+    skipping, waiting = Tracker(model, Habits()), Tracker(model, Habits())
+    for row in rows:
+        skipping.step(row)
+        waiting.step(row)
+    skipping.skip(400)
+    for _ in range(400):
+        waiting.step(nothing)
+    ours, theirs = skipping.step(nothing), waiting.step(nothing)
+    assert ours.probability == pytest.approx(theirs.probability, rel=1e-3)
+    np.testing.assert_allclose(ours.deviation, theirs.deviation, rtol=1e-2)
+
+
+def test_while_there_is_an_alarm_a_level_that_left_its_place_is_as_unsure_as_it_is_far(model):
+    """A ramp slow enough takes its level along; only what stood before tells how far it went."""
+    quiet = Tracker(model, Habits())
+    quiet.step(live(1)[0])
+    far = model.calibration.joint._replace(follows_levels=False)
+    steps = model.calibration.steps
+    gone = steps._replace(level=steps.level + 12.0 * np.eye(6)[0])
+    limits = replace(model.calibration, joint=far, steps=gone)
+    loud = Tracker(replace(model, calibration=limits), Habits())
+    loud._stood = steps.level.copy()
+    rows = live(30) + 12.0 * assets.SCALE * np.eye(6)[0]
+    step = [loud.step(row) for row in rows][-1]
+    assert step.probability > 0.9
+    assert step.fused_deviation[0] > 6.0 * assets.SCALE[0]
+    calm = quiet.step(live(2)[1])
+    assert calm.fused_deviation[0] < 2.0 * assets.SCALE[0]
 
 
 def test_an_alarm_outlasts_a_short_gap(model):
