@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gateway.lifecycle.data import Rows, Selection, read_rows
-from gateway.lifecycle.explain import Asked, explain_alarms
+from gateway.lifecycle.explain import Asked, explain_alarms, explain_at
 from gateway.lifecycle.file import ModelFile, load
 from gateway.lifecycle.learn import Order, learn
 from gateway.lifecycle.run import Scores, age_rows_of, alarms, run
@@ -16,6 +17,7 @@ from gateway.lifecycle.store import open_model
 from gateway.models.calibration import calibrate
 from gateway.models.fit import Asset
 from gateway.models.hypotheses_law import WINDOW_ROWS
+from gateway.models.regimes import Regimes
 from gateway.records import Aligned, Provenance, State
 from gateway.stages.diagnosis import EXPERIENCE_ROWS
 from gateway.stages.fuse import Fuse, FuseOptions
@@ -23,6 +25,8 @@ from gateway.stages.judge import Judge
 from gateway.stages.learning import Known
 from tests.gateway.lifecycle.models_on_disk import S, csv_of, rows
 from tests.twinrig_model.commands import COUNT, HEADER, Cli
+
+pytestmark = pytest.mark.slow
 
 FIRST, LAST = 520, 580
 """Rows that are those of 300 before."""
@@ -73,7 +77,6 @@ def test_without_calm_rows_before_no_repeat_is_evidence(file: ModelFile, replaye
     assert not alarms(found)
 
 
-@pytest.mark.slow
 def test_the_gateway_says_the_same(file: ModelFile, replayed: Rows, scores: Scores) -> None:
     model = file.model
     asset = Asset("pump", model.signals, model.units, S)
@@ -166,6 +169,23 @@ def test_explanations_have_sizes_in_units_and_report_how_far_they_are(
     assert "measured" in found[0].words
 
 
+def test_another_way_of_running_is_not_taken_for_a_fault(file: ModelFile, replayed: Rows) -> None:
+    ways = Regimes(
+        np.array([[0.0] * 4, [9.0, 9.0, -9.0, 9.0]]),
+        np.array([[0.99, 0.01], [0.01, 0.99]]),
+        np.full(2, 0.5),
+    )
+    model = replace(file.model, regimes=ways)
+    values = replayed.values[:300].copy()
+    values[200:] += model.scaling.scale * ways.offsets[1]
+    values[260:, 1] += 3.0 * model.scaling.scale[1]
+    some = replace(replayed.where(np.arange(COUNT) < 300), values=values)
+    asked = Asked(model, some, run(model, some), file.origin.experience)
+    found = explain_at(asked, int(some.times_ns[-10]))
+    assert found.causes[0].signal == "pressure"
+    assert found.causes[0].probability > 0.5
+
+
 def test_what_healthy_rows_taught_is_in_the_file(file: ModelFile) -> None:
     learnt = file.origin.experience
     assert learnt is not None
@@ -190,7 +210,6 @@ def test_a_file_from_before_the_handicap_still_answers(
     assert found.causes[0].cause == "replay"
 
 
-@pytest.mark.slow
 def test_pieces_with_a_gap_are_not_glued(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     healthy = read_rows(folder / "pump.csv", Selection(rows=(0, 400)))
     parted = healthy.where((np.arange(400) < 180) | (np.arange(400) >= 320))
