@@ -13,7 +13,6 @@ figures' model. Rows marked as suspect are learnt from in no case. Left to other
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -25,7 +24,7 @@ from gateway.lifecycle.file import Origin
 from gateway.lifecycle.measures import Measures, measure
 from gateway.lifecycle.run import run
 from gateway.models import monitor, twin_model
-from gateway.models.calibration import calibrate
+from gateway.models.calibration import calibrated
 from gateway.models.explanation import experience
 from gateway.models.fit import UnfitRowsError, fit
 from gateway.models.order import choose
@@ -102,11 +101,10 @@ def _fitted(rows: Rows, order: Order) -> TwinModel:
     segments = rows.segments()
     try:
         model = fit(segments, rows.signals, rows.units, period_ns=rows.period_ns, asset=order.asset)
-        limits = calibrate(model, joined(segments), order.false_alarms_per_hour)
+        return calibrated(model, joined(segments), order.false_alarms_per_hour)
     except UnfitRowsError as error:
         remedy = f"mend or leave out what is named, or take more rows of {rows.source}"
         raise TrainingError(order.asset, str(error), remedy) from error
-    return replace(model, calibration=limits)
 
 
 def _orders(model: TwinModel, segments: Sequence[Floats]) -> tuple[tuple[int, int, float], ...]:

@@ -149,6 +149,14 @@ def left_out(limits: Calibration) -> Bools:
     return result
 
 
+def calibrated(model: TwinModel, rows: Floats, false_alarms_per_hour: float) -> TwinModel:
+    """Return the model with its limits (`calibrate`), and in its facts what the evidence lacks."""
+    ready = replace(model, calibration=calibrate(model, rows, false_alarms_per_hour))
+    known = model.facts.get("problems", ())
+    listed = [str(each) for each in known] if isinstance(known, (list, tuple)) else []
+    return replace(ready, facts={**model.facts, "problems": [*listed, *problems(ready)]})
+
+
 def problems(model: TwinModel) -> tuple[str, ...]:
     """Return in words what the evidence of a calibrated model leaves out; empty if nothing."""
     limits = model.calibration

@@ -25,7 +25,7 @@ from gateway.lifecycle.codec import CodecError
 from gateway.lifecycle.file import Origin, digest_of
 from gateway.lifecycle.shapes import check
 from gateway.models import fit, monitor
-from gateway.models.calibration import Calibration, at_set_point, calibrate
+from gateway.models.calibration import Calibration, at_set_point, calibrated
 from gateway.models.explanation import Experience, experience
 from gateway.models.fit import Asset, Settings
 from gateway.models.monitor import Healthy
@@ -172,7 +172,7 @@ def _learn(
         settings=settings,
     )
     values = joined(parts)
-    model = replace(model, calibration=calibrate(model, values, false_alarms_per_hour))
+    model = calibrated(model, values, false_alarms_per_hour)
     try:
         check(model)
     except CodecError as error:
@@ -234,6 +234,8 @@ def origin_of(learnt: Learnt) -> Origin:
         measured=None,
         baseline=learnt.baseline,
         notes=(),
+        ways=learnt.experience.ways,
+        handicap=learnt.experience.handicap,
     )
 
 

@@ -94,6 +94,8 @@ def test_a_joint_law_that_is_left_out_is_said_in_words(model):
     thin = replace(model, calibration=calibrate(model, rows))
     assert thin.calibration.joint is None
     (problem,) = calibration.problems(thin)
+    facts = calibration.calibrated(replace(model, facts={"problems": ["s0: odd"]}), rows, 1.0).facts
+    assert facts["problems"] == ["s0: odd", problem]
     assert "together raises no alarm" in problem
     assert "fewer gaps" in problem
 
