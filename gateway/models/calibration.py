@@ -34,14 +34,15 @@ from gateway.models import (
     evidence_spread,
     evidence_steps,
     evidence_tail,
+    joint_law,
     regimes,
     state_space,
 )
-from gateway.models.evidence_joint import JointLaw
 from gateway.models.evidence_spectrum import SpectrumLaw
 from gateway.models.evidence_spread import SpreadLaw
 from gateway.models.evidence_steps import Law
 from gateway.models.evidence_tail import Tail
+from gateway.models.joint_law import JointLaw
 from gateway.models.scaling import UnfitRowsError, scaled
 from gateway.models.twin_model import TwinModel
 
@@ -340,8 +341,8 @@ def _joint(
     Signals that are not kept are as ever missing.
     Levels are followed if that predicts the means of held-out windows better.
     """
-    law = evidence_joint.learn(values[:, kept]) if kept.any() else None
-    laws = [evidence_joint.learn(trial.learnt[:, kept]) if law else None for trial in trials]
+    law = joint_law.learn(values[:, kept]) if kept.any() else None
+    laws = [joint_law.learn(trial.learnt[:, kept]) if law else None for trial in trials]
     if law is None or None in laws:
         return None, [np.zeros((len(trial.rows), len(evidence_joint.WINDOWS))) for trial in trials]
     law = evidence_joint.without(law, kept)

@@ -79,7 +79,7 @@ def test_a_signal_that_jumps_in_training_gets_a_higher_limit(model, limits):
 
 
 def test_few_rows_for_many_signals_leave_the_joint_evidence_out(monkeypatch, model):
-    monkeypatch.setattr(calibration.evidence_joint, "_ROWS_PER_REGRESSOR", 100)
+    monkeypatch.setattr(calibration.joint_law, "_ROWS_PER_REGRESSOR", 100)
     found = calibrate(model, assets.rows(TRAINING))
     assert found.joint is None
     assert np.isfinite(found.joint_limits).all()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gateway.models import evidence_joint
+from gateway.models import evidence_joint, joint_law
 
 SIGNALS = 4
 COEFFICIENTS = np.array(
@@ -24,7 +24,7 @@ def healthy(count, seed=0):
 
 @pytest.fixture(scope="module")
 def law():
-    return evidence_joint.learn(healthy(3000))
+    return joint_law.learn(healthy(3000))
 
 
 def weighed(law, rows, window=10):
@@ -143,7 +143,7 @@ def test_matrices_are_made_once_for_a_lost_sensor_and_kept_within_bounds(law, mo
 
 def test_a_signal_that_is_left_out_changes_nothing_for_the_others():
     rows = healthy(60, seed=14)
-    small = evidence_joint.learn(healthy(3000)[:, [0, 2, 3]])
+    small = joint_law.learn(healthy(3000)[:, [0, 2, 3]])
     kept = np.array([True, False, True, True])
     wide = evidence_joint.without(small, kept)
     ours = [each.evidence for each in weighed(small, rows[:, kept])]
@@ -163,12 +163,12 @@ def test_two_lags_are_kept_where_they_help():
     rows = rng.normal(size=(600, 2))
     for place in range(2, 600):
         rows[place] += 0.8 * rows[place - 2]
-    assert evidence_joint.learn(rows).lags == 2
+    assert joint_law.learn(rows).lags == 2
 
 
 @pytest.mark.parametrize("rows", [3, 19])
 def test_too_few_rows_carry_no_law(rows):
-    assert evidence_joint.learn(healthy(rows)) is None
+    assert joint_law.learn(healthy(rows)) is None
 
 
 def test_the_evidence_of_health_exceeds_no_more_often_than_a_bayes_factor(law):
@@ -214,7 +214,7 @@ def test_an_offset_of_the_levels_leaves_what_passed_on_says(law):
 
 def test_scale_of_a_signal_does_not_matter(law):
     scale = np.array([1.0, 1e3, 1e-3, 10.0])
-    other = evidence_joint.learn(healthy(3000) * scale)
+    other = joint_law.learn(healthy(3000) * scale)
     ours = [each.evidence for each in weighed(law, healthy(40, seed=6))]
     theirs = [each.evidence for each in weighed(other, healthy(40, seed=6) * scale)]
     np.testing.assert_allclose(theirs, ours, atol=1e-6)
