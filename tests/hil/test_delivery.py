@@ -15,6 +15,7 @@ import pytest
 from gateway.loss import SourceBalance
 from gateway.records import Aligned, Record, Rejected, Report, ReportKind, Verified
 from gateway.site import load_site
+from gateway.stages.silence import is_repeat
 from hil.repeat import south_only
 from hil.result import RunResult
 from hil.run import Line, Run
@@ -61,7 +62,7 @@ class Witness:
                 self.live_taken.add(record.sequence)
             else:
                 self.taken[record.sequence] += 1
-        elif isinstance(record, Aligned):
+        elif isinstance(record, Aligned) and not is_repeat(record):
             self.values.append(record)
         elif isinstance(record, Rejected):
             self.rejected[record.reason] += 1

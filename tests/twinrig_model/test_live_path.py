@@ -14,7 +14,7 @@ from gateway.lifecycle.file import ModelFile, load
 from gateway.lifecycle.learn import Order, learn
 from gateway.lifecycle.run import Scores, age_rows_of, alarms, run
 from gateway.lifecycle.store import open_model
-from gateway.models.calibration import calibrate
+from gateway.models.calibration import calibrated
 from gateway.models.fit import Asset
 from gateway.models.hypotheses_law import WINDOW_ROWS
 from gateway.models.regimes import Regimes
@@ -217,9 +217,9 @@ def test_pieces_with_a_gap_are_not_glued(folder: Path, monkeypatch: pytest.Monke
 
     def kept(model: object, values: np.ndarray, rate: float) -> object:
         given.append(values)
-        return calibrate(model, values, rate)  # type: ignore[arg-type]
+        return calibrated(model, values, rate)  # type: ignore[arg-type]
 
-    monkeypatch.setitem(learn.__globals__, "calibrate", kept)
+    monkeypatch.setitem(learn.__globals__, "calibrated", kept)
     learn(parted, Order("pump", 0.1, checked=False))
     (values,) = given
     empty = np.flatnonzero(np.isnan(values).all(axis=1))

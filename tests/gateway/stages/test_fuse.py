@@ -1,57 +1,20 @@
 """Fuse learns, then estimates; it is blind to times and never silently wrong."""
 
 import math
-from concurrent.futures import Future
 
 import numpy as np
 import pytest
 
 from gateway import status
 from gateway.errors import TrainingError
-from gateway.models.fit import Asset, Settings
-from gateway.models.scaling import UnfitRowsError
 from gateway.models.twin_model import WrongModelError
-from gateway.records import Aligned, Provenance, State
+from gateway.records import Provenance
 from gateway.stages import diagnosis
 from gateway.stages.fuse import Fuse, FuseOptions
-from gateway.stages.judge import Judge
 from gateway.stages.learning import Known, model_id
 from tests.gateway.models import healthy
 from tests.gateway.stages.frames import SECOND_NS
-
-TRAINING = 200
-SIGNALS = tuple(f"n:s{place}" for place in range(healthy.SIGNALS))
-ASSET = Asset("pump", SIGNALS, ("V",) * healthy.SIGNALS, SECOND_NS)
-QUICK = Settings(order=(2, 0))
-"""The choice of an order takes a second, and is tested elsewhere."""
-
-
-def learning(**options):
-    """Return a fuse that has seen nothing."""
-    return Fuse(ASSET, TRAINING, FuseOptions(settings=QUICK, **options))
-
-
-def feed(stage, rows, start=0, codes=None, late_s=0, provenance=Provenance.SEALED):
-    """Feed rows one per second from `start`; NaN sends a bad value, None sends nothing."""
-    out = []
-    for second, row in enumerate(rows, start):
-        for signal, number in zip(SIGNALS, row, strict=True):
-            if number is None:
-                continue
-            code = status.GOOD if math.isfinite(number) else status.BAD_SENSOR_FAILURE
-            value = Aligned(
-                signal=signal,
-                unit="V",
-                value=number,
-                time_ns=second * SECOND_NS,
-                bound_ns=0,
-                status=code if codes is None else codes,
-                provenance=provenance,
-                source="n",
-                sequence=second,
-            )
-            out += stage.feed(value, (second + late_s) * SECOND_NS)
-    return out
+from tests.gateway.stages.fusing import ASSET, QUICK, SIGNALS, TRAINING, feed, learning
 
 
 @pytest.fixture(scope="module")
@@ -118,45 +81,6 @@ def test_a_known_model_needs_no_training_and_gives_the_same_estimates(fuse, rows
     assert {estimate.model_id for estimate in after} == {"0123"}
 
 
-@pytest.mark.slow
-def test_rows_that_come_while_it_learns_are_caught_up_with(rows):
-    begun = []
-
-    def begin(call):
-        future = Future()
-        begun.append((call, future))
-        return future
-
-    stage = learning(begin=begin)
-    gone = [None] * len(SIGNALS)
-    meanwhile = [*rows[TRAINING:230], gone, gone, *rows[232:260]]
-    out = feed(stage, rows[:TRAINING]) + feed(stage, meanwhile, start=TRAINING)
-    assert len(begun) == 1
-    assert not any(estimate.is_trained for estimate in out)
-    call, future = begun[0]
-    future.set_result(call())
-    out = feed(stage, rows[260:280], start=260)
-    assert [estimate.is_trained for estimate in out] == [False] + [True] * 19
-    at_once = feed(learning(), rows[:TRAINING] + meanwhile + rows[260:280])
-    assert out[1:] == at_once[-19:]
-
-
-@pytest.mark.slow
-def test_rows_that_come_while_it_fails_to_learn_are_tried_next(rows):
-    futures = []
-
-    def begin(_call):
-        futures.append(Future())
-        return futures[-1]
-
-    stage = learning(begin=begin)
-    feed(stage, rows[: TRAINING + 30])
-    futures[0].set_exception(UnfitRowsError("n:s0 is odd"))
-    feed(stage, rows[230:250], start=230)
-    assert stage.problem == "n:s0 is odd"
-    assert len(futures) == 2
-
-
 def test_the_time_since_a_known_model_was_learnt_ages_it(learnt, rows):
     deviations = []
     for hours in (0, 1, 24):
@@ -219,31 +143,6 @@ def test_a_shift_raises_the_probability_and_is_attributed_explained_and_left_out
         < abs(false.value - false.fused)
     )
     assert out[99].causes == ()
-
-
-@pytest.mark.slow
-def test_beside_the_flow_a_verdict_waits_for_no_cause_and_the_estimates_bring_them(learnt, rows):
-    begun = []
-
-    def begin(call):
-        begun.append((call, Future()))
-        return begun[-1][1]
-
-    known = Known(learnt.model, "0123", learnt.to_ns)
-    shifted = [[*row[:4], row[4] + 8 * healthy.SCALE[4]] for row in rows[300:330]]
-    stage = Fuse(ASSET, TRAINING, FuseOptions(begin=begin), known=known)
-    feed(stage, rows[200:300], start=200)
-    judge = Judge("pump")
-    out = feed(stage, shifted[:20], start=300)
-    verdicts = [verdict for estimate in out for verdict in judge.feed(estimate, 0)]
-    assert verdicts[-1].state is State.ALARM
-    assert verdicts[-1].causes == ()
-    assert len(begun) == 1, "one question at a time"
-    call, future = begun[0]
-    future.set_result(call())
-    later = feed(stage, shifted[20:], start=320)
-    assert later[-1].causes[0].signal == "n:s4"
-    assert later[-1].values[4].trust < 1.0
 
 
 @pytest.mark.slow
