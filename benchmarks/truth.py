@@ -36,6 +36,7 @@ SETS: Final[dict[str, Callable[[Path, Console, bool], list[Aim]]]] = {
     "tep": truth_tep.report,
     "cmapss": truth_cmapss.report,
 }
+_FILE_COLUMNS: Final = 160
 
 
 def run(
@@ -61,6 +62,9 @@ def main() -> int:
     parser.add_argument("--simple", action="store_true", help="only what everybody can do")
     given = parser.parse_args()
     console = Console()
+    if not console.is_terminal:
+        # A file or a pipe has no edge to fold a table at.
+        console = Console(width=_FILE_COLUMNS)
     started_s = time.perf_counter()
     aims, absent = run(given.data, given.only, console, not given.simple)
     for aim in aims:
