@@ -37,6 +37,7 @@ SETS: Final[dict[str, Callable[[Path, Console, bool], list[Aim]]]] = {
     "cmapss": truth_cmapss.report,
 }
 _FILE_COLUMNS: Final = 160
+"""How wide tables are in a file or a pipe."""
 
 
 def run(

@@ -19,7 +19,7 @@ from gateway.clock import NS_PER_S
 from gateway.errors import OperatorError
 from gateway.lifecycle.data import Floats, Rows
 from gateway.lifecycle.run import ALARM, Scores, alarms
-from gateway.models import explanation, state_space, twin_model
+from gateway.models import explanation, twin_model
 from gateway.models.calibration import residual
 from gateway.models.explanation import Experience, Hypothesis
 from gateway.models.hypotheses_law import WINDOW_ROWS, law_of, plain
@@ -27,6 +27,7 @@ from gateway.models.hypotheses_replaced import Copy
 from gateway.models.repeats import Memory
 from gateway.models.scaling import scaled
 from gateway.models.twin_model import TwinModel
+from gateway.stages.diagnosis import memory_of
 
 AFTER_ROWS: Final = 30
 """Rows of an alarm that are waited for: half a window shows what it is."""
@@ -135,14 +136,9 @@ class _Past:
 
 
 def _memory(asked: Asked) -> Memory:
-    """Return an empty memory, with the deviations and resolutions of the live one."""
-    model = asked.model
-    space = model.state_space
-    ahead = state_space.predict(space, state_space.start(space))
-    nothing = np.zeros(len(model.drift))
-    _, variance = state_space.conditional(space, ahead, nothing, model.level_variance)
-    ways = plain(model) if asked.learnt is None else asked.learnt.ways
-    return Memory(np.sqrt(variance), ways.resolution)
+    """Return an empty memory as the live one."""
+    ways = plain(asked.model) if asked.learnt is None else asked.learnt.ways
+    return memory_of(asked.model, ways.resolution)
 
 
 def _explained(asked: Asked, past: _Past, place: int, end: int) -> Explained:

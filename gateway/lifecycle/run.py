@@ -28,7 +28,7 @@ from gateway.models.scaling import scaled
 from gateway.models.tracker import Habits, Step, Tracker
 from gateway.models.twin_model import TwinModel
 from gateway.records import Estimate, SignalEstimate, State
-from gateway.stages.diagnosis import EXPERIENCE_ROWS, Diagnosis, Echo
+from gateway.stages.diagnosis import EXPERIENCE_ROWS, Diagnosis, Echo, louder
 from gateway.stages.judge import Judge, Persistence
 
 ALARM: Final = Persistence().alarm_on
@@ -102,7 +102,7 @@ def run(
             past.skip(skipped)
         before = int(rows.numbers[place])
         echo = past.look(place)
-        step = _louder(tracker.step(values), echo)
+        step = louder(tracker.step(values), echo)
         past.hear(place, step.probability)
         ruling.feed(place, values, step)
         steps.append(step)
@@ -199,22 +199,6 @@ class _Past:
 def _untaught(model: TwinModel) -> Experience:
     """Return what a model alone says about windows, where its file brings nothing."""
     return Experience(plain(model), np.zeros((len(CAUSES), len(model.drift) + 1)))
-
-
-def _louder(step: Step, echo: Echo | None) -> Step:
-    """Return the step, or what it says of rows that come again if that is the louder evidence."""
-    probability = 0.0 if echo is None else 0.5 + 0.5 * math.tanh(0.5 * echo.excess)
-    if echo is None or probability <= step.probability:
-        return step
-    contributions = np.zeros(len(step.contributions))
-    contributions[list(echo.signals)] = echo.evidence / len(echo.signals)
-    return step._replace(
-        probability=probability,
-        score=echo.evidence,
-        contributions=contributions,
-        scale_rows=echo.rows,
-        kind="repeat" if echo.excess >= 0.0 else step.kind,
-    )
 
 
 @final

@@ -45,6 +45,7 @@ from gateway.models.explanation import (
 )
 from gateway.models.hypotheses_law import WINDOW_ROWS, level_variance
 from gateway.models.repeats import ROWS_MAX, Memory, Repeat
+from gateway.models.tracker import Step
 from gateway.models.twin_model import Floats, TwinModel
 from gateway.records import CAUSES_MAX, Cause
 from gateway.stages.judge import Persistence
@@ -139,7 +140,7 @@ class Diagnosis:
         last = rows[-EXPERIENCE_ROWS:]
         self._healthy.extend(map(_Seen, last, residual(self._model, last)))
         self._experience = learnt
-        self._memory = _memory(self._model, learnt.ways.resolution)
+        self._memory = memory_of(self._model, learnt.ways.resolution)
         self._memory.learn(rows)
 
     def look(self, row: Floats) -> Echo | None:
@@ -297,6 +298,24 @@ def _opinion(found: Explanation) -> Opinion:
     return Opinion(tuple(named[:CAUSES_MAX]), found.fused.doubt)
 
 
+def louder(step: Step, echo: Echo | None) -> Step:
+    """Return the step, or what it says of rows that come again if that is the louder evidence."""
+    if echo is None:
+        return step
+    probability = 0.5 + 0.5 * math.tanh(0.5 * echo.excess)
+    if probability <= step.probability:
+        return step
+    contributions = np.zeros(len(step.contributions))
+    contributions[list(echo.signals)] = echo.evidence / len(echo.signals)
+    return step._replace(
+        probability=probability,
+        score=echo.evidence,
+        contributions=contributions,
+        scale_rows=echo.rows,
+        kind="repeat" if echo.excess >= 0.0 else step.kind,
+    )
+
+
 def _cause(found: Hypothesis) -> Cause:
     """Return a hypothesis as the records have it."""
     return Cause(
@@ -307,7 +326,7 @@ def _cause(found: Hypothesis) -> Cause:
     )
 
 
-def _memory(model: TwinModel, resolution: Floats) -> Memory:
+def memory_of(model: TwinModel, resolution: Floats) -> Memory:
     """Return a store for as many rows as there is room for; resolution (u,) as learnt, scaled."""
     space = model.state_space
     ahead = state_space.predict(space, state_space.start(space))

@@ -32,7 +32,7 @@ from gateway.models.scaling import scaled
 from gateway.models.tracker import Habits, Step, Tracker
 from gateway.models.twin_model import Floats, TwinModel, interval
 from gateway.records import Aligned, Estimate, Provenance, SignalEstimate
-from gateway.stages.diagnosis import Diagnosis, Echo
+from gateway.stages.diagnosis import Diagnosis, louder
 from gateway.stages.judge import Persistence
 from gateway.stages.learning import Known, Learnt, Lesson, LiveRow, model_id
 from gateway.stages.rows import Row, RowCollector
@@ -159,7 +159,7 @@ class Fuse:
         self._age(self._tracker, self._diagnosis, row)
         measured = np.array(values)
         echo = self._diagnosis.look(scaled(self._model.scaling, measured))
-        step = _louder(self._tracker.step(measured), echo)
+        step = louder(self._tracker.step(measured), echo)
         self._look_around(measured)
         opinion = self._diagnosis.judge(step.probability, step.regime)
         due = np.array(row.is_due) & self._model.scaling.used
@@ -282,24 +282,6 @@ class Fuse:
             )
             place += 1
         return tuple(estimates)
-
-
-def _louder(step: Step, echo: Echo | None) -> Step:
-    """Return the step, or what it says of rows that come again if that is the louder evidence."""
-    if echo is None:
-        return step
-    probability = 0.5 + 0.5 * math.tanh(0.5 * echo.excess)
-    if probability <= step.probability:
-        return step
-    contributions = np.zeros(len(step.contributions))
-    contributions[list(echo.signals)] = echo.evidence / len(echo.signals)
-    return step._replace(
-        probability=probability,
-        score=echo.evidence,
-        contributions=contributions,
-        scale_rows=echo.rows,
-        kind="repeat" if echo.excess >= 0.0 else step.kind,
-    )
 
 
 def _doubted(step: Step, doubt: Floats) -> tuple[Step, Floats]:
