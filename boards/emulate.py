@@ -103,6 +103,21 @@ class Emulated:
                 setattr(self, name, -1)
 
 
+def check_emulator(board: Board) -> None:
+    """Raise MissingToolError if `board` needs an emulator that is not there; look at nothing else.
+
+    To be asked before an image is built, which may take minutes.
+    """
+    emulator = board.emulator
+    if emulator is None or board.simulation == "process":
+        return
+    program = emulator.program or "qemu-system-arm"
+    if shutil.which(program) is None:
+        package = _PACKAGES.get(program)
+        remedy = f"install the Debian package {package}, or " if package else ""
+        raise MissingToolError(f"board {board.name} needs {program}: {remedy}use the board `host`")
+
+
 def command_line(board: Board, image: Path, code: str = "") -> list[str]:
     """The command that starts `board`; raises MissingToolError without QEMU.
 
@@ -113,14 +128,10 @@ def command_line(board: Board, image: Path, code: str = "") -> list[str]:
         raise EmulatorError(f"{board.name} is a real board: nothing can be started here")
     if board.simulation == "process":
         return [str(image), "-X", f"heapsize={emulator.heap_bytes or 1 << 20}", "-c", code]
-    program = emulator.program or "qemu-system-arm"
-    if shutil.which(program) is None:
-        package = _PACKAGES.get(program)
-        remedy = f"install the Debian package {package}, or " if package else ""
-        raise MissingToolError(f"board {board.name} needs {program}: {remedy}use the board `host`")
+    check_emulator(board)
     shift = emulator.icount_shift
     return [
-        program,
+        emulator.program or "qemu-system-arm",
         *("-machine", str(emulator.machine)),
         *(() if shift is None else ("-icount", f"shift={shift},sleep=off")),
         *("-display", "none", "-monitor", "none", "-serial", "stdio"),

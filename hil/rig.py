@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from boards.build import APPLICATION, build
 from boards.catalog import Board, load_board
-from boards.emulate import Emulated, start
+from boards.emulate import Emulated, check_emulator, start
 from boards.provision import NodeSecrets, provisioned_files
 from gateway.site import Node, Site
 from hil.bus import BoardPort, Wiring
@@ -113,9 +113,13 @@ class Rig:
     ) -> None:
         """Build the image of every board that has none yet; may take minutes the first time.
 
+        Raises MissingToolError before that if an emulator is missing.
         While another build holds the cache, `stop` ends the wait: a thread hears no Ctrl-C.
         """
-        for name, board in {board.name: board for board in self._boards.values()}.items():
+        boards = {board.name: board for board in self._boards.values()}
+        for board in boards.values():
+            check_emulator(board)
+        for name, board in boards.items():
             if name not in self._images:
                 self._images[name] = build(board, APPLICATION, progress=progress, stop=stop)
 
