@@ -332,8 +332,8 @@ def _row_range(text: str) -> tuple[int | None, int | None]:
 
 def _instant(option: str, text: str) -> int:
     """Return a time in Unix nanoseconds; raise OperatorError if it is none."""
+    from gateway.cells import instant_ns
     from gateway.errors import OperatorError
-    from gateway.lifecycle.data_csv import instant_ns
 
     try:
         return instant_ns(text)

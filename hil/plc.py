@@ -27,8 +27,8 @@ from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
+from gateway.clock import NS_PER_S
 from gateway.errors import InternalError, PortInUseError
-from hil.cells import NS_PER_S
 
 HOST: Final = "127.0.0.1"
 CLOSE_S_MAX: Final = 5.0

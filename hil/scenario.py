@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from boards.catalog import board_names, load_board
-from hil.cells import NS_PER_S
+from gateway.clock import NS_PER_S
 from hil.errors import ScenarioError, TraceError, did_you_mean
 from hil.plants.pump import write_pump_trace
 from hil.traces import Trace, read_trace

@@ -30,7 +30,7 @@ from typing import Any, Final, NoReturn, TypeVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.cells import NUMBER, instant_ns, not_a_number, shown
+from gateway.cells import NUMBER, instant_ns, not_a_number, shown
 from hil.errors import TraceError, UnitError, did_you_mean
 from hil.units import unit as unit_named
 

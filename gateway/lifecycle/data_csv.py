@@ -15,14 +15,12 @@ import math
 import re
 import zlib
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from gateway.clock import NS_PER_S
+from gateway.cells import ISO, NUMBER, instant_ns, shown
 from gateway.errors import TraceError
 from gateway.lifecycle.data import (
     BYTES_MAX,
@@ -39,14 +37,6 @@ _DELIMITERS: Final = (";", "\t", ",")
 """In this order: a file with decimal commas is separated by semicolons."""
 _NOTHING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-"})
 _NO_TIME: Final = "the rows have no time: they are counted, and nobody knows how old they are"
-_INSTANT_S_MAX: Final = (1 << 62) // NS_PER_S
-_ISO: Final = re.compile(
-    r"(?P<second>\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?)"
-    r"(?:[.,](?P<fraction>\d{1,9})\d*)?\s?(?P<offset>Z|[+-]\d\d:?\d\d)?",
-    re.ASCII,
-)
-_NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _GZIP: Final = b"\x1f\x8b"
 
 
@@ -153,7 +143,7 @@ def _cells(source: str, data: bytes) -> _Cells:
         if not name:
             what = f"column {place + 1} has no name; write one into the header"
             raise TraceError(source, what, lines[0])
-    if _NUMBER.fullmatch(rows[0][0].strip()) or _ISO.fullmatch(rows[0][0].strip()):
+    if NUMBER.fullmatch(rows[0][0].strip()) or ISO.fullmatch(rows[0][0].strip()):
         what = f"the first line begins with {rows[0][0]!r}; put a line of column names above it"
         raise TraceError(source, what, lines[0])
     names, units = [name for name, _ in named], [unit for _, unit in named]
@@ -204,7 +194,7 @@ def _time_place(cells: _Cells, selection: Selection) -> int:
     for place, name in enumerate(cells.names):
         if name.lower() in TIME_NAMES and name not in selection.signals:
             return place
-    if _ISO.fullmatch(cells.rows[0][0].strip()):
+    if ISO.fullmatch(cells.rows[0][0].strip()):
         return 0
     if selection.period_ns is not None:
         return -1
@@ -226,31 +216,6 @@ def _times_ns(cells: _Cells, place: int, period_ns: int | None) -> Integers:
             what = f"column {cells.names[place]!r}: {error}"
             raise TraceError(cells.source, what, line) from error
     return np.array(instants, dtype=np.int64)
-
-
-def instant_ns(text: str) -> int:
-    """Return Unix nanoseconds of an ISO date or of seconds since 1970, or raise ValueError."""
-    text = text.strip()
-    iso = _ISO.fullmatch(text)
-    if iso:
-        return _iso_ns(iso)
-    if not _NUMBER.fullmatch(text):
-        raise ValueError(f"{_shown(text)} is not a time; write 2020-03-09 10:14:33 or seconds")
-    seconds = Decimal(text)
-    if abs(seconds) >= _INSTANT_S_MAX:
-        raise ValueError(f"{_shown(text)} s is too far away; times are in seconds, not ms or ns")
-    return int((seconds * NS_PER_S).to_integral_value())
-
-
-def _iso_ns(iso: re.Match[str]) -> int:
-    offset = (iso["offset"] or "Z").replace("Z", "+00:00")
-    try:
-        whole_s = (datetime.fromisoformat(iso["second"] + offset) - _EPOCH) // timedelta(seconds=1)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"{iso[0]!r} is not a date ({error}); mend the row") from error
-    if abs(whole_s) >= _INSTANT_S_MAX:
-        raise ValueError(f"{iso[0]!r} is too far away; dates from 1824 to 2116 are read")
-    return whole_s * NS_PER_S + int((iso["fraction"] or "0").ljust(9, "0"))
 
 
 # --- numbers ------------------------------------------------------------------------------------
@@ -280,9 +245,4 @@ def _no_number(cells: _Cells, place: int, text: str) -> str:
         remedy = "write a decimal point"
     elif re.fullmatch(r"[+-]?(inf|infinity|[0-9.]+[eE]\+?[0-9]+)", text, re.IGNORECASE):
         remedy = "it is not finite: empty the cell if there was no value"
-    return f"column {cells.names[place]!r}: {_shown(text)} is not a number; {remedy}"
-
-
-def _shown(text: str, characters_max: int = 40) -> str:
-    """Return a cell as a message quotes it, cut where it is long."""
-    return repr(text if len(text) <= characters_max else text[:characters_max] + "...")
+    return f"column {cells.names[place]!r}: {shown(text)} is not a number; {remedy}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from gateway.cells import instant_ns
 from gateway.clock import NS_PER_S
 from gateway.errors import TraceError
 from gateway.lifecycle.data import (
@@ -24,7 +25,7 @@ from gateway.lifecycle.data import (
     signal_places,
     split_header,
 )
-from gateway.lifecycle.data_csv import instant_ns, within
+from gateway.lifecycle.data_csv import within
 
 if TYPE_CHECKING:
     Arrow = Any

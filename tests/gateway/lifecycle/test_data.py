@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from gateway import status
+from gateway.cells import instant_ns
 from gateway.errors import TraceError
 from gateway.lifecycle.data import GAP_ROWS_MAX, Selection, dated, read_rows
-from gateway.lifecycle.data_csv import instant_ns
 from gateway.sinks.store_schema import prepare
 
 S = 1_000_000_000

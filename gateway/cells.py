@@ -1,7 +1,8 @@
-"""The cells of a trace file: what is a number, what is a time, and what to say when it is not.
+"""The cells of a file of rows: what is a number, what is a time, and what to say when it is not.
 
 Promises: times are exact, in integer nanoseconds; nothing is rounded but digits below a nanosecond.
-Leaves to others: in which file, line and column the cell stands (traces.py).
+Leaves to others: in which file, line and column the cell stands
+(lifecycle/data_csv.py, and the rig's traces).
 """
 
 import re
@@ -9,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-NS_PER_S: Final = 1_000_000_000
+from gateway.clock import NS_PER_S
+
 _INSTANT_S_MAX: Final = (1 << 62) // NS_PER_S
 """Half of what 64-bit nanoseconds hold, so that the difference of two instants fits too."""
 NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 _NOT_FINITE: Final = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
-_ISO: Final = re.compile(
+ISO: Final = re.compile(
     r"(?P<second>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)"
     r"(?:[.,](?P<fraction>\d{1,9}))?(?P<offset>Z|[+-]\d\d:\d\d)?",
     re.ASCII,
@@ -32,14 +34,15 @@ def not_a_number(text: str) -> str:
 
 def instant_ns(text: str) -> int:
     """Return Unix nanoseconds, exactly, of an ISO date or of seconds, or raise ValueError."""
-    iso = _ISO.fullmatch(text)
+    text = text.strip()
+    iso = ISO.fullmatch(text)
     if iso:
         return _iso_ns(iso)
     if not NUMBER.fullmatch(text):
         raise ValueError(f"{shown(text)} is not a time; write 2020-03-09 10:14:33 or seconds")
     seconds = Decimal(text)
     if abs(seconds) >= _INSTANT_S_MAX:
-        raise ValueError(f"{shown(text)} s is too far away; the column must be in seconds")
+        raise ValueError(f"{shown(text)} s is too far away; times are in seconds, not ms or ns")
     return int((seconds * NS_PER_S).to_integral_value())
 
 
