@@ -1,7 +1,9 @@
 """What travels between links, stages and sinks: frozen, slotted, keyword-only records.
 
     Received, Polled -> Verified | Rejected -> Aligned -> Estimate -> Verdict
-                                            -> Report
+                                            -> Report  -> ClockEstimate, SyncCheck, ...
+
+What is said about time itself is in `records_time.py`.
 
 Promises: no dict crosses a seam, times are integer nanoseconds UTC (`_ns`) or integer microseconds
 of a node's own boot (`_us`), signal names are resolved (`node:channel`), and a `Verified` exists
@@ -13,6 +15,7 @@ from enum import StrEnum
 from typing import Final
 
 from gateway.errors import InternalError
+from gateway.records_time import ClockEstimate, LinkKpi, Revision, SyncCheck, TimedEvent
 
 
 class Provenance(StrEnum):
@@ -37,6 +40,8 @@ class Reading:
     value: float
     tick_us: int | None
     """Node time of the value since boot; None when the source keeps no clock."""
+    stamp_ns: int | None = None
+    """UTC of the value by the source's own clock; None when it states none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +64,10 @@ class Polled:
     readings: tuple[Reading, ...]
     requested_ns: int
     received_ns: int
+    clock_ns: int | None = None
+    """UTC that the source's own clock showed when it answered; None when it was not asked."""
+    clock_resolution_ns: int = 0
+    """One step of that clock: it showed `clock_ns` up to so much later."""
 
     def __post_init__(self) -> None:
         if self.received_ns < self.requested_ns:
@@ -93,6 +102,9 @@ class Verified:
     provenance: Provenance
     root_id: str = ""
     """Which root key sealed it (`stages.keyring.root_id`); empty for a polled source."""
+    clock_ns: int | None = None
+    """UTC that a polled source's own clock showed; None when it was not asked."""
+    clock_resolution_ns: int = 0
     token: InitVar[object]
 
     def __post_init__(self, token: object) -> None:
@@ -126,6 +138,8 @@ class Aligned:
     """UTC of the value at its source."""
     bound_ns: int
     """Hard bound: true time lies in `time_ns +- bound_ns`, if the stated drift limit holds."""
+    uncertainty_ns: int
+    """Expanded uncertainty of `time_ns`, coverage factor k = 2; never above `bound_ns`."""
     status: int
     """OPC UA StatusCode (`gateway.status`)."""
     provenance: Provenance
@@ -288,5 +302,8 @@ class Verdict:
     """Most probable first, at most `CAUSES_MAX`; empty unless the state is ALARM."""
 
 
-Record = Received | Polled | Verified | Rejected | Aligned | Report | Estimate | Verdict
+TimeRecord = ClockEstimate | SyncCheck | TimedEvent | Revision | LinkKpi
+Record = (
+    Received | Polled | Verified | Rejected | Aligned | Report | Estimate | Verdict | TimeRecord
+)
 Input = Received | Polled

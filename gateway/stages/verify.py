@@ -255,6 +255,8 @@ class Verify:
             requested_ns=item.requested_ns,
             received_ns=item.received_ns,
             provenance=Provenance.UNAUTHENTICATED,
+            clock_ns=item.clock_ns,
+            clock_resolution_ns=item.clock_resolution_ns,
             token=_VERIFY_TOKEN,
         )
 

@@ -114,6 +114,7 @@ def aligned(signal: str = "a:flow", value: float = 0.001, second: int = 0, **cha
         "value": value,
         "time_ns": START_NS + second * SECOND_NS,
         "bound_ns": 1_500_000,
+        "uncertainty_ns": 900_000,
         "status": status.GOOD,
         "provenance": Provenance.SEALED,
         "source": signal.partition(":")[0],

@@ -90,7 +90,7 @@ def test_a_poll_that_ends_before_it_began_is_our_bug():
 
 def test_positional_arguments_are_refused():
     with pytest.raises(TypeError):
-        Aligned("s", "V", 1.0, 0, 0, 0, Provenance.SEALED, "n", 0)
+        Aligned("s", "V", 1.0, 0, 0, 0, 0, Provenance.SEALED, "n", 0)
 
 
 CODES = GATEWAY.parents[1] / "shared" / "vectors" / "opcua" / "status_codes.json"

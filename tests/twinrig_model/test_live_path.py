@@ -106,6 +106,7 @@ def _aligned(signal: str, unit: str, value: float, time_ns: int) -> Aligned:
         value=value,
         time_ns=time_ns,
         bound_ns=0,
+        uncertainty_ns=0,
         status=0,
         provenance=Provenance.SEALED,
         source="n",

@@ -35,6 +35,7 @@ def feed(stage, rows, start=0, codes=None, late_s=0, provenance=Provenance.SEALE
                 value=number,
                 time_ns=second * SECOND_NS,
                 bound_ns=0,
+                uncertainty_ns=0,
                 status=code if codes is None else codes,
                 provenance=provenance,
                 source="n",

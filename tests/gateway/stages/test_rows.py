@@ -22,6 +22,7 @@ def value(signal, time_ns, number=1.0, code=status.GOOD):
         value=number,
         time_ns=time_ns,
         bound_ns=0,
+        uncertainty_ns=0,
         status=code,
         provenance=Provenance.SEALED,
         source=signal.split(":")[0],
