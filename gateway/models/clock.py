@@ -33,12 +33,14 @@ class OffsetInterval:
     """The offset of one node's clock within one boot.
 
     `drift_ppm` is the largest rate difference of the two clocks that is believed possible; every
-    bound is as hard as this number.
+    bound is as hard as this number. `tick_ns` is one step of its clock, which shows a time up to so
+    much later.
     """
 
-    __slots__ = ("_at_ns", "_drift_ppb", "_high_ns", "_low_ns")
+    __slots__ = ("_at_ns", "_drift_ppb", "_high_ns", "_low_ns", "_tick_ns")
 
-    def __init__(self, drift_ppm: float) -> None:
+    def __init__(self, drift_ppm: float, tick_ns: int = TICK_NS) -> None:
+        self._tick_ns = tick_ns
         self._drift_ppb = round(drift_ppm * 1000)
         if not 0 <= self._drift_ppb < _PPB:
             raise InternalError(f"drift_ppm {drift_ppm} is not in 0 to below 1000000")
@@ -58,7 +60,7 @@ class OffsetInterval:
         impossible in itself (it ended before it began on one of the clocks).
         """
         # Both limits hold at moments between T1 and T4; carried to T4 they widen by the difference.
-        low_ns = t1_ns - (t2_us * 1000 + TICK_NS) - self._widening_ns(t4_ns - t1_ns)
+        low_ns = t1_ns - (t2_us * 1000 + self._tick_ns) - self._widening_ns(t4_ns - t1_ns)
         high_ns = t4_ns - t3_us * 1000 + self._widening_ns(t4_ns - t1_ns)
         if t4_ns < t1_ns or t3_us < t2_us or low_ns > high_ns:
             self._low_ns = None
@@ -83,6 +85,26 @@ class OffsetInterval:
         self._low_ns = None
         return False
 
+    def contradiction_ns(self, t1_ns: int, t2_us: int, t3_us: int, t4_ns: int) -> int:
+        """Return how far an exchange's interval lies above (+) or below (-) the carried one.
+
+        0 if they meet, or while nothing is known. Nothing is changed.
+        """
+        if self._low_ns is None:
+            return 0
+        widening_ns = self._widening_ns(abs(t4_ns - t1_ns))
+        reach_ns = self._widening_ns(abs(t4_ns - self._at_ns)) + widening_ns
+        above_ns = t1_ns - t2_us * 1000 - self._tick_ns - (self._high_ns + reach_ns)
+        below_ns = t4_ns - t3_us * 1000 - (self._low_ns - reach_ns)
+        return above_ns if above_ns > 0 else min(below_ns, 0)
+
+    def early_ns(self, sent_us: int, received_ns: int) -> int:
+        """Return by how much a frame came before it can have been sent; 0 if it did not."""
+        if self._low_ns is None:
+            return 0
+        low_ns = self._low_ns - self._widening_ns(abs(received_ns - self._at_ns))
+        return max(0, low_ns - (received_ns - sent_us * 1000))
+
     def at(self, now_ns: int) -> Offset | None:
         """Return the offset at gateway time `now_ns`; None before the first exchange."""
         if self._low_ns is None:
@@ -101,9 +123,9 @@ class OffsetInterval:
         time_ns = tick_us * 1000 + middle_ns
         # The moment itself is only known to +- half, so that much age is added; and this age went
         # by on the node's clock, while the drift is a rate per gateway time.
-        node_age_ns = abs(time_ns - self._at_ns) + half_ns + TICK_NS
+        node_age_ns = abs(time_ns - self._at_ns) + half_ns + self._tick_ns
         age_ns = -(-node_age_ns * _PPB // (_PPB - self._drift_ppb))
-        return time_ns, half_ns + TICK_NS + self._widening_ns(age_ns)
+        return time_ns, half_ns + self._tick_ns + self._widening_ns(age_ns)
 
     def _intersect(self, low_ns: int | None, high_ns: int, at_ns: int) -> bool:
         """Intersect with limits that hold at `at_ns`; change nothing if that is empty."""
