@@ -23,18 +23,16 @@ from gateway.keyfile import load_key
 from gateway.models.calibration import FALSE_ALARMS_PER_HOUR
 from gateway.site_fields import (
     FilePath,
-    Finite,
     Host,
     ListenPort,
     Name,
-    NotEmpty,
     Port,
     Positive,
     Probability,
     Table,
     TopicLevel,
-    Unit,
 )
+from gateway.site_modbus import ModbusDevice, Tag
 from gateway.site_nodes import LINKS, Channel, Node, Waveform
 from gateway.site_rules import hint, rule_problems
 from gateway.site_schedules import schedule_problems
@@ -69,35 +67,6 @@ class TimeSettings(Table):
     """Bound stated while a node's clock is unknown."""
     silent_periods: Annotated[int, Field(ge=2, le=10_000)] = 5
     """A signal that has not come for so many of its periods is shown as uncertain."""
-
-
-class Tag(Table):
-    """[[modbus.tags]] One value of a Modbus device: value = raw x scale + offset."""
-
-    name: Name
-    table: Literal["holding", "input", "coil", "discrete"] = "holding"
-    address: Annotated[int, Field(ge=0, le=65535)]
-    """Zero-based, as in the request: 40001 of a manual is 0 here."""
-    type: Literal["int16", "uint16", "int32", "uint32", "float32", "bool"]
-    unit: Unit
-    scale: Finite = 1.0
-    offset: Finite = 0.0
-    word_order: Literal["big", "little"] = "big"
-    byte_order: Literal["big", "little"] = "big"
-
-
-class ModbusDevice(Table):
-    """[[modbus]] A device polled over Modbus TCP. Nothing vouches for its values."""
-
-    name: Name
-    host: Host
-    port: Port = 502
-    unit_id: Annotated[int, Field(ge=0, le=255)] = 1
-    period_ms: Annotated[int, Field(ge=10, le=3_600_000)] = 1000
-    timeout_ms: Annotated[int, Field(ge=10, le=60_000)] = 1000
-    gap_registers_max: Annotated[int, Field(ge=0, le=124)] = 8
-    """Registers nobody asked for that one request may read along to save another request."""
-    tags: Annotated[tuple[Tag, ...], Field(strict=False), NotEmpty]
 
 
 class FuseSettings(Table):
@@ -208,7 +177,7 @@ class Site(Table):
         signals: dict[str, str] = {}
         for node in self.nodes:
             signals |= node.units()
-        return signals | {f"{d.name}:{t.name}": t.unit for d in self.modbus for t in d.tags}
+        return signals | {f"{d.name}:{t.name}": t.unit for d in self.modbus for t in d.values}
 
     def periods_ns(self) -> dict[str, int]:
         """Return how often every signal comes, by its resolved name."""
@@ -216,7 +185,7 @@ class Site(Table):
         for node in self.nodes:
             signals |= node.periods_ns()
         polled = {
-            f"{d.name}:{t.name}": d.period_ms * NS_PER_MS for d in self.modbus for t in d.tags
+            f"{d.name}:{t.name}": d.period_ms * NS_PER_MS for d in self.modbus for t in d.values
         }
         return signals | polled
 

@@ -5,24 +5,27 @@ never straddles two; every wait has a deadline; a connection that failed is buil
 a pause; when the device refuses addresses of a shared request its tags are asked one by one, those
 at fault from then on always, so only they fail. Unit and transaction ids are matched by pymodbus,
 its errors are mapped here.
-Left to others: writing; the time of the values (`stages/sync.py` takes the middle of the poll).
+A tag with the role "clock" is the device's own UTC: it goes with the poll as `clock_ns` in whole
+nanoseconds, and is no value.
+Left to others: writing; the time of the values (`stages/sync.py` takes the middle of the poll), and
+what the device's clock is worth.
 """
 
 import asyncio
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, final
 
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ModbusPDU
 
-from gateway.clock import NS_PER_MS, Cadence, Clock
+from gateway.clock import NS_PER_MS, NS_PER_S, Cadence, Clock
 from gateway.errors import LinkError
 from gateway.links.supervisor import LinkState, Supervision, honour_cancellation
 from gateway.records import Polled, Reading
-from gateway.site import ModbusDevice, Tag
+from gateway.site_modbus import CLOCK_STEPS_NS, ModbusDevice, Tag
 
 LINK: Final = "modbus"
 _GRACE_S: Final = 0.5
@@ -30,7 +33,8 @@ _GRACE_S: Final = 0.5
 _REGISTERS_MAX: Final = 125
 _BITS_MAX: Final = 2000
 _FORMATS: Final = {
-    "int16": ">h", "uint16": ">H", "int32": ">i", "uint32": ">I", "float32": ">f",
+    "int16": ">h", "uint16": ">H", "int32": ">i", "uint32": ">I", "uint64": ">Q",
+    "float32": ">f",
 }  # fmt: skip
 _BIT_TABLES: Final = ("coil", "discrete")
 _EXCEPTIONS: Final = {
@@ -40,6 +44,8 @@ _EXCEPTIONS: Final = {
     11: "gateway target device failed to respond",
 }  # fmt: skip
 """V1.1b3 chapter 7."""
+_CLOCK_END_NS: Final = (1 << 63) - 1
+"""Where a clock's reading is cut off, in 2262: absurd in any case, and still 64 bits."""
 _BLAMES_A_TAG: Final = (1, 2, 3)
 """Exceptions about what was asked; the others are about the device and hold for every tag."""
 
@@ -112,13 +118,34 @@ def decode_tag(tag: Tag, words: Sequence[int | bool]) -> float:
     `words` has shape (width,). The standard fixes the order of bytes in a register only, so both
     orders of words and of bytes can be chosen: ABCD, CDAB (words), BADC (bytes), DCBA (both).
     """
-    if tag.type == "bool":
-        raw = float(bool(words[0]))
-    else:
-        ordered = words if tag.word_order == "big" else tuple(reversed(words))
-        content = b"".join(int(word).to_bytes(2, tag.byte_order) for word in ordered)
-        raw = float(struct.unpack(_FORMATS[tag.type], content)[0])
+    raw = float(bool(words[0])) if tag.type == "bool" else float(_raw(tag, words))
     return raw * tag.scale + tag.offset
+
+
+def decode_clock(tag: Tag, words: Sequence[int | bool]) -> int:
+    """Return the UTC in nanoseconds that a clock tag shows; `words` has shape (width,).
+
+    Exact: one step of the clock is a whole number of nanoseconds, and no float comes between.
+    """
+    shown_ns = int(_raw(tag, words)) * CLOCK_STEPS_NS[tag.scale] + int(tag.offset) * NS_PER_S
+    return max(-_CLOCK_END_NS, min(shown_ns, _CLOCK_END_NS))
+
+
+def _raw(tag: Tag, words: Sequence[int | bool]) -> int | float:
+    """Return the number in the registers of a tag, before scale and offset."""
+    ordered = words if tag.word_order == "big" else tuple(reversed(words))
+    content = b"".join(int(word).to_bytes(2, tag.byte_order) for word in ordered)
+    raw: int | float = struct.unpack(_FORMATS[tag.type], content)[0]
+    return raw
+
+
+@dataclass(slots=True, kw_only=True)
+class _Gathered:
+    """What the requests of a poll have brought so far."""
+
+    readings: list[Reading] = field(default_factory=list)
+    errors: list[TagError] = field(default_factory=list)
+    clock_ns: int | None = None
 
 
 @final
@@ -142,24 +169,17 @@ class ModbusLink:
         to connect is made by the first poll after the pause.
         """
         client = await self._connected(now_ns)
-        readings: list[Reading] = []
-        errors: list[TagError] = []
+        gathered = _Gathered()
         try:
             for request in self._requests:
-                await self._read(client, request, readings, errors)
+                await self._read(client, request, gathered)
         except LinkError as error:
             self._fail(clock.now_ns(), error.what)
             raise
-        if readings:
-            self.supervision.data()
-        polled = Polled(
-            source=self.device.name,
-            link=LINK,
-            readings=tuple(readings),
-            requested_ns=now_ns,
-            received_ns=max(now_ns, clock.now_ns()),
+        return PollResult(
+            polled=self._polled(gathered, now_ns, max(now_ns, clock.now_ns())),
+            errors=tuple(gathered.errors),
         )
-        return PollResult(polled=polled if readings else None, errors=tuple(errors))
 
     def close(self) -> None:
         """Close the connection for good."""
@@ -208,40 +228,53 @@ class ModbusLink:
         single = [plan_requests((tag,), 0)[0] for tag in alone]
         return (*plan_requests(shared, self._gap_max, alone), *single)
 
+    def _polled(self, gathered: _Gathered, requested_ns: int, received_ns: int) -> Polled | None:
+        """Return the record of a poll, None if it brought neither a value nor the clock."""
+        if not gathered.readings and gathered.clock_ns is None:
+            return None
+        self.supervision.data()
+        steps = [CLOCK_STEPS_NS[tag.scale] for tag in self.device.tags if tag.is_clock]
+        return Polled(
+            source=self.device.name,
+            link=LINK,
+            readings=tuple(gathered.readings),
+            requested_ns=requested_ns,
+            received_ns=received_ns,
+            clock_ns=gathered.clock_ns,
+            clock_resolution_ns=0 if gathered.clock_ns is None else steps[0],
+        )
+
     async def _read(
-        self,
-        client: AsyncModbusTcpClient,
-        request: ReadRequest,
-        readings: list[Reading],
-        errors: list[TagError],
+        self, client: AsyncModbusTcpClient, request: ReadRequest, gathered: _Gathered
     ) -> None:
         """Make one request; if it asks for something the device has not, find out which tag."""
         answer = await self._execute(client, request)
         if isinstance(answer, int):
             if len(request.tags) > 1 and answer in _BLAMES_A_TAG:
-                await self._read_one_by_one(client, request, readings, errors)
+                await self._read_one_by_one(client, request, gathered)
                 return
             what = _EXCEPTIONS.get(answer, f"exception {answer}")
-            errors += [TagError(tag=tag.name, what=what) for tag in request.tags]
+            gathered.errors += [TagError(tag=tag.name, what=what) for tag in request.tags]
             return
         for tag in request.tags:
             start = tag.address - request.address
-            value = decode_tag(tag, answer[start : start + width(tag)])
-            signal = f"{self.device.name}:{tag.name}"
-            readings.append(Reading(signal=signal, unit=tag.unit, value=value, tick_us=None))
+            words = answer[start : start + width(tag)]
+            if tag.is_clock:
+                gathered.clock_ns = decode_clock(tag, words)
+                continue
+            signal, value = f"{self.device.name}:{tag.name}", decode_tag(tag, words)
+            gathered.readings.append(
+                Reading(signal=signal, unit=tag.unit, value=value, tick_us=None)
+            )
 
     async def _read_one_by_one(
-        self,
-        client: AsyncModbusTcpClient,
-        request: ReadRequest,
-        readings: list[Reading],
-        errors: list[TagError],
+        self, client: AsyncModbusTcpClient, request: ReadRequest, gathered: _Gathered
     ) -> None:
         """Ask for each tag of a refused request alone, and plan the next poll accordingly."""
-        known = len(errors)
+        known = len(gathered.errors)
         for tag in request.tags:
-            await self._read(client, plan_requests((tag,), 0)[0], readings, errors)
-        at_fault = {error.tag for error in errors[known:]}
+            await self._read(client, plan_requests((tag,), 0)[0], gathered)
+        at_fault = {error.tag for error in gathered.errors[known:]}
         if at_fault:
             self._alone |= at_fault
         elif self._gap_max > 0:
