@@ -34,6 +34,7 @@ from gateway.site_fields import (
 )
 from gateway.site_modbus import ModbusDevice, Tag
 from gateway.site_nodes import LINKS, Channel, Node, Waveform
+from gateway.site_opcua import OpcUaServer
 from gateway.site_rules import hint, rule_problems
 from gateway.site_schedules import schedule_problems
 
@@ -155,6 +156,7 @@ class Site(Table):
     time: TimeSettings = TimeSettings()
     nodes: Annotated[tuple[Node, ...], Field(strict=False)] = ()
     modbus: Annotated[tuple[ModbusDevice, ...], Field(strict=False)] = ()
+    opcua_servers: Annotated[tuple[OpcUaServer, ...], Field(strict=False)] = ()
     fuse: FuseSettings = FuseSettings()
     judge: JudgeSettings = JudgeSettings()
     opcua: OpcUaSettings | None = None
@@ -177,17 +179,22 @@ class Site(Table):
         signals: dict[str, str] = {}
         for node in self.nodes:
             signals |= node.units()
-        return signals | {f"{d.name}:{t.name}": t.unit for d in self.modbus for t in d.values}
+        signals |= {f"{d.name}:{t.name}": t.unit for d in self.modbus for t in d.values}
+        for server in self.opcua_servers:
+            signals |= server.units()
+        return signals
 
     def periods_ns(self) -> dict[str, int]:
         """Return how often every signal comes, by its resolved name."""
         signals: dict[str, int] = {}
         for node in self.nodes:
             signals |= node.periods_ns()
-        polled = {
+        signals |= {
             f"{d.name}:{t.name}": d.period_ms * NS_PER_MS for d in self.modbus for t in d.values
         }
-        return signals | polled
+        for server in self.opcua_servers:
+            signals |= server.periods_ns()
+        return signals
 
     def fused_signals(self) -> tuple[str, ...]:
         """Return the resolved names the model covers, in a stable order."""

@@ -9,6 +9,7 @@ import difflib
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
+from urllib.parse import urlsplit
 
 from gateway.stages.learning import training_rows_min
 from wire import units
@@ -18,6 +19,10 @@ _ACCOUNTS: Final[tuple[str, ...]] = ("gateway", "mqtt", "opcua", "sparkplug", "s
 """Names the ledger, and the folders and ports of the gateway itself, already use."""
 _FOLDERS: Final[tuple[str, ...]] = ("ledger", "nodes", "server")
 """Folders beside the asset's in the OPC UA address space."""
+_SOURCES: Final = {"nodes": "channels", "modbus": "tags", "opcua_servers": "nodes"}
+"""Tables of sources, and the table of signals inside each."""
+_CLOCK_SCALES: Final = (1, 0.001, 0.000001)
+"""Seconds in a step of a device's clock: these are whole nanoseconds."""
 _SYMBOLS: Final = frozenset(unit.senml for unit in units.UNITS)
 
 
@@ -43,22 +48,28 @@ def hint(word: str, choices: Sequence[str]) -> str:
 def rule_problems(data: RawTable) -> list[str]:
     """Check what one field alone cannot tell; works on raw tables, however wrong they are."""
     nodes, devices = tables(data.get("nodes")), tables(data.get("modbus"))
-    named = [(f"nodes[{i}]", t) for i, t in nodes] + [(f"modbus[{i}]", t) for i, t in devices]
+    sources = [
+        (f"{table}[{i}]", inner, row)
+        for table, inner in _SOURCES.items()
+        for i, row in tables(data.get(table))
+    ]
+    named = [(where, row) for where, _, row in sources]
     problems = list(_repeated(named))
     problems += _reserved(data, named)
-    for prefix, inner, owners in (("nodes", "channels", nodes), ("modbus", "tags", devices)):
-        for i, owner in owners:
-            rows = [(f"{prefix}[{i}].{inner}[{j}]", row) for j, row in tables(owner.get(inner))]
-            problems += _repeated([*rows, *_features(f"{prefix}[{i}]", owner)])
-            problems += [problem for where, row in rows for problem in _row_problems(where, row)]
+    for where, inner, owner in sources:
+        rows = [(f"{where}.{inner}[{j}]", row) for j, row in tables(owner.get(inner))]
+        problems += _repeated([*rows, *_features(where, owner)])
+        problems += [problem for place, row in rows for problem in _row_problems(place, row)]
     problems += [problem for i, node in nodes for problem in _node_problems(f"nodes[{i}]", node)]
+    for i, device in devices:
+        problems += _clock_problems(f"modbus[{i}]", device)
     problems += _no_broker(data, nodes)
-    problems += _unknown_signals(data, nodes, devices)
+    problems += _unknown_signals(data, [(row, inner) for _, inner, row in sources])
     problems += _open_endpoints(data)
     problems += _no_hysteresis(data)
     problems += _too_few_training_rows(data, nodes)
     if not named:
-        problems.append("nodes: no source of data; add [[nodes]] or [[modbus]]")
+        problems.append("nodes: no source of data; add [[nodes]], [[modbus]] or [[opcua_servers]]")
     return problems
 
 
@@ -153,17 +164,37 @@ def _no_broker(data: RawTable, nodes: Sequence[tuple[int, RawTable]]) -> Iterato
                 return
 
 
-def _unknown_signals(
-    data: RawTable,
-    nodes: Sequence[tuple[int, RawTable]],
-    devices: Sequence[tuple[int, RawTable]],
-) -> Iterator[str]:
-    """Check that [fuse] names signals that exist."""
+def _clock_problems(where: str, device: RawTable) -> Iterator[str]:
+    """Check the tag that is a device's clock."""
+    clocks = [(i, tag) for i, tag in tables(device.get("tags")) if tag.get("role") == "clock"]
+    for i, tag in clocks:
+        place = f"{where}.tags[{i}]"
+        if tag.get("type") not in ("uint32", "uint64"):
+            yield f'{place}.type: a clock counts in "uint32" or "uint64"; change it'
+        if tag.get("unit") != "s":
+            yield f'{place}.unit: a clock is read in seconds; write unit = "s" and choose scale'
+        if tag.get("scale", 1) not in _CLOCK_SCALES:
+            yield (
+                f"{place}.scale: a clock counts whole seconds, milliseconds or microseconds; "
+                "write 1.0, 0.001 or 0.000001"
+            )
+        offset = tag.get("offset", 0)
+        if isinstance(offset, float) and not offset.is_integer():
+            yield f"{place}.offset: a clock begins at a whole second since 1970; round it"
+    for i, _ in clocks[1:]:
+        yield f"{where}.tags[{i}].role: tags[{clocks[0][0]}] is the clock already; remove one"
+
+
+def _unknown_signals(data: RawTable, sources: Sequence[tuple[RawTable, str]]) -> Iterator[str]:
+    """Check that [fuse] names signals that exist; a clock is none."""
     fuse = data.get("fuse")
     wanted = fuse.get("signals") if isinstance(fuse, dict) else None
-    rows = [(n, row) for _, n in nodes for _, row in tables(n.get("channels"))]
-    rows += [(n, row) for _, n in nodes for _, row in _features("", n)]
-    rows += [(d, row) for _, d in devices for _, row in tables(d.get("tags"))]
+    rows = [
+        (owner, row)
+        for owner, inner in sources
+        for _, row in [*tables(owner.get(inner)), *_features("", owner)]
+        if row.get("role") != "clock"
+    ]
     known = tuple(f"{source.get('name')}:{row.get('name')}" for source, row in rows)
     for index, signal in enumerate(wanted if isinstance(wanted, list) else []):
         if isinstance(signal, str) and signal not in known:
@@ -179,12 +210,29 @@ def _open_endpoints(data: RawTable) -> Iterator[str]:
                 f"opcua.allow_unencrypted_loopback: {host} is not loopback; "
                 'set host = "127.0.0.1" or remove the flag'
             )
+    for i, server in tables(data.get("opcua_servers")):
+        match server:
+            case {"allow_unencrypted": True, "endpoint": str() as endpoint} if not is_loopback(
+                _host_of(endpoint)
+            ):
+                yield (
+                    f"opcua_servers[{i}].allow_unencrypted: {_host_of(endpoint)} is not loopback; "
+                    "remove the flag"
+                )
     for table in ("sparkplug", "mqtt"):
         match data.get(table):
             case {"ca_file": str()} | {"allow_unencrypted": True}:
                 pass
             case {"host": str() as host} if not is_loopback(host):
                 yield f"{table}.ca_file: {host} is not loopback; name its CA file to turn TLS on"
+
+
+def _host_of(endpoint: str) -> str:
+    """Return the host of a URL; "" if there is none."""
+    try:
+        return urlsplit(endpoint).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _no_hysteresis(data: RawTable) -> Iterator[str]:
