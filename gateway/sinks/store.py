@@ -1,4 +1,4 @@
-"""The embedded store: values, estimates, verdicts, reports, ledger, frames in one SQLite file.
+"""The embedded store: values, estimates, verdicts, time, reports, frames in one SQLite file.
 
 Promises: records are committed in batches, each batch wholly or not at all, whatever kills the
 process (WAL); with `survives = "power_cut"` also what cuts the power. A damaged file, found by the
@@ -22,17 +22,26 @@ from typing import Final, final
 from gateway.clock import NS_PER_S, Clock
 from gateway.errors import OperatorError
 from gateway.loss import LossLedger, SinkBalance, SourceBalance
-from gateway.records import Aligned, Estimate, Provenance, Record, Report, Verdict, Verified
+from gateway.records import (
+    Aligned,
+    Estimate,
+    Provenance,
+    Record,
+    Report,
+    TimeRecord,
+    Verdict,
+    Verified,
+)
 from gateway.sinks.outbox import Outbox
 from gateway.sinks.store_schema import (
     Stored,
-    TableRow,
     is_storable,
     prepare,
     rows_of,
     stored_marks,
     write,
 )
+from gateway.sinks.store_time import TableRow
 from gateway.site import StoreSettings
 from gateway.stages.replay_window import ReplayMark
 from gateway.stages.silence import is_repeat
@@ -110,7 +119,7 @@ class StoreSink:
             raise OperatorError(f"{self._path}: {error}; move the file away") from error
 
     def put(self, record: Record) -> None:
-        """Queue sealed frames, values, reports, verdicts and the estimates of a trained model.
+        """Queue sealed frames, values, reports, verdicts, findings and estimates once trained.
 
         The frame goes last of all records it has led to, so that it settles them.
         """
@@ -121,10 +130,9 @@ class StoreSink:
             case Aligned() | Estimate(is_trained=True):
                 if not is_repeat(record):
                     self._outbox.put(record)
-            case Report() | Verdict():
-                self._outbox.put(record)
             case _:
-                pass
+                if isinstance(record, Report | Verdict | TimeRecord):
+                    self._outbox.put(record)
 
     async def drain(self) -> None:
         """Commit everything queued; on a failure (disk full) keep it queued and say so."""

@@ -5,6 +5,7 @@
                store is never taken twice
     aligned    values; reports: what nodes said about themselves; verdicts; ledger: the accounts
     estimates  what the model said of each row of an asset; signal_estimates: of each signal in it
+    sync_checks, clock_estimates, timed_events, revisions, link_kpis: see store_time.py
     dropped    rows that a bound has removed, by table and reason; kept: bytes of all frames
 
 Promises: `write` is one transaction, wholly or not at all; every table is bounded, the oldest rows
@@ -19,15 +20,15 @@ from typing import Final
 
 from gateway.canonical import canonical
 from gateway.clock import NS_PER_S
-from gateway.records import Aligned, Cause, Estimate, Report, Verdict, Verified
+from gateway.records import Aligned, Cause, Estimate, Report, TimeRecord, Verdict, Verified
+from gateway.sinks import store_time
+from gateway.sinks.store_time import Row, TableRow, time_rows
 from gateway.site import StoreSettings
 from gateway.stages.replay_window import BOOTS_MAX, WINDOW, Lane, ReplayMark
 from wire import content
 
-SCHEMA_VERSION: Final = 4
-Row = tuple[object, ...]
-TableRow = tuple[str, Row]
-Stored = Verified | Aligned | Report | Estimate | Verdict
+SCHEMA_VERSION: Final = 5
+Stored = Verified | Aligned | Report | Estimate | Verdict | TimeRecord
 _NS_PER_DAY: Final = 86_400 * NS_PER_S
 _INTEGERS: Final = range(-(1 << 63), 1 << 63)
 """What an SQLite integer can be."""
@@ -42,7 +43,8 @@ CREATE TABLE IF NOT EXISTS numbers (
 CREATE TABLE IF NOT EXISTS aligned (
     id INTEGER PRIMARY KEY, signal TEXT NOT NULL, unit TEXT NOT NULL, value REAL,
     time_ns INTEGER NOT NULL, bound_ns INTEGER NOT NULL, status INTEGER NOT NULL,
-    provenance TEXT NOT NULL, source TEXT NOT NULL, sequence INTEGER NOT NULL) STRICT;
+    provenance TEXT NOT NULL, source TEXT NOT NULL, sequence INTEGER NOT NULL,
+    uncertainty_ns INTEGER) STRICT;
 CREATE TABLE IF NOT EXISTS reports (
     id INTEGER PRIMARY KEY, node TEXT NOT NULL, kind TEXT NOT NULL, time_ns INTEGER NOT NULL,
     boot_id INTEGER NOT NULL, sequence INTEGER NOT NULL, text TEXT NOT NULL,
@@ -84,13 +86,18 @@ _BEFORE_4: Final = """ALTER TABLE verdicts ADD COLUMN cause TEXT;
     ALTER TABLE verdicts ADD COLUMN cause_signal TEXT;
     ALTER TABLE verdicts ADD COLUMN cause_probability REAL;"""
 """Until version 3 a verdict had no cause: theirs is null."""
-TABLES: Final = ("aligned", "reports", "verdicts", "estimates", "signal_estimates", "ledger")
+_BEFORE_5: Final = "ALTER TABLE aligned ADD COLUMN uncertainty_ns INTEGER;"
+"""Until version 4 a value had a hard bound alone: the uncertainty of theirs is null."""
+TABLES: Final = (
+    "aligned", "reports", "verdicts", "estimates", "signal_estimates", "ledger",
+    *store_time.TABLES,
+)  # fmt: skip
 """Bounded by `rows_max`."""
 _INSERTS: Final = {
     "frames": "INSERT INTO frames (node, boot_id, sequence, received_ns, frame) VALUES (?,?,?,?,?)",
     "numbers": "INSERT OR IGNORE INTO numbers VALUES (?,?,?,?)",
     "aligned": "INSERT INTO aligned (signal, unit, value, time_ns, bound_ns, status, provenance, "
-    "source, sequence) VALUES (?,?,?,?,?,?,?,?,?)",
+    "source, sequence, uncertainty_ns) VALUES (?,?,?,?,?,?,?,?,?,?)",
     "reports": "INSERT INTO reports (node, kind, time_ns, boot_id, sequence, text, canonical) "
     "VALUES (?,?,?,?,?,?,?)",
     "verdicts": "INSERT INTO verdicts (asset, time_ns, state, probability, since_ns, sequence, "
@@ -102,6 +109,7 @@ _INSERTS: Final = {
     "expected, standard_deviation, fused, fused_deviation, interval_low, interval_high, "
     "fused_status, contribution, trust) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     "ledger": "INSERT INTO ledger (at_ns, account, canonical) VALUES (?,?,?)",
+    **store_time.INSERTS,
 }
 _TRIMS: Final = {
     table: f"DELETE FROM {table} WHERE id <= (SELECT max(id) FROM {table}) - ?"  # noqa: S608
@@ -134,13 +142,20 @@ def prepare(database: sqlite3.Connection, survives: str) -> None:
     synchronous = "FULL" if survives == "power_cut" else "NORMAL"
     database.execute("PRAGMA journal_mode = WAL")
     database.execute(f"PRAGMA synchronous = {synchronous}")
-    before = {1: _FROM_1, 2: _BEFORE_3}.get(version, "")
-    if version < SCHEMA_VERSION and _has_table(database, "verdicts"):
-        before += _BEFORE_4
-    after = _FROM_2 if version == 2 else ""
     database.executescript(
-        f"BEGIN; {before} {_SCHEMA} {after} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        f"BEGIN; {_before(database, version)} {_SCHEMA} {store_time.SCHEMA} "
+        f"{_FROM_2 if version == 2 else ''} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
     )
+
+
+def _before(database: sqlite3.Connection, version: int) -> str:
+    """Return what brings the tables of an earlier schema to where this one's can be made."""
+    steps = {1: _FROM_1, 2: _BEFORE_3}.get(version, "")
+    if version < 4 and _has_table(database, "verdicts"):
+        steps += _BEFORE_4
+    if version < 5 and _has_table(database, "aligned"):
+        steps += _BEFORE_5
+    return steps
 
 
 def rows_of(record: Stored, *, keeps_frames: bool) -> list[TableRow]:
@@ -152,6 +167,7 @@ def rows_of(record: Stored, *, keeps_frames: bool) -> list[TableRow]:
             return [("aligned", (
                 record.signal, record.unit, record.value, record.time_ns, record.bound_ns,
                 record.status, record.provenance.value, record.source, record.sequence,
+                record.uncertainty_ns,
             ))]  # fmt: skip
         case Report():
             return [("reports", (
@@ -165,6 +181,8 @@ def rows_of(record: Stored, *, keeps_frames: bool) -> list[TableRow]:
             ))]  # fmt: skip
         case Estimate():
             return _estimate_rows(record)
+        case _:
+            return time_rows(record)
 
 
 def _has_table(database: sqlite3.Connection, name: str) -> bool:

@@ -7,7 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.loss import LossLedger
+from gateway.sinks import outbox as outbox_module
 from gateway.sinks.outbox import Outbox
+from tests.gateway.plant import aligned
+from tests.gateway.sinks.time_records import sync_check
 
 STEPS = st.lists(
     st.one_of(
@@ -60,6 +63,65 @@ def test_the_oldest_goes_when_there_is_no_room() -> None:
     outbox.give_back(batch)
     assert outbox.take(10) == [3, 4, 5], "returned records are the oldest and go first"
     assert ledger.sink_balance("s").dropped == {"queue_full": 3}
+
+
+FINDING_STEPS = st.lists(
+    st.one_of(
+        st.sampled_from([("put", 1), ("find", 1)]),
+        st.tuples(st.sampled_from(["deliver", "return", "drop"]), st.integers(1, 5)),
+    ),
+    max_size=80,
+)
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(steps=FINDING_STEPS, capacity=st.integers(1, 5))
+def test_findings_stay_in_order_with_values_and_adds_up(steps: list, capacity: int) -> None:
+    ledger = LossLedger()
+    gone: list[int] = []
+    outbox: Outbox = Outbox("s", capacity, ledger, dropped=lambda r: gone.append(r.sequence))
+    delivered: list[int] = []
+    offered = 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outbox_module, "FINDINGS_MAX", 3)
+        for step, count in steps:
+            if step in ("put", "find"):
+                record = aligned(sequence=offered) if step == "put" else sync_check(offered)
+                outbox.put(record)
+                offered += 1
+                continue
+            batch = outbox.take(count)
+            if step == "deliver":
+                delivered += [record.sequence for record in batch]
+                outbox.delivered(len(batch))
+            elif step == "return":
+                outbox.give_back(batch)
+            else:
+                outbox.drop("test", len(batch))
+            assert len(outbox) <= capacity + 3
+            assert ledger.sink_balance("s").adds_up()
+    assert delivered == sorted(set(delivered))
+    assert not set(gone) & set(delivered)
+    balance = ledger.sink_balance("s")
+    assert balance.dropped.get("queue_full", 0) == len(gone)
+    assert balance.offered == offered
+
+
+def test_a_finding_is_not_pushed_out_by_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "FINDINGS_MAX", 2)
+    ledger = LossLedger()
+    outbox: Outbox = Outbox("s", 2, ledger)
+    for number in range(4):
+        outbox.put(sync_check(number))
+        outbox.put(aligned(second=10 + number, sequence=10 + number))
+    for number in range(20, 23):
+        outbox.put(aligned(sequence=number))
+    batch = outbox.take(3)
+    assert [record.sequence for record in batch] == [2, 3, 21], "the last two, then the newest"
+    outbox.put(aligned(sequence=23))
+    outbox.give_back(batch)
+    assert [record.sequence for record in outbox.take(9)] == [2, 3, 22, 23]
+    assert ledger.sink_balance("s").dropped == {"queue_full": 8}
 
 
 def test_what_a_stopping_sink_leaves_is_dropped_by_reason() -> None:

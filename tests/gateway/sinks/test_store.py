@@ -312,7 +312,7 @@ async def test_a_store_of_a_newer_gateway_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "state" / "store.sqlite3"
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA user_version = 99")
-    with pytest.raises(OperatorError, match="schema version 99, this gateway writes 4"):
+    with pytest.raises(OperatorError, match="schema version 99, this gateway writes 5"):
         async with opened(tmp_path):
             pass
     assert rows(path, "PRAGMA user_version") == [(99,)]

@@ -189,7 +189,7 @@ async def test_a_store_of_the_first_schema_keeps_its_frames_aside(tmp_path: Path
             base.sink.put(verified(1))
     assert rows(base.path, "SELECT source, data FROM frames_1") == [("a", b"\0")]
     assert rows(base.path, "SELECT sequence FROM frames") == [(1,), (1,)]
-    assert rows(base.path, "PRAGMA user_version") == [(4,)]
+    assert rows(base.path, "PRAGMA user_version") == [(5,)]
 
 
 async def test_numbers_of_the_second_schema_are_of_the_key_that_is_heard(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ async def test_verdicts_of_an_earlier_schema_have_no_cause_and_new_ones_have(
     query = "SELECT time_ns, cause, cause_signal FROM verdicts ORDER BY id"
     assert rows(base.path, query) == [(5, None, None)] + [(START_NS, "bias", "a:flow")] * 2
     assert rows(base.path, "SELECT count(*) FROM estimates") == [(2,)]
-    assert rows(base.path, "PRAGMA user_version") == [(4,)]
+    assert rows(base.path, "PRAGMA user_version") == [(5,)]
 
 
 # --- export --------------------------------------------------------------------------------------
