@@ -21,6 +21,7 @@ from gateway.clock import NS_PER_MS
 from gateway.errors import ConfigError, KeyFileError
 from gateway.keyfile import load_key
 from gateway.models.calibration import FALSE_ALARMS_PER_HOUR
+from gateway.site_events import MachineSettings, machine_problems
 from gateway.site_fields import (
     FilePath,
     Host,
@@ -163,6 +164,7 @@ class Site(Table):
     sparkplug: SparkplugSettings | None = None
     store: StoreSettings | None = None
     mqtt: MqttSettings | None = None
+    machines: Annotated[tuple[MachineSettings, ...], Field(strict=False)] = ()
 
     @property
     def name(self) -> str:
@@ -234,6 +236,7 @@ def load_site(path: Path) -> Site:
         problems = [_field_problem(detail) for detail in error.errors(include_url=False)]
     problems += rule_problems(data)
     problems += schedule_problems(data)
+    problems += [] if site is None else machine_problems(data, tuple(site.units()))
     if problems or site is None:
         raise ConfigError(str(path), problems)
     return site
