@@ -28,7 +28,6 @@ from gateway.site_fields import (
     ListenPort,
     Name,
     Port,
-    Positive,
     Probability,
     Table,
     TopicLevel,
@@ -38,6 +37,7 @@ from gateway.site_nodes import LINKS, Channel, Node, Waveform
 from gateway.site_opcua import OpcUaServer
 from gateway.site_rules import hint, rule_problems
 from gateway.site_schedules import schedule_problems
+from gateway.site_time import TimeSettings
 
 __all__ = (
     "Channel", "ConfigError", "FuseSettings", "Identity", "JudgeSettings", "ModbusDevice",
@@ -55,20 +55,6 @@ class Identity(Table):
 
     name: Name
     asset: Name
-
-
-class TimeSettings(Table):
-    """[time] How the clocks of the nodes are followed."""
-
-    probe_period_s: Positive = 10.0
-    drift_ppm: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] = 100.0
-    """Largest rate error a node's oscillator may have; the bound of every time stamp uses it."""
-    bound_max_ms: Positive = 50.0
-    """Time budget: a value whose time is less certain than this has an uncertain status."""
-    unsynchronised_bound_ms: Positive = 1000.0
-    """Bound stated while a node's clock is unknown."""
-    silent_periods: Annotated[int, Field(ge=2, le=10_000)] = 5
-    """A signal that has not come for so many of its periods is shown as uncertain."""
 
 
 class FuseSettings(Table):

@@ -25,7 +25,8 @@ from typing import Final, final
 
 from gateway import status
 from gateway.models.clock import OffsetInterval, relative_time_error_ns
-from gateway.records import Aligned, Verified
+from gateway.models.clock_checks_host import HostState
+from gateway.records import Aligned, ClockEstimate, Rejected, SyncCheck, Verified
 from wire import content, messages
 
 _PENDING_MAX: Final = 8
@@ -117,7 +118,28 @@ class Sync:
         self._bound_max_ns = bound_max_ns
         self._unsynchronised_bound_ns = unsynchronised_bound_ns
         self._storing = frozenset(storing)
+        self._findings: list[SyncCheck | ClockEstimate] = []
+        self._held: list[tuple[Verified, int]] = []
         self._clocks = {source: _Clock() for source in sources}
+
+    def tick(self, now_ns: int, host: HostState | None = None, /) -> None:
+        """Let time pass; `host` is what the machine says of its clock, None in virtual time."""
+
+    def refused(self, rejected: Rejected, now_ns: int, /) -> None:
+        """Take note of a frame that verify refused: what was sent before, comes again."""
+
+    def findings(self) -> list[SyncCheck | ClockEstimate]:
+        """Return, and forget, what was found out about clocks since the last call."""
+        found, self._findings = self._findings, []
+        return found
+
+    def is_holding(self, item: Verified, /) -> bool:
+        """Tell whether a frame that was fed waits for the clock of its boot."""
+        return any(held is item for held, _ in self._held)
+
+    def released(self, _now_ns: int, /) -> list[tuple[Verified, list[Aligned]]]:
+        """Return the frames whose wait is over, in the order they came, with their values."""
+        return []
 
     def due_probes(self, now_ns: int) -> list[ProbeRequest]:
         """Return the probes to send now; each is due once per period, the first one at once."""

@@ -1,0 +1,124 @@
+"""What the machine says of its own clock: adjtimex(2), read only.
+
+Promises: `read()` changes nothing, needs no privilege, and returns a state on any machine: where
+there is no adjtimex, or it fails, the clock counts as not synchronised and its error as unknown.
+The layout of `struct timex` is that of Linux on 64 bits; other machines are not asked.
+Left to others: what follows from it (models/clock_checks_host.py). In virtual time
+there is no machine, so nobody reads this.
+
+Sources: Linux adjtimex(2); RFC 1589 for maxerror, esterror and the status bits.
+"""
+
+import ctypes
+import ctypes.util
+import sys
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol, final
+
+from gateway.clock import SystemClock
+from gateway.models.clock_checks_host import HostState
+
+_SYSTEM: Final = SystemClock()
+_STA_UNSYNC: Final = 0x0040
+_TIME_ERROR: Final = 5
+"""Return value of adjtimex: the clock is not synchronised."""
+_NS_PER_US: Final = 1_000
+
+
+class _Timex(ctypes.Structure):
+    """`struct timex` of Linux; `modes` = 0 asks and sets nothing."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("frequency", ctypes.c_long),
+        ("max_error_us", ctypes.c_long),
+        ("estimated_error_us", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("constant", ctypes.c_long),
+        ("precision_us", ctypes.c_long),
+        ("tolerance", ctypes.c_long),
+        ("time_s", ctypes.c_long),
+        ("time_us", ctypes.c_long),
+        ("tick_us", ctypes.c_long),
+        ("pps_frequency", ctypes.c_long),
+        ("jitter", ctypes.c_long),
+        ("shift", ctypes.c_int),
+        ("stability", ctypes.c_long),
+        ("counts", ctypes.c_long * 4),
+        ("tai_s", ctypes.c_int),
+        ("reserved", ctypes.c_int * 11),
+    )
+
+
+class Kernel(NamedTuple):
+    """What adjtimex answers."""
+
+    state: int
+    """Its return value: TIME_OK (0) to TIME_ERROR (5); negative: it failed."""
+    status: int
+    max_error_us: int
+    estimated_error_us: int
+    tai_s: int
+
+
+class HostClock(Protocol):
+    """Whoever can tell how the gateway's own clock stands."""
+
+    def read(self) -> HostState:
+        """Return what the machine says now."""
+        ...
+
+
+def steady_ns() -> int:
+    """Return a clock that is never stepped, and goes on while the machine sleeps."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime_ns(clock)
+
+
+def ask_kernel() -> Kernel | None:
+    """Return what the kernel says of its clock; None on a machine that cannot be asked."""
+    if not sys.platform.startswith("linux") or ctypes.sizeof(ctypes.c_void_p) != 8:
+        return None
+    try:
+        library = ctypes.CDLL(ctypes.util.find_library("c") or "libc.so.6")
+        adjtimex = library.adjtimex
+    except (OSError, AttributeError):
+        return None
+    timex = _Timex()
+    state = int(adjtimex(ctypes.byref(timex)))
+    return Kernel(state, timex.status, timex.max_error_us, timex.estimated_error_us, timex.tai_s)
+
+
+@final
+class MachineClock:
+    """The clock of this machine; `ask`, `utc_ns` and `monotonic_ns` are where it is read."""
+
+    def __init__(
+        self,
+        ask: Callable[[], Kernel | None] = ask_kernel,
+        utc_ns: Callable[[], int] = _SYSTEM.now_ns,
+        monotonic_ns: Callable[[], int] = steady_ns,
+    ) -> None:
+        self._ask = ask
+        self._utc_ns = utc_ns
+        self._monotonic_ns = monotonic_ns
+
+    def read(self) -> HostState:
+        """Return what the machine says now."""
+        kernel = self._ask()
+        before_ns = self._monotonic_ns()
+        utc_ns = self._utc_ns()
+        monotonic_ns = (before_ns + self._monotonic_ns()) // 2
+        if kernel is None or kernel.state < 0:
+            return HostState(utc_ns, monotonic_ns, False, None, None, None)
+        is_synchronised = kernel.state < _TIME_ERROR and not kernel.status & _STA_UNSYNC
+        return HostState(
+            utc_ns=utc_ns,
+            monotonic_ns=monotonic_ns,
+            is_synchronised=is_synchronised,
+            max_error_ns=kernel.max_error_us * _NS_PER_US,
+            estimated_error_ns=kernel.estimated_error_us * _NS_PER_US,
+            tai_offset_s=kernel.tai_s or None,
+        )

@@ -1,0 +1,77 @@
+"""The gateway's own clock: what the machine says of it, and whether it keeps step with itself.
+
+UTC less a clock that is never set is constant but for slewing (at most `SLEW_PPM`): a change beyond
+that is a step of UTC by as much. What the machine states itself (`maxerror`, STA_UNSYNC) is held
+against a budget. Promises: pure; a reading that repeats or goes back leads to nothing.
+Left to others: reading the machine (host_clock.py), sources that all step at once
+(clock_checks_peers.py).
+
+Sources: RFC 5905, 7.2 (root distance, MAXDIST); Linux adjtimex(2): UTC is slewed by at most 500 ppm
+in frequency and 500 ppm by `adjtime`.
+"""
+
+from typing import Final, NamedTuple, final
+
+SLEW_PPM: Final = 1000
+"""Largest rate at which a disciplined UTC is moved: 500 ppm of frequency and 500 of adjtime."""
+STEP_MIN_NS: Final = 2_000_000
+"""Two readings one after the other are not one moment: a task switch may lie between them."""
+
+
+class HostState(NamedTuple):
+    """What the machine says of its clock at one moment."""
+
+    utc_ns: int
+    monotonic_ns: int
+    is_synchronised: bool
+    """Whether the kernel believes its clock to be synchronised (not STA_UNSYNC)."""
+    max_error_ns: int | None
+    """Upper limit of the error as the kernel states it; None where nobody can tell."""
+    estimated_error_ns: int | None
+    tai_offset_s: int | None
+    """TAI minus UTC; None while the machine does not know it."""
+
+
+class HostStep(NamedTuple):
+    """UTC leapt against the monotonic clock."""
+
+    size_ns: int
+    """How far UTC moved forward; negative: back."""
+    since_ns: int
+    """UTC of the reading before, on the new time scale."""
+    error_ns: int
+    """Half width of what slewing and reading may be of it."""
+
+
+@final
+class HostWatch:
+    """Holds readings of the machine's clocks against each other."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last: HostState | None = None
+
+    def step(self, state: HostState) -> HostStep | None:
+        """Return by how much UTC leapt since the reading before; None if it did not."""
+        last, self._last = self._last, state
+        if last is None or state.monotonic_ns <= last.monotonic_ns:
+            return None
+        elapsed_ns = state.monotonic_ns - last.monotonic_ns
+        moved_ns = state.utc_ns - last.utc_ns - elapsed_ns
+        error_ns = STEP_MIN_NS + elapsed_ns * SLEW_PPM // 1_000_000
+        if abs(moved_ns) <= error_ns:
+            return None
+        return HostStep(moved_ns, last.utc_ns + moved_ns, error_ns)
+
+
+def distrust(state: HostState, error_max_ns: int) -> str | None:
+    """Return why the machine's clock is not to be trusted, in its own terms; None if it may be."""
+    if not state.is_synchronised:
+        return "the kernel says that its clock is not synchronised (STA_UNSYNC)"
+    if state.max_error_ns is not None and state.max_error_ns > error_max_ns:
+        return (
+            f"the kernel states an error of up to {state.max_error_ns / 1e6:.3g} ms, "
+            f"the budget is {error_max_ns / 1e6:.3g} ms"
+        )
+    return None
