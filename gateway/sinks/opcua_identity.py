@@ -83,10 +83,11 @@ def _make_identity(key_path: Path, certificate_path: Path, uri: str, host: str) 
         names.append(x509.IPAddress(ipaddress.ip_address(host)))
     except ValueError:
         names.append(x509.DNSName(host))
+    # The same kind of certificate serves the client of the gateway's own OPC UA links.
+    uses = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     certificate = generate_self_signed_app_certificate(
-        key, uri, {"organizationName": "Twinrig"}, names, [ExtendedKeyUsageOID.SERVER_AUTH],
-        days=_VALID_DAYS,
-    )  # fmt: skip
+        key, uri, {"organizationName": "Twinrig"}, names, uses, days=_VALID_DAYS
+    )
     key_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     certificate_path.write_bytes(certificate.public_bytes(Encoding.DER))
     key_path.unlink(missing_ok=True)

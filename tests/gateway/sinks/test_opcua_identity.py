@@ -52,7 +52,7 @@ def test_the_certificate_is_made_once_and_says_who_we_are(tmp_path: Path) -> Non
     assert names.get_values_for_type(x509.UniformResourceIdentifier) == ["urn:twinrig:x"]
     assert [str(a) for a in names.get_values_for_type(x509.IPAddress)] == ["127.0.0.1"]
     use = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    assert list(use) == [ExtendedKeyUsageOID.SERVER_AUTH]
+    assert list(use) == [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     assert certificate.public_key().key_size == 2048
     assert stat.S_IMODE(first.key_path.stat().st_mode) == 0o600
     again = own_identity(tmp_path, "urn:twinrig:x", "127.0.0.1")
