@@ -19,15 +19,14 @@ def test_a_finding_is_a_warning_and_its_end_is_none(caplog: pytest.LogCaptureFix
     log.tell(sync_check())
     log.tell(sync_check(5, is_active=False, cause=SyncCause.LAG, signal="a:flow", text="over"))
     start, end = caplog.records
-    assert (start.levelname, start.getMessage()) == (
-        "WARNING",
+    assert (start.levelname, end.levelname) == ("WARNING", "INFO")
+    assert start.getMessage() == (
         "sync_check source=a cause=step active=True signal=- size=0.25 unit=s "
-        "text='the clock of a stepped by +0.250 s' unsaid=0",
+        "text='the clock of a stepped by +0.250 s' unsaid=0"
     )
-    assert (end.levelname, end.getMessage()) == (
-        "INFO",
+    assert end.getMessage() == (
         "sync_check source=a cause=lag active=False signal=a:flow size=0.25 unit=s "
-        "text='over' unsaid=0",
+        "text='over' unsaid=0"
     )
 
 
