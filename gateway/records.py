@@ -42,6 +42,8 @@ class Reading:
     """Node time of the value since boot; None when the source keeps no clock."""
     stamp_ns: int | None = None
     """UTC of the value by the source's own clock; None when it states none."""
+    status: int = 0
+    """OPC UA StatusCode the source itself gave; Good where its protocol has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +259,11 @@ class Estimate:
     """Hash of the model that said so; empty while it is learning."""
     causes: tuple[Cause, ...] = ()
     """Most probable first; empty while the row speaks for normal operation."""
+    coherence_ns: int = 0
+    """Largest expanded uncertainty (k = 2) of the times of the row's values: how far apart in truth
+    what is shown as one moment may lie."""
+    bound_ns: int = 0
+    """Largest hard bound of those times."""
 
 
 CAUSES_MAX: Final = 5
