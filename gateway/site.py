@@ -32,12 +32,14 @@ from gateway.site_fields import (
     Table,
     TopicLevel,
 )
+from gateway.site_kpi import KpiBudget, kpi_problems
 from gateway.site_modbus import ModbusDevice, Tag
 from gateway.site_nodes import LINKS, Channel, Node, Waveform
 from gateway.site_opcua import OpcUaServer
 from gateway.site_rules import hint, rule_problems
 from gateway.site_schedules import schedule_problems
 from gateway.site_time import TimeSettings
+from gateway.site_web import WebSettings
 
 __all__ = (
     "Channel", "ConfigError", "FuseSettings", "Identity", "JudgeSettings", "ModbusDevice",
@@ -150,6 +152,8 @@ class Site(Table):
     sparkplug: SparkplugSettings | None = None
     store: StoreSettings | None = None
     mqtt: MqttSettings | None = None
+    kpi: Annotated[tuple[KpiBudget, ...], Field(strict=False)] = ()
+    web: WebSettings | None = None
     machines: Annotated[tuple[MachineSettings, ...], Field(strict=False)] = ()
 
     @property
@@ -222,6 +226,7 @@ def load_site(path: Path) -> Site:
         problems = [_field_problem(detail) for detail in error.errors(include_url=False)]
     problems += rule_problems(data)
     problems += schedule_problems(data)
+    problems += kpi_problems(data)
     problems += [] if site is None else machine_problems(data, tuple(site.units()))
     if problems or site is None:
         raise ConfigError(str(path), problems)

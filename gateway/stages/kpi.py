@@ -16,11 +16,13 @@ Left to others: loss, which the ledger counts (`gateway/loss.py`); the file
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple, final
+from dataclasses import dataclass
+from typing import Final, final
 
 from gateway.clock import NS_PER_S, Cadence
 from gateway.loss import LossLedger
-from gateway.records import Aligned, LinkKpi, Record, Verified
+from gateway.records import Aligned, Record, Verified
+from gateway.records_time import LinkKpi
 from gateway.stages.kpi_figures import figures
 from gateway.stages.kpi_link import Link, LinkBudget, LinkState, Message, stated
 from gateway.stages.sync import UNPLACED_BOUND_NS
@@ -34,7 +36,8 @@ _OCTAVES: Final = range(7, 31)
 """Edges of buckets that are shown: 128 us to 18 minutes."""
 
 
-class Distribution(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distribution:
     """A histogram of one link, for whoever draws or scrapes it."""
 
     source: str
@@ -107,7 +110,12 @@ class Kpis:
         """Return the histograms of all links, in cumulative buckets that double."""
         return [
             Distribution(
-                source, link.link, name, tuple(kept.below(_OCTAVES)), kept.count, kept.total_s
+                source=source,
+                link=link.link,
+                name=name,
+                buckets=tuple(kept.below(_OCTAVES)),
+                count=kept.count,
+                total_s=kept.total_s,
             )
             for source, link in self._links.items()
             for name, kept in link.distributions.items()
