@@ -19,6 +19,7 @@ from typing import Protocol
 from boards.emulate import Emulated
 from drivers.bus import EmulatedRS485
 from drivers.errors import EmulatorError
+from hil.board_clock import NOMINAL, BoardClock
 from hil.errors import RigError
 
 OP_HELLO, OP_I2C, OP_SPI, OP_UART_WRITE, OP_UART_READ, OP_SLEEP, OP_LOG, OP_PIN, OP_EXIT = range(9)
@@ -93,7 +94,7 @@ class BoardPort:
     """One board on the rig; times in nanoseconds of virtual time.
 
     The board's own clock is zero at its hello: `started_ns` is when that is, later than 0 for a
-    board that was started again.
+    board that was started again. `clock` says how it goes on from there.
     """
 
     def __init__(
@@ -104,11 +105,13 @@ class BoardPort:
         *,
         uplink: "Callable[[BoardPort, int, bytes], None]",
         started_ns: int = 0,
+        clock: BoardClock = NOMINAL,
     ) -> None:
         self.node = node
         self.emulated = emulated
         self.wiring = wiring
         self.started_ns = started_ns
+        self.clock = clock
         self.now_ns = started_ns
         self.identity = ""
         self.is_live = True
@@ -146,7 +149,12 @@ class BoardPort:
         Its `emulated` is still that of this one.
         """
         port = BoardPort(
-            self.node, self.emulated, self.wiring, uplink=self._uplink, started_ns=now_ns
+            self.node,
+            self.emulated,
+            self.wiring,
+            uplink=self._uplink,
+            started_ns=now_ns,
+            clock=self.clock,
         )
         port.sent_frames, port.transactions = self.sent_frames, self.transactions
         port.computed_ns, port.log_lines = self.computed_ns, self.log_lines
@@ -186,7 +194,8 @@ class BoardPort:
         for number, line in self._lines.items():
             # Bit n tells of UART n.
             flags |= bool(line.any()) << number
-        reply = _REPLY.pack(status, flags, len(payload), (self.now_ns - self.started_ns) // 1000)
+        shown_us = self.clock.reading_ns(self.now_ns, self.started_ns) // 1000
+        reply = _REPLY.pack(status, flags, len(payload), shown_us)
         reply += payload
         self._digest.update(reply)
         os.write(self.emulated.reply_fd, reply)
@@ -204,7 +213,8 @@ class BoardPort:
         if request.operation == OP_SLEEP:
             wakes_on_uart = bool(request.argument) and bool(self._inbox)
             if not wakes_on_uart:
-                self.due_ns += _U32.unpack_from(request.payload)[0] * 1000
+                duration_ns = _U32.unpack_from(request.payload)[0] * 1000
+                self.due_ns = self.clock.timer_ns(self.now_ns, duration_ns)
         return False
 
     def release(self) -> None:

@@ -9,6 +9,10 @@ Leaves to others: when to poll (the run), what the values mean (site.toml).
     holding  2        valve-position       uint16, scale 1e-4         /
     holding  3        run-state            uint16 (RunState)          count
     input    0        heartbeat            uint16, virtual seconds    count
+    input    1-2      clock-seconds        uint32, UTC since 1970     s
+    input    3-6      clock-milliseconds   uint64, UTC since 1970     ms
+
+Its clock is a thing of its own and may be wrong; what it shows of UTC is handed in.
 
 The valve position is the PLC's command, not a measurement: a valve that closes by itself does not
 show here, which is what makes it a fault.
@@ -18,7 +22,7 @@ import asyncio
 import socket
 import struct
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, cast, final
@@ -27,7 +31,7 @@ from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from gateway.clock import NS_PER_S
+from gateway.clock import NS_PER_MS, NS_PER_S
 from gateway.errors import InternalError, PortInUseError
 
 HOST: Final = "127.0.0.1"
@@ -57,6 +61,8 @@ REGISTERS: Final = {
     ),
     "run-state": RegisterSpot(table="holding", address=3, type="uint16", unit="count"),
     "heartbeat": RegisterSpot(table="input", address=0, type="uint16", unit="count"),
+    "clock-seconds": RegisterSpot(table="input", address=1, type="uint32", unit="s"),
+    "clock-milliseconds": RegisterSpot(table="input", address=3, type="uint64", unit="ms"),
 }
 """The register map; examples/pump/site.toml polls these, and a test holds the two together."""
 
@@ -99,11 +105,25 @@ def heartbeat(now_ns: int) -> int:
     return now_ns // NS_PER_S % (1 << 16)
 
 
+def calendar(utc_ns: int) -> list[int]:
+    """Return input registers 1-6: UTC in whole seconds and in whole milliseconds, cut off."""
+    seconds = utc_ns // NS_PER_S % (1 << 32)
+    milliseconds = utc_ns // NS_PER_MS % (1 << 64)
+    return list(struct.unpack(">6H", struct.pack(">IQ", seconds, milliseconds)))
+
+
 @final
 class PumpPlc:
     """The server; `await start()`, `advance(now_ns)` as often as wanted, `await stop()`."""
 
-    def __init__(self, program: Sequence[Command] = STEADY, port: int = 0) -> None:
+    def __init__(
+        self,
+        program: Sequence[Command] = STEADY,
+        port: int = 0,
+        utc_ns: Callable[[int], int] = lambda now_ns: now_ns,
+    ) -> None:
+        """utc_ns: what the PLC's own clock shows at a virtual time."""
+        self._utc_ns = utc_ns
         self._program = sorted(program, key=lambda command: command.from_ns)
         self._port = port
         self._now_ns = 0
@@ -151,7 +171,7 @@ class PumpPlc:
         # pymodbus wants no table empty; `_answer` refuses bits and writes.
         bits = SimData(address=0, values=[False] * 16, datatype=DataType.BITS)
         holding = SimData(address=0, count=4, datatype=DataType.REGISTERS)
-        inputs = SimData(address=0, count=1, datatype=DataType.REGISTERS)
+        inputs = SimData(address=0, count=7, datatype=DataType.REGISTERS)
         return SimDevice(id=0, simdata=([bits], [bits], [holding], [inputs]), action=self._answer)
 
     async def _answer(
@@ -168,7 +188,7 @@ class PumpPlc:
         if function_code == READ_HOLDING:
             registers[:4] = holding_registers(self.command_at(self._now_ns))
         elif function_code == READ_INPUT:
-            registers[:1] = [heartbeat(self._now_ns)]
+            registers[:7] = [heartbeat(self._now_ns), *calendar(self._utc_ns(self._now_ns))]
         else:
             return ExcCodes.ILLEGAL_FUNCTION
         return None

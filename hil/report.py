@@ -12,6 +12,7 @@ from rich.text import Text
 
 from boards.catalog import load_board
 from gateway.records import State
+from hil.clock_report import time_report
 from hil.result import RunResult
 
 _SELDOM = ("unanswered", "awaited", "declared", "unknown")
@@ -28,8 +29,11 @@ def summary_line(result: RunResult) -> str:
 
 
 def hash_lines(result: RunResult) -> str:
-    """The two hashes that have to be the same in every run."""
-    return f"frames   sha256 {result.frames_sha256}\nverdicts sha256 {result.verdicts_sha256}"
+    """The hashes that have to be the same in every run."""
+    names = ("frames  ", "verdicts", "checks  ")
+    return "\n".join(
+        f"{name} sha256 {digest}" for name, digest in zip(names, result.hashes, strict=True)
+    )
 
 
 def full_report(result: RunResult) -> RenderableType:
@@ -45,6 +49,7 @@ def full_report(result: RunResult) -> RenderableType:
         Text("Verdicts", style="bold"),
         _verdicts(result),
         Text(),
+        *time_report(result),
         _alarm(result),
     )
 

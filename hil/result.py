@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 from gateway.loss import SourceBalance
 from gateway.records import State, Verdict
+from hil.clock_truth import NodeTruth
+from hil.findings import CheckResult
 from hil.scenario import Scenario
 
 
@@ -43,6 +45,7 @@ class RunResult:
     is_simulated: bool
     frames_sha256: str
     verdicts_sha256: str
+    checks_sha256: str
     boards: tuple[BoardResult, ...]
     ledger: tuple[SourceBalance, ...]
     ledger_adds_up: bool
@@ -52,12 +55,21 @@ class RunResult:
     alarm_delay_s: float | None
     false_alarms: int | None
     """Alarms outside labelled rows; None when the trace has no labels."""
+    checks: CheckResult
+    """Findings about time against the faults of the scenario."""
+    truth: tuple[NodeTruth, ...]
+    """The times that were stated against the true ones, by node."""
     virtual_s: float
     real_s: float
     failures: tuple[str, ...]
     """One sentence for every expectation that does not hold."""
     unjudged: tuple[str, ...]
     """One sentence for every expectation that this trace cannot be judged by."""
+
+    @property
+    def hashes(self) -> tuple[str, str, str]:
+        """What has to be the same in every run: of frames, verdicts and findings about time."""
+        return self.frames_sha256, self.verdicts_sha256, self.checks_sha256
 
     @property
     def sent(self) -> int:
@@ -136,6 +148,26 @@ def with_failures(result: RunResult, scenario: Scenario) -> RunResult:
         blamed=alarm.blamed[0].signal if alarm is not None and alarm.blamed else None,
         cause=alarm.causes[0].cause if alarm is not None and alarm.causes else None,
     )
+    failures += time_failures(result, expect.sync_checks_max)
     if not result.ledger_adds_up:
         failures.append("loss ledger: the counters do not add up; see its rows")
     return replace(result, failures=tuple(failures), unjudged=tuple(unjudged))
+
+
+def time_failures(result: RunResult, false_checks_max: int | None) -> list[str]:
+    """One sentence for each thing about time that is not as the scenario and the bounds promise."""
+    found = [sentence for finding in result.checks.findings for sentence in finding.failures()]
+    false = result.checks.false_checks
+    if false_checks_max is not None and len(false) > false_checks_max:
+        named = ", ".join(sorted({f"{item.check.source} {item.check.cause}" for item in false}))
+        found.append(f"sync checks: at most {false_checks_max} false, got {len(false)} ({named})")
+    found += [
+        f"time of {node.node}: {broken} of {claims} hard bounds do not hold the truth"
+        for node in result.truth
+        for claims, broken in (
+            (node.values.claims, node.values.broken),
+            (node.estimates.claims, node.estimates.broken),
+        )
+        if broken
+    ]
+    return found

@@ -19,6 +19,7 @@ from boards.catalog import Board, load_board
 from boards.emulate import Emulated, check_emulator, start
 from boards.provision import NodeSecrets, provisioned_files
 from gateway.site import Node, Site
+from hil.board_clock import NOMINAL, BoardClock
 from hil.bus import BoardPort, Wiring
 from hil.errors import ScenarioError
 from hil.lockstep import Lockstep
@@ -89,6 +90,8 @@ class Rig:
         self.lockstep = Lockstep()
         self.origin_us = lead_in_us(scenario, site)
         self.drives: tuple[Drive, ...] = ()
+        self.clocks: Mapping[str, BoardClock] = {}
+        """By node; to be set before `start`. Who is not in it has a nominal clock."""
         self.secrets = {
             board.node: rig_secrets(scenario.scenario.seed, board.node) for board in scenario.boards
         }
@@ -156,7 +159,9 @@ class Rig:
             files=provisioned_files(node, rig_secrets(self.scenario.scenario.seed, node.name)),
         )
         self._emulated.append(emulated)
-        self.lockstep.add(BoardPort(node.name, emulated, wiring, uplink=self.lockstep.uplink))
+        clock = self.clocks.get(node.name, NOMINAL)
+        uplink = self.lockstep.uplink
+        self.lockstep.add(BoardPort(node.name, emulated, wiring, uplink=uplink, clock=clock))
 
     def restart(self, node: str) -> None:
         """Cut the power of a node and start it again, now, with the files it has.

@@ -11,10 +11,12 @@ Virtual UTC is the trace's own time: trace row 0 stands at `origin_us` on every 
 
 import asyncio
 import hashlib
+import itertools
 import shutil
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -22,15 +24,20 @@ from gateway.app import Gateway
 from gateway.canonical import canonical
 from gateway.clock import ManualClock, give_way
 from gateway.records import Received, Record, Verdict
+from gateway.records_time import SyncCheck
 from gateway.site import Site
 from hil.affinity import one_cpu
+from hil.clock_truth import ClockTruth
 from hil.errors import RigError
+from hil.fault_plan import FaultPlan, Frame, plan_faults
+from hil.findings import TimedCheck, judge_checks
 from hil.folder_lock import FolderLock
 from hil.lockstep import TimerDue, UplinkBytes
 from hil.plc import PumpPlc
 from hil.result import BoardResult, RunResult, TimedVerdict, judge_alarms, with_failures
 from hil.rig import Progress, Rig
 from hil.scenario import OpenedTrace, Scenario
+from hil.scenario_faults import GATEWAY
 from wire.framing import Deframer
 
 _TICK_NS = 1_000_000_000
@@ -76,13 +83,21 @@ class Run:
         self.opened = opened
         self.folder = folder
         self.rig = Rig(scenario, site, opened.trace, folder, images)
-        self.plc = PumpPlc() if scenario.plc is not None else None
         self._site = site
         self._observer = observer
         self._line = line
         self._acts: dict[str, Callable[[], None]] = {}
+        self._late: dict[str, Callable[[], None]] = {}
+        """What is on its way to the gateway and still counts when the boards have ended."""
+        self._tags = itertools.count()
         self._epoch_ns = opened.trace.start_utc_ns - self.rig.origin_us * 1000
         self._clock = ManualClock(self._epoch_ns)
+        self._virtual_ns = 0
+        self.plan = self._plan()
+        self.plc = None if scenario.plc is None else PumpPlc(utc_ns=self.plan.plc.reading_ns)
+        self._truth = self._witness()
+        self._checks: list[TimedCheck] = []
+        self._checks_digest = hashlib.sha256()
         self._frames = hashlib.sha256()
         self._verdicts_digest = hashlib.sha256()
         self._verdicts: list[TimedVerdict] = []
@@ -136,7 +151,7 @@ class Run:
 
     def at(self, time_ns: int, act: Callable[[], None]) -> None:
         """Have something done at a virtual time; to be called before `play`."""
-        tag = f"act {len(self._acts)}"
+        tag = f"act {next(self._tags)}"
         self._acts[tag] = act
         self.rig.lockstep.set_timer(time_ns, tag)
 
@@ -158,7 +173,7 @@ class Run:
     async def _play(self, playing: Callable[[float, float], None]) -> RunResult:
         self.rig.start()
         lockstep = self.rig.lockstep
-        end_ns = self.rig.origin_us * 1000 + self.scenario.duration_ns(self.opened.trace) + _TAIL_NS
+        end_ns = self._end_ns()
         lockstep.set_timer(end_ns, _END)
         lockstep.set_timer(_TICK_PHASE_NS, _TICK)
         started_s = time.perf_counter()
@@ -169,7 +184,9 @@ class Run:
                 await self._tick(event)
                 playing(event.time_ns / 1e9, end_ns / 1e9)
             elif event.tag in self._acts:
-                self._acts[event.tag]()
+                self._acts.pop(event.tag)()
+            elif event.tag in self._late:
+                self._late.pop(event.tag)()
             else:
                 break
         self._check_boards()
@@ -177,9 +194,39 @@ class Run:
         while (event := lockstep.next_event()) is not None:
             if isinstance(event, UplinkBytes):
                 self._receive(event)
+            elif event.tag in self._late:
+                self._late.pop(event.tag)()
         real_s = time.perf_counter() - started_s
         await self._gateway().drain()
         return self._result(end_ns / 1e9, real_s)
+
+    def _end_ns(self) -> int:
+        played_ns = self.scenario.duration_ns(self.opened.trace)
+        return self.rig.origin_us * 1000 + played_ns + _TAIL_NS
+
+    def _plan(self) -> FaultPlan:
+        """Plan what goes wrong; raises ScenarioError before anything is started."""
+        frame = Frame(
+            origin_ns=self.rig.origin_us * 1000,
+            epoch_ns=self._epoch_ns,
+            end_ns=self._end_ns(),
+            site_name=self._site.name,
+            drift_ppm=self._site.time.drift_ppm,
+        )
+        plan = plan_faults(self.scenario, frame)
+        self.rig.clocks = plan.clocks
+        for time_ns, node in plan.reboots:
+            self.at(time_ns, partial(self.rig.restart, node))
+        return plan
+
+    def _witness(self) -> ClockTruth:
+        """Return who holds the times that the gateway states against the boards' own."""
+        return ClockTruth(
+            {board.node: self.plan.clock(board.node) for board in self.scenario.boards},
+            lambda node: next(p.started_ns for p in self.rig.ports if p.node == node),
+            self._epoch_ns,
+            self.plan.is_in_fault,
+        )
 
     def _gateway(self) -> Gateway:
         if self.gateway is None:
@@ -187,18 +234,44 @@ class Run:
         return self.gateway
 
     def _receive(self, event: UplinkBytes) -> None:
-        """Bytes from a node: out of the frame, into the gateway."""
-        now_ns = self._advance(event.time_ns)
+        """Bytes have left a node's line: on their path to the gateway."""
+        node, data = event.node, self._line(event.node, event.time_ns, event.data, True)
+        path = self.plan.paths.get(node)
+        if path is None:
+            self._take(node, event.time_ns, data)
+            return
+        for arrival in path.up(event.time_ns, data):
+            if arrival.at_ns == event.time_ns:
+                self._take(node, event.time_ns, arrival.data)
+                continue
+            tag = f"late {next(self._tags)}"
+            self._late[tag] = partial(self._take, node, arrival.at_ns, arrival.data)
+            self.rig.lockstep.set_timer(arrival.at_ns, tag)
+
+    def _take(self, node: str, time_ns: int, data: bytes) -> None:
+        """Bytes from a node have arrived: out of the frame, into the gateway."""
+        now_ns = self._advance(time_ns)
         gateway = self._gateway()
-        arrived = self._line(event.node, event.time_ns, event.data, True)
-        for message, reason in self._deframers[event.node].feed(arrived):
-            self._frames.update(f"{event.node} {event.time_ns} {reason} {len(message)} ".encode())
+        for message, reason in self._deframers[node].feed(data):
+            self._frames.update(f"{node} {time_ns} {reason} {len(message)} ".encode())
             self._frames.update(message)
             if reason is not None:
-                gateway.ledger.line_error(event.node, reason)
+                gateway.ledger.line_error(node, reason)
                 continue
-            received = Received(source=event.node, link="rig", data=message, received_ns=now_ns)
+            received = Received(source=node, link="rig", data=message, received_ns=now_ns)
             self._observe(gateway.receive(received, now_ns), now_ns)
+
+    def _send(self, node: str, time_ns: int, data: bytes) -> None:
+        """Bytes for a node leave the gateway: on their path to its line."""
+        path = self.plan.paths.get(node)
+        if path is None:
+            self.rig.lockstep.send(node, data)
+            return
+        for arrival in path.down(time_ns, data):
+            if arrival.at_ns == time_ns:
+                self.rig.lockstep.send(node, arrival.data)
+            else:
+                self.at(arrival.at_ns, partial(self.rig.lockstep.send, node, arrival.data))
 
     async def _tick(self, event: TimerDue) -> None:
         """What the gateway does by itself once a second: talk to its nodes, poll Modbus."""
@@ -207,7 +280,7 @@ class Run:
         gateway = self._gateway()
         self.rig.lockstep.set_timer(event.time_ns + _TICK_NS, _TICK)
         for node, data in gateway.downlink(now_ns):
-            self.rig.lockstep.send(node, self._line(node, event.time_ns, data, False))
+            self._send(node, event.time_ns, self._line(node, event.time_ns, data, False))
         if self.plc is not None:
             self.plc.advance(event.time_ns)
         self._observe(await gateway.poll_modbus(now_ns), now_ns)
@@ -230,13 +303,18 @@ class Run:
                 )
 
     def _advance(self, time_ns: int) -> int:
-        now_ns = self._epoch_ns + time_ns
+        self._virtual_ns = time_ns
+        now_ns = self._epoch_ns + self.plan.clock(GATEWAY).reading_ns(time_ns)
         self._clock.advance_to(now_ns)
         return now_ns
 
     def _observe(self, records: list[Record], now_ns: int) -> None:
+        self._truth.see(records)
         for record in records:
             self._observer(record, now_ns)
+            if isinstance(record, SyncCheck):
+                self._checks.append(TimedCheck(check=record, emitted_ns=self._virtual_ns))
+                self._checks_digest.update(repr(record).encode())
             if isinstance(record, Verdict):
                 self._verdicts.append(TimedVerdict(verdict=record, emitted_ns=now_ns))
                 self._verdicts_digest.update(canonical(record))
@@ -261,6 +339,7 @@ class Run:
             is_simulated=self.opened.is_simulated,
             frames_sha256=self._frames.hexdigest(),
             verdicts_sha256=self._verdicts_digest.hexdigest(),
+            checks_sha256=self._checks_digest.hexdigest(),
             boards=self._boards(),
             ledger=tuple(ledger.rows()),
             ledger_adds_up=ledger.adds_up(),
@@ -269,6 +348,8 @@ class Run:
             alarm=alarm,
             alarm_delay_s=delay_s,
             false_alarms=false_alarms,
+            checks=judge_checks(self._checks, self.plan.truths, self._end_ns()),
+            truth=self._truth.nodes,
             virtual_s=virtual_s,
             real_s=real_s,
             failures=(),

@@ -16,7 +16,6 @@ from typing import Annotated, Any, Final, Literal, Self, final
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
     ValidationError,
@@ -29,6 +28,8 @@ from boards.catalog import board_names, load_board
 from gateway.clock import NS_PER_S
 from hil.errors import ScenarioError, TraceError, did_you_mean
 from hil.plants.pump import write_pump_trace
+from hil.scenario_faults import Confined, Crystal, Fault, FaultExpect, Name
+from hil.scenario_faults import Path as LinkPart
 from hil.traces import Trace, read_trace
 from hil.units import unit as unit_named
 
@@ -59,31 +60,24 @@ def _not_empty(items: tuple[Any, ...]) -> tuple[Any, ...]:
     return items
 
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
 FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
 UnitName = Annotated[str, AfterValidator(_known_unit)]
 
 
-class _Confined(BaseModel):
-    """Frozen; an unknown key is an error, a value of another type is not converted."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class About(_Confined):
+class About(Confined):
     """`[scenario]`: what the report calls this run, and the seed of everything random in it."""
 
     name: Name
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
 
 
-class GatewayPart(_Confined):
+class GatewayPart(Confined):
     """`[gateway]`: the site file that the gateway runs with."""
 
     site: Annotated[FilePath, Field(strict=False)]
 
 
-class TracePart(_Confined):
+class TracePart(Confined):
     """`[trace]`: the recorded file and how to read it; see traces.py for the columns."""
 
     path: Annotated[FilePath, Field(strict=False)] | None = None
@@ -100,14 +94,14 @@ class TracePart(_Confined):
         return self
 
 
-class Board(_Confined):
+class Board(Confined):
     """`[[boards]]`: the node of the site file and the board it runs on."""
 
     node: Name
     board: Annotated[str, AfterValidator(_known_board)]
 
 
-class Wire(_Confined):
+class Wire(Confined):
     """`[[wires]]`: one column of the trace drives one channel of one node."""
 
     column: Name
@@ -117,19 +111,19 @@ class Wire(_Confined):
     waveform: Literal["hold", "rms_sine"] = "hold"
 
 
-class Plc(_Confined):
+class Plc(Confined):
     """`[plc]`: the PLC simulator stands behind this `[[modbus]]` entry of the site file."""
 
     link: Name
 
 
-class Duration(_Confined):
+class Duration(Confined):
     """`[duration]`: how much virtual time to run; without it, the whole trace."""
 
     virtual_s: Annotated[float, Field(gt=0, le=1e8, strict=False)] | None = None
 
 
-class Expect(_Confined):
+class Expect(Confined):
     """`[expect]`: what must come out; a line that is absent is not judged."""
 
     rejected: Annotated[int, Field(ge=0)] | None = None
@@ -142,6 +136,8 @@ class Expect(_Confined):
     """Signals of which the alarm must blame one most."""
     causes: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Causes of which one must be the alarm's likeliest: "bias", "stuck", "process", ..."""
+    sync_checks_max: Annotated[int, Field(ge=0)] | None = None
+    """Most findings about time that no `[[faults]]` explains."""
 
     def failures(
         self,
@@ -176,7 +172,7 @@ class Expect(_Confined):
 
 
 @final
-class Scenario(_Confined):
+class Scenario(Confined):
     """A whole scenario file."""
 
     scenario: About
@@ -185,6 +181,9 @@ class Scenario(_Confined):
     boards: Annotated[tuple[Board, ...], Field(strict=False), AfterValidator(_not_empty)]
     wires: Annotated[tuple[Wire, ...], Field(strict=False), AfterValidator(_not_empty)]
     plc: Plc | None = None
+    clocks: Annotated[tuple[Crystal, ...], Field(strict=False)] = ()
+    links: Annotated[tuple[LinkPart, ...], Field(strict=False)] = ()
+    faults: Annotated[tuple[Fault, ...], Field(strict=False)] = ()
     duration: Duration = Duration()
     expect: Expect = Expect()
 
@@ -329,8 +328,11 @@ def _keys_at(location: tuple[int | str, ...]) -> list[str]:
     parts: dict[str, type[BaseModel]] = {
         "scenario": About, "gateway": GatewayPart, "trace": TracePart, "boards": Board,
         "wires": Wire, "plc": Plc, "duration": Duration, "expect": Expect,
+        "clocks": Crystal, "links": LinkPart, "faults": Fault,
     }  # fmt: skip
     model = parts[str(location[0])] if len(location) > 1 else Scenario
+    if "expect" in location[1:]:
+        model = FaultExpect
     return list(model.model_fields)
 
 
