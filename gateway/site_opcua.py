@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gateway.clock import NS_PER_MS
-from gateway.site_fields import FilePath, Finite, Name, NotEmpty, Table, Unit
+from gateway.site_fields import FilePath, Finite, Name, NotEmpty, Positive, Table, Unit
 
 Endpoint = Annotated[
     str,
@@ -64,6 +64,8 @@ class OpcUaServer(Table):
     period and tell what changed."""
     period_ms: Annotated[int, Field(ge=10, le=3_600_000)] = 1000
     timeout_ms: Annotated[int, Field(ge=10, le=60_000)] = 2000
+    clock_step_ms: Positive = 16.0
+    """One step of the server's clock: 15.6 ms is the coarsest of operating systems in use."""
     nodes: Annotated[tuple[OpcUaNode, ...], Field(strict=False), NotEmpty]
 
     def units(self) -> dict[str, str]:
