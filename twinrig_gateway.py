@@ -72,6 +72,7 @@ def gateway_run(
     from gateway.app import Gateway
     from gateway.clock import SystemClock
     from gateway.errors import ConfigError
+    from gateway.host_clock import MachineClock
     from gateway.site import load_site
     from gateway.site_nodes import RigLink
     from gateway.stages.work import aside
@@ -91,7 +92,7 @@ def gateway_run(
         raise ConfigError(str(site), on_a_rig)
 
     async def run() -> None:
-        gateway = Gateway(loaded, SystemClock(), state, begin=aside)
+        gateway = Gateway(loaded, SystemClock(), state, begin=aside, host=MachineClock())
         await gateway.start()
         try:
             for name, address in gateway.endpoints().items():

@@ -23,26 +23,23 @@ from gateway.commands import EXPIRES_S, Arguments, Ended, Request
 from gateway.control import Control
 from gateway.dialogue import Dialogue
 from gateway.downlink import Downlink
-from gateway.errors import InternalError, LinkError, OperatorError
-from gateway.links.modbus import ModbusLink
-from gateway.links.node_mqtt import NodeMqtt
-from gateway.links.node_serial import NodeSerial
-from gateway.links.supervisor import Supervision, default_backoff, supervise
+from gateway.errors import InternalError, OperatorError
+from gateway.host_clock import HostClock
 from gateway.loss import LossLedger
 from gateway.node_log import NodeLog
-from gateway.records import Input, Provenance, Received, Record, Report, Verified
+from gateway.records import Input, Provenance, Record, Report, Verified
+from gateway.records_time import SyncCheck, TimedEvent
 from gateway.rotation import KeyKeeper
+from gateway.sinks.finding_log import FindingLog
 from gateway.sinks.sink import Sink
-from gateway.site import ModbusDevice, MqttSettings, Node, Site, load_keys
-from gateway.site_nodes import MqttLink
+from gateway.site import Site, load_keys
+from gateway.south import South
 from gateway.stages.pipeline import Pipeline
 from gateway.stages.replay_window import merged_marks
 from gateway.stages.work import Begin, at_once
 from gateway.state import load_marks, next_start, save_marks
 from wire.framing import frame
 
-_CONNECT_S: Final = 5.0
-_MQTT_CONNECT_S: Final = 20.0
 _HOUSEKEEPING_NS: Final = NS_PER_S // 4
 """How often `run` looks for due messages and rows."""
 _MARKS_NS: Final = NS_PER_S
@@ -61,6 +58,7 @@ class Gateway:
         keys: root key by node name; None reads the key files of the site at `start`.
         seed: of the jitter between connection attempts.
         begin: where a model is learnt; `work.aside` keeps the links served meanwhile.
+        host: what the machine says of its own clock; there is none in virtual time.
     """
 
     def __init__(
@@ -72,6 +70,7 @@ class Gateway:
         keys: Mapping[str, bytes] | None = None,
         seed: int = 0,
         begin: Begin = at_once,
+        host: HostClock | None = None,
     ) -> None:
         self.site = site
         self.ledger = LossLedger()
@@ -79,14 +78,14 @@ class Gateway:
         self._state_dir = state_dir
         self._keys = keys
         self._begin = begin
+        self._host = host
         self._rng = random.Random(seed)  # noqa: S311 - jitter, no secret
         self._pipeline: Pipeline | None = None
         self._dialogue: Dialogue | None = None
         self._node_log = NodeLog()
+        self._finding_log = FindingLog()
         self._sinks: list[Sink] = []
-        self._polled: list[ModbusLink] = []
-        self._serial: dict[str, NodeSerial] = {}
-        self._mqtt: NodeMqtt | None = None
+        self._south = South(site, clock, self.ledger, state_dir, self._rng, self._deliver)
         self._is_running = False
         """Whether `run` has links that take what is sent."""
         self._stored: list[Verified] = []
@@ -104,13 +103,11 @@ class Gateway:
         start = next_start(state_dir, self._clock.now_ns())
         keys, marks = keeper.load(), load_marks(state_dir)
         assets = make_assets(site, state_dir, self._clock, self._begin)
-        polled = [self._make_modbus(device) for device in site.modbus]
         store = make_store(site, self.ledger, self._clock, state_dir, self._stored.append)
         sinks: list[Sink] = [] if store is None else [store]
         sinks += make_publishers(site, self.ledger, self._clock, state_dir, self._rng)
         async with contextlib.AsyncExitStack() as opened:
-            for link in polled:
-                opened.callback(link.close)
+            opened.callback(self._south.close)
             for sink in sinks:
                 opened.push_async_callback(sink.stop)
                 await sink.start()
@@ -132,7 +129,7 @@ class Gateway:
                 await sink.settle()
             self._opened = opened.pop_all()
         self._dialogue = dialogue
-        self._pipeline, self._polled, self._sinks = pipeline, polled, sinks
+        self._pipeline, self._sinks = pipeline, sinks
         _LOG.info("gateway_started site=%s start=%d", site.name, start)
 
     async def stop(self) -> None:
@@ -152,7 +149,7 @@ class Gateway:
             try:
                 await self._opened.aclose()
             finally:
-                self._sinks, self._polled = [], []
+                self._sinks = []
 
     def receive(self, item: Input, now_ns: int) -> list[Record]:
         """Take one frame or poll through all stages; queue and return every record it made."""
@@ -162,7 +159,8 @@ class Gateway:
 
     def tick(self, now_ns: int) -> list[Record]:
         """Judge the rows that have waited long enough for values that did not come."""
-        return self._publish(self._started().tick(now_ns))
+        host = None if self._host is None else self._host.read()
+        return self._publish(self._started().tick(now_ns, host))
 
     def downlink(self, now_ns: int) -> list[tuple[str, bytes]]:
         """Return (node, framed and sealed bytes) of every message that is due; send them now.
@@ -203,9 +201,11 @@ class Gateway:
     async def poll_modbus(self, now_ns: int) -> list[Record]:
         """Poll every Modbus device that is due and take the answers through all stages."""
         records: list[Record] = []
-        for link in self._polled:
+        for link in self._south.polled:
             if link.cadence.take(now_ns):
-                records += await self._poll(link, now_ns)
+                polled = await self._south.poll(link, now_ns)
+                if polled is not None:
+                    records += self.receive(polled, polled.received_ns)
         return records
 
     async def drain(self) -> None:
@@ -237,7 +237,8 @@ class Gateway:
                 async with asyncio.TaskGroup() as group:
                     for worker in control.workers():
                         group.create_task(worker, name="control")
-                    self._serve_links(group)
+                    self._south.serve(group)
+                    group.create_task(self._keep_house(), name="downlink, rows, replay marks")
             finally:
                 self._is_running = False
 
@@ -249,17 +250,6 @@ class Gateway:
             return KeyKeeper(self._keys, {}, self._state_dir)
         files = {node.name: node.key_file for node in self.site.nodes}
         return KeyKeeper(load_keys(self.site), files, self._state_dir)
-
-    def _make_modbus(self, device: ModbusDevice) -> ModbusLink:
-        """Return the link of a polled device."""
-        return ModbusLink(device, Supervision(device.name, default_backoff(self._rng)))
-
-    def _make_mqtt(self, nodes: list[str], settings: MqttSettings) -> NodeMqtt:
-        """Return the link of all nodes behind the broker."""
-        self._mqtt = NodeMqtt(
-            self.site.name, nodes, settings, self._clock, self.ledger, self._deliver
-        )
-        return self._mqtt
 
     def _started(self) -> Pipeline:
         """Return the stages, or say what was forgotten."""
@@ -287,6 +277,8 @@ class Gateway:
         for record in records:
             if isinstance(record, Report):
                 self._node_log.tell(record)
+            elif isinstance(record, SyncCheck | TimedEvent):
+                self._finding_log.tell(record)
             if not isinstance(record, Verified):
                 self._put(record)
         for record in frames:
@@ -304,64 +296,10 @@ class Gateway:
         while self._stored and self._dialogue is not None:
             self._dialogue.settled(self._stored.pop())
 
-    def _deliver(self, item: Received) -> None:
+    def _deliver(self, item: Input) -> None:
         self.receive(item, item.received_ns)
 
-    async def _poll(self, link: ModbusLink, now_ns: int) -> list[Record]:
-        """Poll one device; what fails concerns this device or tag alone."""
-        name = link.device.name
-        try:
-            result = await link.poll(now_ns, self._clock)
-        except LinkError as error:
-            self.ledger.line_error(name, "poll_failed")
-            _LOG.info("modbus_poll_failed device=%s error=%s", name, error.what)
-            return []
-        for failed in result.errors:
-            self.ledger.line_error(name, "tag_failed")
-            _LOG.info("modbus_tag_failed tag=%s:%s error=%s", name, failed.tag, failed.what)
-        if result.polled is None:
-            return []
-        return self.receive(result.polled, result.polled.received_ns)
-
     # --- wall time -------------------------------------------------------------------------------
-
-    def _serve_links(self, group: asyncio.TaskGroup) -> None:
-        """Start one task per link, and the one that keeps house."""
-        nodes = self.site.nodes
-        for node in nodes:
-            if node.serial_port is not None:
-                group.create_task(self._serve_node(node), name=f"node {node.name}")
-        behind = [node.name for node in nodes if isinstance(node.link, MqttLink)]
-        if behind and self.site.mqtt is not None:
-            link = self._make_mqtt(behind, self.site.mqtt)
-            group.create_task(self._serve_broker(link), name="nodes on mqtt")
-            group.create_task(link.pump(), name="to nodes on mqtt")
-        for polled in self._polled:
-            group.create_task(self._keep_polling(polled), name=f"modbus {polled.device.name}")
-        group.create_task(self._keep_house(), name="downlink, rows, replay marks")
-
-    async def _serve_node(self, node: Node) -> None:
-        """Keep the serial line of a node open and take its frames."""
-        port, baud = node.serial_port or "", node.serial_baud
-        link = NodeSerial(node.name, port, baud, self._clock, self.ledger, self._deliver)
-        self._serial[node.name] = link
-        supervision = Supervision(node.name, default_backoff(self._rng))
-        await supervise(
-            link, supervision, self._clock, connect_s=_CONNECT_S, silence_s=node.silence_s
-        )
-
-    async def _serve_broker(self, link: NodeMqtt) -> None:
-        """Keep the session with the broker of the nodes; it may rightly be quiet."""
-        supervision = Supervision("mqtt", default_backoff(self._rng))
-        await supervise(link, supervision, self._clock, connect_s=_MQTT_CONNECT_S, silence_s=None)
-
-    async def _keep_polling(self, link: ModbusLink) -> None:
-        """Poll a device on its own grid."""
-        while True:
-            now_ns = self._clock.now_ns()
-            if link.cadence.take(now_ns):
-                await self._poll(link, now_ns)
-            await self._clock.sleep_until(link.cadence.due_ns(self._clock.now_ns()))
 
     async def _keep_house(self) -> None:
         """Send what is due, judge rows that waited, keep the replay marks."""
@@ -378,15 +316,7 @@ class Gateway:
     def _send_due(self, now_ns: int) -> None:
         """Send what is to be said to the nodes now."""
         for node, sealed in self._talk().due(now_ns):
-            self._send(node, sealed)
-
-    def _send(self, node: str, sealed: bytes) -> None:
-        """Hand a sealed message to the link of its node; what no link takes is repeated later."""
-        line = self._serial.get(node)
-        if line is not None:
-            line.send(frame(sealed))
-        elif self._mqtt is not None:
-            self._mqtt.send(node, sealed)
+            self._south.send(node, sealed)
 
     def _save_marks(self) -> None:
         """Write the replay windows down; a full disk must not stop the plant's gateway."""

@@ -17,10 +17,13 @@ from gateway.sinks.opcua import OpcUaSink
 from gateway.sinks.sparkplug import SparkplugSink
 from gateway.sinks.store import StoreSink
 from gateway.site import Site
+from gateway.site_kpi import link_budgets
+from gateway.stages.events import Events
 from gateway.stages.fuse import Fuse, FuseOptions
 from gateway.stages.judge import Judge, Persistence
 from gateway.stages.keyring import NodeKeys
-from gateway.stages.pipeline import Pipeline
+from gateway.stages.kpi import Kpis
+from gateway.stages.pipeline import Pipeline, Watches
 from gateway.stages.replay_window import ReplayMark
 from gateway.stages.silence import Silence
 from gateway.stages.sync import Sync
@@ -84,7 +87,29 @@ def make_pipeline(
         storing=storing,
     )
     verify = Verify(keys, ledger, marks, units=site.units(), storing=storing)
-    return Pipeline(verify, sync, assets, ledger, make_silence(site))
+    watches = Watches(
+        silence=make_silence(site), events=make_events(site), kpis=make_kpis(site, ledger)
+    )
+    return Pipeline(verify, sync, assets, ledger, watches)
+
+
+def make_events(site: Site) -> Events:
+    """Return the watch over the site's state machines."""
+    return Events(machine.machine() for machine in site.machines)
+
+
+def make_kpis(site: Site, ledger: LossLedger) -> Kpis:
+    """Return who measures the links of the site's sources."""
+    polled = [device.name for device in site.modbus]
+    polled += [server.name for server in site.opcua_servers]
+    budgets = link_budgets(
+        site.kpi,
+        site.periods_ns(),
+        silent_periods=site.time.silent_periods,
+        bound_max_ms=site.time.bound_max_ms,
+        polled=frozenset(polled),
+    )
+    return Kpis(budgets, ledger)
 
 
 def make_silence(site: Site) -> Silence:

@@ -1,24 +1,55 @@
-"""The stages in reading order: verify, sync, report, fuse, judge; silence beside them.
+"""The stages in reading order: verify, sync, report, fuse, judge; what watches them beside them.
 
 `feed` pushes one frame or poll through all of them and returns every record made, in the order
 made, for the sinks. What verify rejects goes no further; the ledger knows. Several assets may
 look at the same values. What a node says about itself becomes a report and meets no model; a value
 whose time nobody knows is published as such and meets none either.
-Rule of order: a record comes before the records made from it. What `tick` repeats because nothing
-newer has come is for the sinks alone: no model and no judge sees it again.
+Rules of order: a record comes before the records made from it, what was found out about time after
+those it was found in. A frame that sync holds back, because the clock it was stamped by is not
+known yet, comes with its values when they have their time: until then no sink and no receipt knows
+of it. What `tick` repeats because nothing newer has come is for the sinks alone: no model and no
+judge sees it again.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import final
 
 from gateway.loss import LossLedger
-from gateway.records import Estimate, Input, Record, Verified
+from gateway.models.clock_checks_host import HostState
+from gateway.records import Aligned, Estimate, Input, Record, Verified
+from gateway.records_time import ClockEstimate
+from gateway.stages.events import Events
 from gateway.stages.fuse import Fuse
 from gateway.stages.judge import Judge
+from gateway.stages.kpi import Kpis
+from gateway.stages.lag import LagWatch
 from gateway.stages.report import report
 from gateway.stages.silence import Silence
 from gateway.stages.sync import UNPLACED_BOUND_NS, Sync
 from gateway.stages.verify import Verify
+
+
+@final
+@dataclass(slots=True, kw_only=True)
+class Watches:
+    """What looks on: none of it changes a value or a verdict."""
+
+    silence: Silence = field(default_factory=lambda: Silence({}, 1))
+    events: Events = field(default_factory=lambda: Events(()))
+    """State machines against their order and timing."""
+    kpis: Kpis | None = None
+    """How the links serve."""
+
+
+@final
+@dataclass(slots=True)
+class _Line:
+    """The stages of one asset."""
+
+    fuse: Fuse
+    judge: Judge
+    lag: LagWatch
 
 
 @final
@@ -31,50 +62,95 @@ class Pipeline:
         sync: Sync,
         assets: Iterable[tuple[Fuse, Judge]],
         ledger: LossLedger,
-        silence: Silence | None = None,
+        watches: Watches | None = None,
     ) -> None:
         self.verify = verify
         self.sync = sync
-        self.assets = tuple(assets)
         self.ledger = ledger
-        self.silence = Silence({}, 1) if silence is None else silence
+        self.watches = Watches() if watches is None else watches
+        self._lines = [_Line(fuse, judge, LagWatch()) for fuse, judge in assets]
+
+    @property
+    def assets(self) -> list[tuple[Fuse, Judge]]:
+        """Return the stages of every asset."""
+        return [(line.fuse, line.judge) for line in self._lines]
+
+    @property
+    def kpis(self) -> Kpis | None:
+        """Return who measures the links."""
+        return self.watches.kpis
 
     def feed(self, item: Input, now_ns: int, /) -> list[Record]:
         """Take one frame or poll and return every record it leads to."""
         made: list[Record] = []
         for checked in self.verify.feed(item, now_ns):
-            made.append(checked)
-            if isinstance(checked, Verified):
-                self._understand(checked, now_ns, made)
-                self.ledger.account(checked.source).delivered += 1
-        return made
+            if not isinstance(checked, Verified):
+                made.append(checked)
+                self.sync.refused(checked, now_ns)
+                continue
+            values = self.sync.feed(checked, now_ns)
+            if not self.sync.is_holding(checked):
+                self._understand(checked, values, now_ns, made)
+        self._release(now_ns, made)
+        return self._observed(made, now_ns)
 
-    def tick(self, now_ns: int, /) -> list[Record]:
-        """Let time pass without input: rows that waited long enough are judged as they are."""
+    def tick(self, now_ns: int, host: HostState | None = None, /) -> list[Record]:
+        """Let time pass without input: rows that waited long enough are judged as they are.
+
+        `host` is what the machine says of its own clock.
+        """
         made: list[Record] = []
-        for fuse, judge in self.assets:
-            self._judge(fuse.tick(now_ns), judge, now_ns, made)
-        made.extend(self.silence.tick(now_ns))
+        self.sync.tick(now_ns, host)
+        self._release(now_ns, made)
+        for line in self._lines:
+            self._judge(line.fuse.tick(now_ns), line, now_ns, made)
+        made.extend(self.watches.events.tick(now_ns))
+        made.extend(self.watches.silence.tick(now_ns))
+        self._observed(made, now_ns)
+        if self.watches.kpis is not None:
+            made.extend(self.watches.kpis.tick(now_ns))
         return made
 
-    def _understand(self, checked: Verified, now_ns: int, made: list[Record]) -> None:
-        """Align a verified frame, and let every asset see its values."""
-        values = self.sync.feed(checked, now_ns)
+    def _release(self, now_ns: int, made: list[Record]) -> None:
+        """Go on with frames that sync has held back until now."""
+        for checked, values in self.sync.released(now_ns):
+            self._understand(checked, values, now_ns, made)
+
+    def _understand(
+        self, checked: Verified, values: list[Aligned], now_ns: int, made: list[Record]
+    ) -> None:
+        """Append a verified frame and its values, and let every watch and asset see them."""
+        made.append(checked)
+        self.ledger.account(checked.source).delivered += 1
         if checked.tick_us is not None:
             made.extend(report(checked, self.sync.place(checked, checked.tick_us)))
         for aligned in values:
             made.append(aligned)
-            self.silence.heard(aligned, now_ns)
+            self.watches.silence.heard(aligned, now_ns)
             if aligned.bound_ns >= UNPLACED_BOUND_NS:
                 continue
-            for fuse, judge in self.assets:
-                self._judge(fuse.feed(aligned, now_ns), judge, now_ns, made)
+            made.extend(self.watches.events.feed(aligned, now_ns))
+            for line in self._lines:
+                self._judge(line.fuse.feed(aligned, now_ns), line, now_ns, made)
 
     def _judge(
-        self, estimates: list[Estimate], judge: Judge, now_ns: int, made: list[Record]
+        self, estimates: list[Estimate], line: _Line, now_ns: int, made: list[Record]
     ) -> None:
-        """Append estimates, each followed by the verdict it leads to."""
+        """Append estimates, each followed by what it leads to, then older ones as revised."""
         for estimate in estimates:
             made.append(estimate)
-            self.silence.heard(estimate, now_ns)
-            made.extend(judge.feed(estimate, now_ns))
+            self.watches.silence.heard(estimate, now_ns)
+            made.extend(line.judge.feed(estimate, now_ns))
+            made.extend(line.lag.feed(estimate, line.fuse.model))
+
+    def _observed(self, made: list[Record], now_ns: int) -> list[Record]:
+        """Append what was found out about time, and have the links measured by all of it."""
+        found = [*self.sync.findings(), *self.watches.events.findings()]
+        for record in found:
+            if isinstance(record, ClockEstimate):
+                for line in self._lines:
+                    line.lag.note(record)
+        made.extend(found)
+        if self.watches.kpis is not None:
+            self.watches.kpis.observe(made, now_ns)
+        return made

@@ -171,8 +171,8 @@ async def test_a_restart_goes_on_with_the_model_and_does_not_train_again(
 async def test_a_value_that_stays_away_is_shown_as_uncertain(tmp_path: Path) -> None:
     async with started(make_site(tmp_path, SOUTH), tmp_path) as gateway:
         gateway.receive(make_node().readings(START_NS, ("flow", "m3/s", 0.001)), START_NS)
-        assert gateway.tick(START_NS + 5 * SECOND_NS) == []
-        (repeat,) = gateway.tick(START_NS + 6 * SECOND_NS)
+        assert aligned_of(gateway.tick(START_NS + 5 * SECOND_NS)) == {}
+        (repeat,) = aligned_of(gateway.tick(START_NS + 6 * SECOND_NS)).values()
         assert (repeat.signal, repeat.value) == ("a:flow", pytest.approx(0.001))
         assert repeat.status == status.UNCERTAIN_NO_COMMUNICATION_LAST_USABLE_VALUE
 

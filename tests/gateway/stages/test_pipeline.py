@@ -16,7 +16,7 @@ from gateway.records import Aligned, Estimate, Polled, Reading, Rejected, State,
 from gateway.stages.fuse import Fuse
 from gateway.stages.judge import Judge
 from gateway.stages.learning import Known
-from gateway.stages.pipeline import Pipeline
+from gateway.stages.pipeline import Pipeline, Watches
 from gateway.stages.silence import REPEATED, Silence
 from gateway.stages.sync import Sync
 from gateway.stages.verify import Verify
@@ -42,8 +42,9 @@ def pipeline(silence=None):
     sync = Sync([NODE], probe_period_ns=SECOND_NS, drift_ppm=50, bound_max_ns=SECOND_NS)
     asset = Asset("pump", SIGNALS, ("V",) * healthy.SIGNALS, SECOND_NS)
     fuse = Fuse(asset, TRAINING, known=known(asset))
+    watches = None if silence is None else Watches(silence=silence)
     return Pipeline(
-        Verify({NODE: ROOT_KEY}, ledger), sync, [(fuse, Judge("pump"))], ledger, silence
+        Verify({NODE: ROOT_KEY}, ledger), sync, [(fuse, Judge("pump"))], ledger, watches
     )
 
 

@@ -1,0 +1,139 @@
+"""All links of a site to its sources, in wall time a task each; what they bring goes to `deliver`.
+
+Promises: a source that fails concerns itself alone; a message to a node that no link takes now is
+not kept, for its sender repeats it; nothing is open before `serve`, but for polled devices, which
+open when they are first asked.
+Left to others: what becomes of frames and polls (`app.py`), each connection (`links/`).
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, final
+
+from gateway.clock import Clock
+from gateway.errors import LinkError
+from gateway.links.modbus import ModbusLink
+from gateway.links.node_mqtt import NodeMqtt
+from gateway.links.node_serial import NodeSerial
+from gateway.links.supervisor import Supervision, default_backoff, supervise
+from gateway.loss import LossLedger
+from gateway.records import Input, Polled
+from gateway.site import MqttSettings, Node, Site
+from gateway.site_nodes import MqttLink
+from wire.framing import frame
+
+_CONNECT_S: Final = 5.0
+_MQTT_CONNECT_S: Final = 20.0
+
+_LOG: Final = logging.getLogger("twinrig.gateway")
+
+
+@final
+class South:
+    """The links of one site.
+
+    Args:
+        site: which links.
+        clock, ledger: whose time it is, and who counts what a link loses.
+        state_dir: where links keep certificates.
+        rng: jitter between attempts to connect.
+        deliver: takes every frame and poll, in the order of each link.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        clock: Clock,
+        ledger: LossLedger,
+        state_dir: Path,
+        rng: random.Random,
+        deliver: Callable[[Input], None],
+    ) -> None:
+        self._site = site
+        self._clock = clock
+        self._ledger = ledger
+        self._state_dir = state_dir
+        self._rng = rng
+        self._deliver = deliver
+        self.polled = [
+            ModbusLink(device, Supervision(device.name, default_backoff(rng)))
+            for device in site.modbus
+        ]
+        self._serial: dict[str, NodeSerial] = {}
+        self._mqtt: NodeMqtt | None = None
+
+    def close(self) -> None:
+        """Close what polling has opened; what `serve` opened ends with its tasks."""
+        for link in self.polled:
+            link.close()
+
+    def serve(self, group: asyncio.TaskGroup) -> None:
+        """Start one task per link; they run until cancelled."""
+        nodes = self._site.nodes
+        for node in nodes:
+            if node.serial_port is not None:
+                group.create_task(self._serve_node(node), name=f"node {node.name}")
+        behind = [node.name for node in nodes if isinstance(node.link, MqttLink)]
+        if behind and self._site.mqtt is not None:
+            link = self._make_mqtt(behind, self._site.mqtt)
+            group.create_task(self._serve_broker(link), name="nodes on mqtt")
+            group.create_task(link.pump(), name="to nodes on mqtt")
+        for polled in self.polled:
+            group.create_task(self._keep_polling(polled), name=f"modbus {polled.device.name}")
+
+    def send(self, node: str, sealed: bytes) -> None:
+        """Hand a sealed message to the link of its node; what no link takes is repeated later."""
+        line = self._serial.get(node)
+        if line is not None:
+            line.send(frame(sealed))
+        elif self._mqtt is not None:
+            self._mqtt.send(node, sealed)
+
+    async def poll(self, link: ModbusLink, now_ns: int) -> Polled | None:
+        """Poll one device; what fails concerns this device or tag alone."""
+        name = link.device.name
+        try:
+            result = await link.poll(now_ns, self._clock)
+        except LinkError as error:
+            self._ledger.line_error(name, "poll_failed")
+            _LOG.info("modbus_poll_failed device=%s error=%s", name, error.what)
+            return None
+        for failed in result.errors:
+            self._ledger.line_error(name, "tag_failed")
+            _LOG.info("modbus_tag_failed tag=%s:%s error=%s", name, failed.tag, failed.what)
+        return result.polled
+
+    def _make_mqtt(self, nodes: list[str], settings: MqttSettings) -> NodeMqtt:
+        """Return the link of all nodes behind the broker."""
+        self._mqtt = NodeMqtt(
+            self._site.name, nodes, settings, self._clock, self._ledger, self._deliver
+        )
+        return self._mqtt
+
+    async def _serve_node(self, node: Node) -> None:
+        """Keep the serial line of a node open and take its frames."""
+        port, baud = node.serial_port or "", node.serial_baud
+        link = NodeSerial(node.name, port, baud, self._clock, self._ledger, self._deliver)
+        self._serial[node.name] = link
+        supervision = Supervision(node.name, default_backoff(self._rng))
+        await supervise(
+            link, supervision, self._clock, connect_s=_CONNECT_S, silence_s=node.silence_s
+        )
+
+    async def _serve_broker(self, link: NodeMqtt) -> None:
+        """Keep the session with the broker of the nodes; it may rightly be quiet."""
+        supervision = Supervision("mqtt", default_backoff(self._rng))
+        await supervise(link, supervision, self._clock, connect_s=_MQTT_CONNECT_S, silence_s=None)
+
+    async def _keep_polling(self, link: ModbusLink) -> None:
+        """Poll a device on its own grid."""
+        while True:
+            now_ns = self._clock.now_ns()
+            if link.cadence.take(now_ns):
+                polled = await self.poll(link, now_ns)
+                if polled is not None:
+                    self._deliver(polled)
+            await self._clock.sleep_until(link.cadence.due_ns(self._clock.now_ns()))
