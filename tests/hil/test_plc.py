@@ -105,7 +105,7 @@ def test_a_write_is_refused_and_changes_nothing():
     [
         ("read_holding_registers", 4, 1),
         ("read_holding_registers", 0, 5),
-        ("read_input_registers", 1, 1),
+        ("read_input_registers", 7, 1),
         ("read_coils", 0, 1),
         ("read_discrete_inputs", 0, 1),
     ],
