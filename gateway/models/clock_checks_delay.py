@@ -1,0 +1,183 @@
+"""What the delays of exchanges say: how long the shortest way is, and whether one way got longer.
+
+    excess = round trip - shortest round trip
+    one way longer by a:  the round trip grows by a, the offset by this exchange shifts by a / 2
+
+up to the sign, which tells the way. An extra delay that stays is a run of exchanges that are all
+slower than most before them: if an exchange is slower than `q` of the past with probability p, then
+j in a row are with p^j, whatever the law of the delays is (ranks; to first order, as p is counted
+from the past). Both ways longer alike leave the offset where it was: a longer path, no finding.
+
+Promised: bounded memory, sizes with a deviation. Not to be known: a difference of the two ways that
+was there from the beginning (models/node_clock.py states its prior), and one that grows in the same
+measure as the other way shrinks.
+
+Sources: RFC 5905, 10 (the least delay is the best sample); Vovk et al., Algorithmic Learning in a
+Random World (2005), 2.2, for ranks as chances.
+"""
+
+import math
+from bisect import bisect_left, insort
+from collections import deque
+from typing import Final, NamedTuple, final
+
+_WINDOW: Final = 64
+"""Exchanges after which a shortest delay is looked for anew; it is kept for up to twice as many."""
+_FEW: Final = 8
+"""Before so many round trips nothing is said of the shortest: all of each may be queueing."""
+_PAST_MAX: Final = 256
+_PAST_MIN: Final = 24
+"""Exchanges before a run can be told from chance."""
+RUN_MAX: Final = 16
+_RUN_MIN: Final = 3
+_ONE_SIDED: Final = 0.7
+"""Part of the extra delay that must lie on one way; 0 is both alike, 1 all of it on one."""
+_OVER: Final = 3
+"""Exchanges in a row that are fast again before an extra delay counts as over."""
+
+
+@final
+class ShortestDelay:
+    """The least round trip of late, and how sure that is."""
+
+    __slots__ = ("_count", "_mean", "_newer", "_older", "_total")
+
+    def __init__(self) -> None:
+        self._older = self._newer = math.inf
+        self._count = self._total = 0
+        self._mean = 0.0
+
+    @property
+    def least_ns(self) -> float:
+        """Return it; infinite before the first round trip."""
+        return min(self._older, self._newer)
+
+    def take(self, delay_ns: float, *, is_usual: bool = True) -> float:
+        """Take a round trip; return by how much the shortest one was forgotten to be shorter.
+
+        That is above 0 when only longer ones have come for a while. With `is_usual` False nothing
+        is forgotten: the path is known to be longer at present.
+        """
+        gone = 0.0
+        if self._count >= _WINDOW and is_usual:
+            gone = max(self._newer - self._older, 0.0) if self._older < math.inf else 0.0
+            self._older, self._newer, self._count = self._newer, math.inf, 0
+        self._count += 1
+        self._total = min(self._total + 1, _WINDOW)
+        self._newer = min(self._newer, delay_ns)
+        self._mean += (delay_ns - self.least_ns - self._mean) / self._total
+        return gone
+
+    def excess_ns(self, delay_ns: float) -> float:
+        """Return what of a round trip may be queueing, never above the whole of it.
+
+        The least of n is above the shortest possible one by about the mean excess / sqrt n (the sum
+        of two exponential delays has no density at 0); twice that is allowed for.
+        """
+        whole = max(delay_ns, 0.0)
+        if self._total < _FEW:
+            return whole
+        return min(whole, delay_ns - self.least_ns + 2.0 * self._mean / math.sqrt(self._total))
+
+
+class ExtraDelay(NamedTuple):
+    """One way of the path is slower than it was."""
+
+    since_ns: int
+    """Gateway time of the last exchange before it."""
+    size_ns: float
+    """Of the slower way; positive: from the source to the gateway."""
+    deviation_ns: float
+
+
+class _Trip(NamedTuple):
+    at_ns: int
+    delay_ns: int
+    residual_ns: float
+
+
+@final
+class OneSidedDelay:
+    """Watches the round trips of one source for a run of slow ones that shift the offset.
+
+    chance: of a false alarm in one look; floor_ns: smallest extra delay that is told.
+    """
+
+    def __init__(self, *, chance: float, floor_ns: float) -> None:
+        self._log_chance = math.log(chance)
+        self._floor_ns = floor_ns
+        self._ranked: list[int] = []
+        self._past: deque[int] = deque()
+        self._run: deque[_Trip] = deque()
+        self._before_ns = 0
+        self._fast = 0
+        self._line_ns = 0.0
+        self.found: ExtraDelay | None = None
+        """What is there now."""
+
+    def exchange(self, at_ns: int, delay_ns: int, residual_ns: float) -> bool:
+        """Take an exchange and how far its offset is from the expected one; tell of a change.
+
+        True when an extra delay is found (`found` says it) or over (`found` is None).
+        """
+        if self.found is not None:
+            return self._is_over(delay_ns)
+        self._run.append(_Trip(at_ns, delay_ns, residual_ns))
+        if len(self._run) > RUN_MAX:
+            oldest = self._run.popleft()
+            self._before_ns = oldest.at_ns
+            self._learn(oldest.delay_ns)
+        if len(self._past) < _PAST_MIN:
+            return False
+        self.found = self._search()
+        return self.found is not None
+
+    def _learn(self, delay_ns: int) -> None:
+        insort(self._ranked, delay_ns)
+        self._past.append(delay_ns)
+        if len(self._past) > _PAST_MAX:
+            gone = self._past.popleft()
+            del self._ranked[bisect_left(self._ranked, gone)]
+
+    def _search(self) -> ExtraDelay | None:
+        """Return the longest run that chance does not explain and that lies on one way."""
+        trips = list(self._run)
+        least, best = math.inf, 0
+        for length, trip in enumerate(reversed(trips), start=1):
+            least = min(least, trip.delay_ns)
+            slower = len(self._ranked) - bisect_left(self._ranked, least)
+            rare = math.log((slower + 1) / (len(self._ranked) + 1))
+            if length >= _RUN_MIN and length * rare <= self._log_chance:
+                best = length
+        if not best:
+            return None
+        start = len(trips) - best
+        before_ns = trips[start - 1].at_ns if start else self._before_ns
+        return self._weigh(before_ns, trips[start:])
+
+    def _weigh(self, before_ns: int, run: list[_Trip]) -> ExtraDelay | None:
+        """Return the extra delay of a run, if it is large enough and on one way."""
+        usual = sum(self._past) / len(self._past)
+        extra = [trip.delay_ns - usual for trip in run]
+        size = sum(extra) / len(run)
+        if size < self._floor_ns:
+            return None
+        shift = sum(trip.residual_ns * more for trip, more in zip(run, extra, strict=True))
+        share = 2 * shift / sum(more * more for more in extra)
+        if abs(share) < _ONE_SIDED:
+            return None
+        spread = sum((delay - usual) ** 2 for delay in self._past) / len(self._past)
+        spread_run = sum((more - size) ** 2 for more in extra) / len(run)
+        deviation = math.sqrt(max(spread, spread_run) / len(run) + spread / len(self._past))
+        self._line_ns = usual + size / 2
+        self._fast = 0
+        return ExtraDelay(before_ns, math.copysign(size, share), deviation)
+
+    def _is_over(self, delay_ns: int) -> bool:
+        """Tell whether the way is as fast again as it was."""
+        self._fast = self._fast + 1 if delay_ns < self._line_ns else 0
+        if self._fast < _OVER:
+            return False
+        self.found = None
+        self._run.clear()
+        return True

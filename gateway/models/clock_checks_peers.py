@@ -1,0 +1,96 @@
+"""Whose clock stepped: a source's, or the gateway's?
+
+An offset is the difference of two clocks, so one source alone cannot tell. When the gateway's clock
+steps, the offsets of all sources step by the same amount between two of its readings; that two
+crystals do so by themselves is not believable. A step waits until every other source that answers
+has been asked since, `WAIT_NS` at most; then
+
+    half of the others, and one at least, stepped alike   the gateway's
+    else                                                  the source's
+
+Alike: the sizes differ by less than their expanded uncertainties (En <= 1; ISO 13528, 9.7).
+Promises: bounded by the number of sources; every step that is noted is decided once.
+Left to others: asking the sources (stages/sync.py).
+"""
+
+import math
+from typing import Final, NamedTuple, final
+
+WAIT_NS: Final = 5_000_000_000
+"""An answer takes less over any link whose time is worth checking."""
+
+
+class Step(NamedTuple):
+    """A step of `gateway - source` that was found with one source."""
+
+    source: str
+    since_ns: int
+    found_ns: int
+    size_ns: float
+    deviation_ns: float
+
+
+class Decision(NamedTuple):
+    """Whose it was."""
+
+    is_gateway: bool
+    steps: tuple[Step, ...]
+    """All that are alike if it was the gateway's, else the one."""
+    asked: int
+    """Other sources that were heard since."""
+
+
+@final
+class StepPeers:
+    """Steps that wait for what the other sources say."""
+
+    def __init__(self) -> None:
+        self._heard_ns: dict[str, int] = {}
+        self._waiting: dict[str, Step] = {}
+
+    @property
+    def is_waiting(self) -> bool:
+        """Tell whether a step is undecided, so that every source should be asked now."""
+        return bool(self._waiting)
+
+    def heard(self, source: str, at_ns: int, *, is_sure: bool) -> None:
+        """Take note that a source was asked; `is_sure`: it is clear whether it stepped."""
+        if is_sure or source not in self._heard_ns:
+            self._heard_ns[source] = at_ns
+
+    def forget(self, source: str) -> None:
+        """Await nothing of a source whose clock is not known any more."""
+        self._heard_ns.pop(source, None)
+
+    def stepped(self, step: Step) -> None:
+        """Take note of a step."""
+        self._waiting[step.source] = step
+
+    def decide(self, now_ns: int, alive_ns: int) -> list[Decision]:
+        """Return what is decided; sources not heard for `alive_ns` are not waited for."""
+        decisions = []
+        for step in list(self._waiting.values()):
+            if step.source not in self._waiting:
+                continue
+            others = [
+                source for source, at_ns in self._heard_ns.items()
+                if source != step.source and now_ns - at_ns <= alive_ns
+            ]  # fmt: skip
+            since = [name for name in others if self._heard_ns[name] > step.since_ns]
+            is_due = not 0 <= now_ns - step.found_ns < WAIT_NS
+            if len(since) < len(others) and not is_due:
+                continue
+            alike = [other for other in self._waiting.values() if _are_alike(step, other)]
+            asked = [name for name in since if self._heard_ns[name] >= step.since_ns]
+            is_gateway = len(alike) >= 2 and 2 * (len(alike) - 1) >= len(asked)
+            steps = tuple(alike) if is_gateway else (step,)
+            for done in steps:
+                del self._waiting[done.source]
+            decisions.append(Decision(is_gateway, steps, len(asked)))
+        return decisions
+
+
+def _are_alike(one: Step, other: Step) -> bool:
+    """Tell whether two steps are of one size, the same one included."""
+    uncertainty = 2.0 * math.hypot(one.deviation_ns, other.deviation_ns)
+    return abs(one.size_ns - other.size_ns) <= uncertainty or one is other
