@@ -7,7 +7,7 @@ never shown as new (dropped as "late"), unless the gateway's own clock was set b
 ledger and the health of the nodes are part of the address space. A stop ends the sessions of
 clients that stay connected.
 Left to others: the nodes themselves (`opcua_space.py`), what of a record goes to which node
-(`opcua_estimate.py`, `opcua_health.py`); history, alarms and users come later.
+(`opcua_estimate.py`, `opcua_health.py`, `opcua_time.py`); history, alarms and users come later.
 """
 
 import asyncio
@@ -21,17 +21,27 @@ from asyncua import Server, ua
 from gateway.clock import Clock, SystemClock, give_way
 from gateway.errors import PortInUseError
 from gateway.loss import LossLedger, SinkBalance, SourceBalance
-from gateway.records import Aligned, Estimate, Record, Report, Verdict
+from gateway.records import Aligned, Estimate, Record, Report, TimeRecord, Verdict
+from gateway.records_time import LinkKpi, SyncCheck
 from gateway.sinks.opcua_estimate import show_estimate, show_verdict
 from gateway.sinks.opcua_health import show_report
 from gateway.sinks.opcua_identity import ReadOnly, TrustedReaders, TrustList, own_identity
 from gateway.sinks.opcua_server import QuietServer, free_port, in_url
 from gateway.sinks.opcua_space import Space, standard, utc
+from gateway.sinks.opcua_time import (
+    build_time,
+    is_configured,
+    path_of,
+    show_check,
+    show_kpi,
+    show_time,
+)
 from gateway.sinks.outbox import Outbox
+from gateway.sinks.time_tags import active_after
 from gateway.site import OpcUaSettings, Site
 
 LATE: Final = "late"
-_Published = Aligned | Estimate | Verdict | Report
+_Published = Aligned | Estimate | Verdict | Report | TimeRecord
 _QUEUE_MAX: Final = 50_000
 _BATCH_MAX: Final = 500
 """Records written before other tasks get their turn."""
@@ -70,6 +80,8 @@ class OpcUaSink:
         self._outbox: Outbox[_Published] = Outbox(self.name, _QUEUE_MAX, ledger)
         self._shown: dict[str, tuple[int, int]] = {}
         """By path: time of the record shown, and the gateway's time when that was done."""
+        self._active: dict[str, tuple[str, ...]] = {}
+        """By source: the findings about its time that hold."""
         self._shown_rows: dict[str, SourceBalance | SinkBalance] = {}
         self._server: Server | None = None
         self._space: Space | None = None
@@ -83,6 +95,7 @@ class OpcUaSink:
         server = await self._make_server()
         space = Space(server, await server.register_namespace(self._namespace), self._site)
         await space.build(self._sinks)
+        await build_time(space, self._site)
         try:
             await server.start()
         except OSError as error:
@@ -100,7 +113,7 @@ class OpcUaSink:
         """Return at once: a started server works."""
 
     def put(self, record: Record) -> None:
-        """Queue values, estimates, verdicts and reports; other kinds are not published here."""
+        """Queue what can be published here; frames and polls themselves cannot."""
         if isinstance(record, _Published):
             self._outbox.put(record)
 
@@ -179,29 +192,50 @@ class OpcUaSink:
 
     async def _show(self, space: Space, record: _Published) -> None:
         """Write one record to its nodes."""
-        match record:
-            case Aligned():
-                path = f"{self._site.asset}/{record.signal}"
-            case Report():
-                path = f"Nodes/{record.source}/{record.kind.value}"
-            case _:
-                path = f"{record.asset}/{type(record).__name__}"
-        if isinstance(record, Aligned) and not space.knows(path):
+        path = self._path(record)
+        if not self._is_configured(space, path, record):
             self._outbox.drop("not_configured")
             return
         if self._is_late(path, record.time_ns):
             self._outbox.drop(LATE)
             return
+        now_ns = self._clock.now_ns()
         match record:
             case Aligned():
                 await self._show_value(space, path, record)
             case Estimate():
-                await show_estimate(space, record, self._clock.now_ns())
+                await show_estimate(space, record, now_ns)
             case Verdict():
-                await show_verdict(space, record, self._clock.now_ns())
+                await show_verdict(space, record, now_ns)
             case Report():
-                await show_report(space, record, self._clock.now_ns())
+                await show_report(space, record, now_ns)
+            case SyncCheck():
+                active = active_after(self._active.get(record.source, ()), record)
+                self._active[record.source] = active
+                await show_check(space, record, active, now_ns)
+            case LinkKpi():
+                await show_kpi(space, record, now_ns)
+            case _:
+                await show_time(space, record, self._site.asset, now_ns)
         self._outbox.delivered(1)
+
+    def _path(self, record: _Published) -> str:
+        """Return the path of what a record replaces."""
+        match record:
+            case Aligned():
+                return f"{self._site.asset}/{record.signal}"
+            case Report():
+                return f"Nodes/{record.source}/{record.kind.value}"
+            case Estimate() | Verdict():
+                return f"{record.asset}/{type(record).__name__}"
+            case _:
+                return path_of(record, self._site.asset)
+
+    def _is_configured(self, space: Space, path: str, record: _Published) -> bool:
+        """Tell whether there are nodes for a record."""
+        if isinstance(record, Aligned):
+            return space.knows(path)
+        return not isinstance(record, TimeRecord) or is_configured(space, record, self._site.asset)
 
     def _is_late(self, path: str, time_ns: int) -> bool:
         """Tell whether something newer is shown already; if not, this is what is shown now.
@@ -219,7 +253,8 @@ class OpcUaSink:
         """Write a value after what qualifies it."""
         now_ns = self._clock.now_ns()
         for name, fact in (
-            ("TimeUncertainty", value.bound_ns),
+            ("TimeBoundNs", value.bound_ns),
+            ("TimeUncertaintyK2Ns", value.uncertainty_ns),
             ("Provenance", value.provenance.value),
         ):
             await space.write(f"{path}/{name}", fact, source_ns=value.time_ns, server_ns=now_ns)

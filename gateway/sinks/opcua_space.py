@@ -1,11 +1,12 @@
 """The address space of a site: which node says what.
 
-    Objects/<asset>/<signal>                  value; EngineeringUnits, TimeUncertainty, Provenance
+    Objects/<asset>/<signal>                  value; EngineeringUnits, EURange and VALUE
     Objects/<asset>/Estimate/...              AnomalyProbability, Score, Cause, ModelId, ...
     Objects/<asset>/Estimate/<signal>/...     Expected, Fused, Interval, Contribution, Trust, ...
     Objects/<asset>/Verdict/...               State, Probability, Blamed, Evidence, Causes, ...
     Objects/Ledger/<source or sink>/...       counters, Reasons, AddsUp
     Objects/Nodes/<node>/...                  what a node says about itself (opcua_health.py)
+    Objects/Time, Objects/Kpi, ...            what is known about time (opcua_time.py)
 
 Promises: node ids are strings made of the names of the site file (`ns=2;s=pump/pump-a:flow`), so a
 client keeps its configuration over restarts; every variable starts as BadWaitingForInitialData and
@@ -23,6 +24,7 @@ from asyncua import Server, ua
 from gateway import status
 from gateway.clock import NS_PER_US
 from gateway.errors import InternalError
+from gateway.sinks.time_tags import sources
 from gateway.site import Site
 from wire import units
 
@@ -35,6 +37,8 @@ _BOOLEAN, _TIME, _UINT32 = (
     ua.VariantType.UInt32,
 )
 
+VALUE: Final = {"TimeBoundNs": _INT64, "TimeUncertaintyK2Ns": _INT64, "Provenance": _STRING}
+"""Properties of a value: hard bound and expanded uncertainty (k = 2) of its time, its proof."""
 CAUSES: Final = {
     "Cause": _STRING,
     "CauseSignal": _STRING,
@@ -105,6 +109,9 @@ def standard(identifier: int) -> ua.NodeId:
     return ua.NodeId(ua.Int32(identifier))
 
 
+OBJECTS: Final = standard(ua.ObjectIds.ObjectsFolder)
+
+
 def eu_information(symbol: str) -> ua.EUInformation:
     """Return the EUInformation of a SenML unit."""
     unit = units.unit(symbol)
@@ -129,7 +136,7 @@ class Space:
     async def build(self, sinks: tuple[str, ...]) -> None:
         """Add every node; `sinks` are the names the ledger has accounts for."""
         asset = self._site.asset
-        await self._object(standard(ua.ObjectIds.ObjectsFolder), asset)
+        await self.add_object(OBJECTS, asset)
         ranges = {
             f"{node.name}:{channel.name}": channel.valid
             for node in self._site.nodes
@@ -138,15 +145,15 @@ class Space:
         for signal, unit in self._site.units().items():
             await self._signal(asset, signal, unit, ranges.get(signal))
         await self._estimate(asset)
-        await self._object(self.node(asset), "Verdict", f"{asset}/Verdict")
+        await self.add_object(self.node(asset), "Verdict", f"{asset}/Verdict")
         for name, kind in VERDICT.items():
-            await self._variable(f"{asset}/Verdict", name, kind, is_array=name in _ARRAYS)
+            await self.add_variable(f"{asset}/Verdict", name, kind, is_array=name in _ARRAYS)
         await self._ledger(sinks)
-        await self._object(standard(ua.ObjectIds.ObjectsFolder), "Nodes")
+        await self.add_object(OBJECTS, "Nodes")
         for each in self._site.nodes:
-            await self._object(self.node("Nodes"), each.name, f"Nodes/{each.name}")
+            await self.add_object(self.node("Nodes"), each.name, f"Nodes/{each.name}")
             for name, kind in HEALTH.items():
-                await self._variable(f"Nodes/{each.name}", name, kind, is_array=name in _ARRAYS)
+                await self.add_variable(f"Nodes/{each.name}", name, kind, is_array=name in _ARRAYS)
 
     def node(self, path: str) -> ua.NodeId:
         """Return the node id of a path such as "pump/Verdict/State"."""
@@ -165,9 +172,10 @@ class Space:
         source_ns: int | None = None,
         server_ns: int | None = None,
     ) -> None:
-        """Write a value with its status and times; a bad status makes the value null."""
+        """Write a value, or None for null, with its status and times; a bad one is read as null."""
+        kind = ua.VariantType.Null if value is None else self._types[path]
         data = ua.DataValue(
-            ua.Variant(value, self._types[path]),
+            ua.Variant(value, kind),
             StatusCode=ua.StatusCode(ua.UInt32(code)),
             SourceTimestamp=None if source_ns is None else utc(source_ns),
             ServerTimestamp=None if server_ns is None else utc(server_ns),
@@ -197,51 +205,52 @@ class Space:
     ) -> None:
         """Add one signal with its properties."""
         kind = ua.ObjectIds.AnalogUnitType if valid is None else ua.ObjectIds.AnalogItemType
-        await self._variable(asset, signal, _DOUBLE, type_definition=kind)
+        await self.add_variable(asset, signal, _DOUBLE, type_definition=kind)
         path = f"{asset}/{signal}"
-        await self._engineering_units(path, unit)
+        await self.add_units(path, unit)
         if valid is not None:
             limits = ua.Variant(ua.Range(Low=valid[0], High=valid[1]))
             await self._property(path, "EURange", limits, ua.ObjectIds.Range)
-        await self._variable(path, "TimeUncertainty", _INT64, is_property=True)
-        await self._variable(path, "Provenance", _STRING, is_property=True)
+        for name, type_of in VALUE.items():
+            await self.add_variable(path, name, type_of, is_property=True)
 
     async def _estimate(self, asset: str) -> None:
         """Add the estimate of the asset and of every signal the model covers."""
         parent = f"{asset}/Estimate"
-        await self._object(self.node(asset), "Estimate", parent)
+        await self.add_object(self.node(asset), "Estimate", parent)
         for name, kind in ESTIMATE.items():
-            await self._variable(parent, name, kind, is_array=name in _ARRAYS)
+            await self.add_variable(parent, name, kind, is_array=name in _ARRAYS)
         all_units = self._site.units()
         for signal in self._site.fused_signals():
-            await self._object(self.node(parent), signal, f"{parent}/{signal}")
+            await self.add_object(self.node(parent), signal, f"{parent}/{signal}")
             for name in SIGNAL_ESTIMATE:
-                await self._variable(f"{parent}/{signal}", name, _DOUBLE, is_array=name in _ARRAYS)
+                await self.add_variable(
+                    f"{parent}/{signal}", name, _DOUBLE, is_array=name in _ARRAYS
+                )
             for name in IN_UNIT:
-                await self._engineering_units(f"{parent}/{signal}/{name}", all_units[signal])
+                await self.add_units(f"{parent}/{signal}/{name}", all_units[signal])
 
     async def _ledger(self, sinks: tuple[str, ...]) -> None:
         """Add the counters of every source and sink."""
-        await self._object(standard(ua.ObjectIds.ObjectsFolder), "Ledger")
-        sources = [n.name for n in self._site.nodes] + [d.name for d in self._site.modbus]
+        await self.add_object(OBJECTS, "Ledger")
         rows: Mapping[str, tuple[str, ...]] = {
-            **dict.fromkeys(sources, SOURCE_COUNTERS),
+            **dict.fromkeys(sources(self._site), SOURCE_COUNTERS),
             **dict.fromkeys(sinks, SINK_COUNTERS),
         }
         for name, counters in rows.items():
             parent = f"Ledger/{name}"
-            await self._object(self.node("Ledger"), name, parent)
+            await self.add_object(self.node("Ledger"), name, parent)
             for counter in counters:
-                await self._variable(parent, counter, _INT64)
-            await self._variable(parent, "Reasons", _STRING)
-            await self._variable(parent, "AddsUp", _BOOLEAN)
+                await self.add_variable(parent, counter, _INT64)
+            await self.add_variable(parent, "Reasons", _STRING)
+            await self.add_variable(parent, "AddsUp", _BOOLEAN)
 
-    async def _engineering_units(self, path: str, unit: str) -> None:
+    async def add_units(self, path: str, unit: str) -> None:
         """Add the unit of a variable."""
         value = ua.Variant(eu_information(unit))
         await self._property(path, "EngineeringUnits", value, ua.ObjectIds.EUInformation)
 
-    async def _object(self, parent: ua.NodeId, name: str, path: str | None = None) -> None:
+    async def add_object(self, parent: ua.NodeId, name: str, path: str | None = None) -> None:
         """Add an object."""
         node = self._server.get_node(parent)
         await node.add_object(self.node(path or name), ua.QualifiedName(name, self._index))
@@ -256,7 +265,7 @@ class Space:
             standard(datatype),
         )
 
-    async def _variable(
+    async def add_variable(
         self,
         parent: str,
         name: str,

@@ -10,7 +10,7 @@ from asyncua import Client, ua
 from gateway.clock import ManualClock
 from gateway.loss import LossLedger
 from gateway.sinks.opcua import OpcUaSink
-from tests.gateway.plant import START_NS, make_site
+from tests.gateway.plant import SITE, START_NS, make_site
 
 
 @dataclass
@@ -29,8 +29,8 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(folder: Path, clock=None, **changes) -> AsyncIterator[Served]:
-    site = make_site(folder)
+async def serving(folder: Path, clock=None, text: str = SITE, **changes) -> AsyncIterator[Served]:
+    site = make_site(folder, text)
     ledger, clock = LossLedger(), clock or ManualClock(START_NS)
     settings = site.opcua.model_copy(update=changes)
     sink = OpcUaSink(site, settings, ledger, clock, folder / "opcua", ("opcua", "store"))

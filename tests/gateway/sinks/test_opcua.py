@@ -50,7 +50,8 @@ async def test_values_with_time_status_unit_uncertainty_and_proof(tmp_path: Path
         assert flow.StatusCode.value == status.GOOD
         assert flow.SourceTimestamp == utc(START_NS + 123_456_789)
         assert flow.ServerTimestamp == utc(START_NS + 90 * SECOND_NS)
-        assert await value(client, "pump/a:flow/TimeUncertainty") == 1_500_000
+        assert await value(client, "pump/a:flow/TimeBoundNs") == 1_500_000
+        assert await value(client, "pump/a:flow/TimeUncertaintyK2Ns") == 900_000
         assert await value(client, "pump/a:flow/Provenance") == "sealed"
         uncertain = await read(client, "pump/a:temperature")
         assert uncertain.StatusCode.value == status.UNCERTAIN_SENSOR_NOT_ACCURATE

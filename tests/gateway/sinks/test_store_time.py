@@ -88,7 +88,7 @@ async def test_every_figure_of_a_link_is_a_row(tmp_path: Path) -> None:
         budget, is_met FROM link_kpis ORDER BY id"""
     link = ("a", "rig", START_NS + SECOND_NS, 3600.0, 1)
     assert await stored(tmp_path, query, link_kpi(1)) == [
-        (*link, "communication_service_availability", 0.9995, 0.998, 0.99995, "/", 0.9999, 0),
+        (*link, "communication_service_availability_ratio", 0.9995, 0.998, 0.99995, "/", 0.9999, 0),
         (*link, "end_to_end_latency_p99_s", None, None, None, "s", None, None),
     ]
 

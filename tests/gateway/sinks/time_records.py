@@ -11,7 +11,18 @@ from gateway.records_time import (
     TimedEvent,
     Timing,
 )
-from tests.gateway.plant import SECOND_NS, START_NS
+from tests.gateway.plant import SECOND_NS, SITE, START_NS
+
+SITE_WITH_MACHINE = (
+    SITE
+    + """
+[[machines]]
+name = "pump-run"
+signal = "plc:setpoint"
+states = { starting = 1, running = 2 }
+transitions = [{ from = "starting", to = "running", max_s = 10.0 }]
+"""
+)
 
 
 def clock_estimate(second: int = 0, **changes) -> ClockEstimate:
@@ -94,7 +105,7 @@ def link_kpi(second: int = 0, **changes) -> LinkKpi:
     """Return two figures of a link: one with limits and a budget, one not known yet."""
     figures = (
         KpiFigure(
-            name="communication_service_availability",
+            name="communication_service_availability_ratio",
             value=0.9995,
             unit="/",
             low=0.998,
