@@ -1,0 +1,272 @@
+"""At which lag do the others explain a signal best? The likelihood over all lags at once.
+
+The rows of a window, centred, tapered by w and scaled so that E[Y Y*] = S(f), have at frequency f
+the values Y(f) (u,). Under the twin model they are complex normal with the spectral density
+
+    S(f) = C T(f) C' + M(f) + diag(own(f)),     T(f) = (I - A e^-if)^-1 Q (I - A e^-if)^-*
+    own_i(f) = noise_i (1 - p_i^2) / |1 - p_i e^-if|^2 + drift_i / |1 - e^-if|^2
+
+with M(f) the spectrum of the regimes' offsets and p_i the persistence that gives a signal's own
+noise its long-run variance. A group G of signals whose values stand late by lag rows has Y_G(f)
+turned by e^-if lag; everything else in the density is the same, so with P = S^-1 and O the others
+
+    L(lag) = 2 sum over f of Re[c(f) e^(if lag)],    c(f) = -(P_GO Y_O)* Y_G
+
+is the log likelihood of every lag, up to a constant, from one inverse transform: the maximum
+likelihood processor of Knapp and Carter, with the model's prediction in place of the second
+receiver. In the mean of healthy windows c(f) = tr(P_GG S_GG) - |G|, for one signal the coherence
+ratio g^2 / (1 - g^2) with all others. What a window has to say about a shift s is therefore
+L(0) - L(s), in nats, and needs no trial.
+
+As a check of the weights, `Profile.plain` is the cross-correlation of the signal with what the
+others make expected of it, in which no frequency counts more than another.
+
+Promises: a missing value is filled in on the line between its neighbours, which shifts nothing; a
+signal with too many of them says nothing and is not used. Deterministic; O(u^2 n) for a window.
+Left to others: what is normal for an asset, and limits (lag_limits.py), words (stages/lag.py).
+
+Sources: Knapp and Carter (1976), The generalized correlation method for estimation of time delay,
+section III; Whittle (1953) for the likelihood by frequencies; Brillinger, Time Series (1981), 8.2
+and 8.3, for the prediction of one series from others and for tapers.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal.windows import tukey
+
+from gateway.models.state_space import StateSpace
+from gateway.models.twin_model import TwinModel
+
+Floats = NDArray[np.float64]
+Complexes = NDArray[np.complex128]
+Ints = NDArray[np.intp]
+
+WINDOW_ROWS: Final = 256
+"""Enough frequencies to see a coupling, and few enough rows to find a lag within minutes."""
+REACH_ROWS: Final = 16
+"""Lags that are looked at, to both sides: a sixteenth of the window, so that its edges count
+little."""
+STEPS_PER_ROW: Final = 4
+"""A lag need not be a whole number of rows."""
+MISSING_MAX: Final = 0.5
+"""Share of values that may be missing: a signal of half the rate is still one."""
+_TAPER: Final = 0.5
+"""Part of the window that rises and falls; keeps slow movements out of the fast frequencies."""
+_PERSISTENCE_MAX: Final = 0.97
+_RIDGE: Final = 1e-9
+"""Added to the diagonal of the spectral density, relative to the own noise."""
+
+
+class LagLaw(NamedTuple):
+    """What a model says about a window, frequency by frequency; f frequencies, u used signals."""
+
+    rows: int
+    taper: Floats
+    """(rows,): its squares sum to 1."""
+    precision: Complexes
+    """(f, u, u): P."""
+    weight: Floats
+    """(f,): 1, and one half at the highest frequency, which has no twin below zero."""
+    overlap: float
+    """Nats that count for each nat that is summed: tapered frequencies share what they know."""
+
+
+class Profile(NamedTuple):
+    """What a window says about the lag of one group of signals."""
+
+    log_likelihood: Floats
+    """(lags,): at `lags()`, 0 in the mean over all frequencies; in nats."""
+    plain: Floats
+    """(lags,): correlation with what is expected, -1 to 1."""
+    distance: float
+    """Squared distance of the values from what is expected, less `log_likelihood` at each lag."""
+    freedom: float
+    """What that distance is in the mean where the model is right."""
+
+    def __add__(self, other: tuple[object, ...]) -> "Profile":
+        """Return what two windows say together."""
+        if not isinstance(other, Profile):
+            return NotImplemented
+        total = self.freedom + other.freedom
+        return Profile(
+            self.log_likelihood + other.log_likelihood,
+            (self.freedom * self.plain + other.freedom * other.plain) / total,
+            self.distance + other.distance,
+            total,
+        )
+
+    def looseness(self, place: int) -> float:
+        """Return how much looser than the model says the values fit at a lag; 1 at least.
+
+        Evidence is divided by it: where even the best lag explains little, no lag is told.
+        """
+        return max(1.0, (self.distance - float(self.log_likelihood[place])) / self.freedom)
+
+
+def lags() -> Floats:
+    """Return the lags (2 `REACH_ROWS` `STEPS_PER_ROW` + 1,) that are looked at, in rows.
+
+    Above zero: the values stand late.
+    """
+    reach = REACH_ROWS * STEPS_PER_ROW
+    return np.arange(-reach, reach + 1) / STEPS_PER_ROW
+
+
+def law_of(model: TwinModel, rows: int = WINDOW_ROWS) -> LagLaw:
+    """Return what a model says about windows of so many rows."""
+    frequencies = 2.0 * np.pi * np.arange(1, rows // 2 + 1) / rows
+    density = spectral_density(model, frequencies)
+    window = np.asarray(tukey(rows, _TAPER), dtype=np.float64)
+    taper = window / math.sqrt(float((window**2).sum()))
+    weight = np.ones(len(frequencies))
+    if rows % 2 == 0:
+        weight[-1] = 0.5
+    overlap = 1.0 / (rows * float((taper**4).sum()))
+    precision = np.asarray(np.linalg.inv(density), dtype=np.complex128)
+    return LagLaw(rows, taper, precision, weight, overlap)
+
+
+def spectral_density(model: TwinModel, frequencies: Floats) -> Complexes:
+    """Return S(f) (f, u, u) of scaled rows at angular frequencies (f,), in radians per row."""
+    turn = np.exp(-1j * frequencies)
+    common = _factors(model.state_space, turn)
+    if len(model.regimes.weights) > 1:
+        common = common + _regimes(model, turn)
+    own = _own(model, turn)
+    places = np.arange(own.shape[1])
+    common[:, places, places] += own * (1.0 + _RIDGE)
+    return common
+
+
+def weigh(law: LagLaw, rows: Floats, groups: Sequence[Ints]) -> list[Profile | None]:
+    """Return the profiles of groups of signals in scaled rows (n, u), NaN where missing.
+
+    None for a group without a usable signal, or without another one to compare it with.
+    """
+    usable = np.isnan(rows).mean(axis=0) <= MISSING_MAX
+    precision = _among(law.precision, usable)
+    values = np.fft.rfft(_prepared(rows, usable) * law.taper[:, None], axis=0)[1:]
+    found: list[Profile | None] = []
+    for group in groups:
+        members = group[usable[group]]
+        others = np.setdiff1d(np.flatnonzero(usable), group)
+        if len(members) and len(others):
+            found.append(_profile(law, precision, values, members, others))
+        else:
+            found.append(None)
+    return found
+
+
+def expected_cross(density: Complexes, group: Ints) -> Floats:
+    """Return the mean of c(f) (f,) in healthy windows: tr(P_GG S_GG) - |G|."""
+    precision = np.linalg.inv(density)
+    inner = precision[:, group[:, None], group] @ density[:, group[:, None], group]
+    result: Floats = np.einsum("fgg->f", inner).real - len(group)
+    return result
+
+
+def _factors(space: StateSpace, turn: Complexes) -> Complexes:
+    """Return C T(f) C' (f, u, u)."""
+    states = np.eye(len(space.transition))
+    pushed = np.linalg.solve(
+        states - turn[:, None, None] * space.transition,
+        np.broadcast_to(_root(space.state_noise).astype(np.complex128), (len(turn), *states.shape)),
+    )
+    seen = space.loadings @ pushed
+    result: Complexes = seen @ np.conj(np.swapaxes(seen, 1, 2))
+    return result
+
+
+def _root(covariance: Floats) -> Floats:
+    """Return R with R R' = covariance, which may be singular."""
+    values, vectors = np.linalg.eigh(covariance)
+    result: Floats = vectors * np.sqrt(np.maximum(values, 0.0))
+    return result
+
+
+def _own(model: TwinModel, turn: Complexes) -> Floats:
+    """Return own(f) (f, u): a signal's own noise, and the wandering of its level."""
+    longer = np.maximum(model.long_run, 1.0)
+    persistence = np.minimum((longer - 1.0) / (longer + 1.0), _PERSISTENCE_MAX)
+    noise = model.state_space.noise * (1.0 - persistence**2)
+    spectrum = noise / np.abs(1.0 - persistence * turn[:, None]) ** 2
+    result: Floats = spectrum + model.drift / np.abs(1.0 - turn[:, None]) ** 2
+    return result
+
+
+def _regimes(model: TwinModel, turn: Complexes) -> Complexes:
+    """Return M(f) (f, u, u): second moments of the offsets (r, u) of the regimes.
+
+    With D = diag(weights) - weights weights' and P the transition less its stationary part,
+    M(f) = O' (K D + D K* - D) O, where K = (I - P' e^-if)^-1 sums the later rows.
+    """
+    offsets, weights = model.regimes.offsets, model.regimes.weights
+    stay = model.regimes.transition - weights[None, :]
+    moved = np.linalg.inv(np.eye(len(weights)) - turn[:, None, None] * stay.T)
+    spread = np.diag(weights) - np.outer(weights, weights)
+    both = moved @ spread + spread @ np.conj(np.swapaxes(moved, 1, 2)) - spread
+    result: Complexes = offsets.T @ both @ offsets
+    return result
+
+
+def _among(precision: Complexes, usable: NDArray[np.bool_]) -> Complexes:
+    """Return the precision (f, u, u) of the usable signals alone, zeros elsewhere."""
+    if usable.all():
+        return precision
+    kept = np.flatnonzero(usable)
+    result = np.zeros_like(precision)
+    if len(kept):
+        density = np.linalg.inv(precision)[:, kept[:, None], kept]
+        result[:, kept[:, None], kept] = np.linalg.inv(density)
+    return result
+
+
+def _prepared(rows: Floats, usable: NDArray[np.bool_]) -> Floats:
+    """Return rows (n, u) without gaps and without their straight line; zeros if not usable."""
+    place = np.arange(len(rows), dtype=np.float64)
+    filled = np.zeros_like(rows)
+    for signal in np.flatnonzero(usable):
+        column = rows[:, signal]
+        seen = ~np.isnan(column)
+        filled[:, signal] = np.interp(place, place[seen], column[seen])
+    centred = place - place.mean()
+    slope = centred @ filled / (centred @ centred)
+    result: Floats = filled - filled.mean(axis=0) - np.outer(centred, slope)
+    return result
+
+
+def _profile(
+    law: LagLaw, precision: Complexes, values: Complexes, members: Ints, others: Ints
+) -> Profile:
+    """Return the profile of a group given the others."""
+    pulled = -np.einsum("fgo,fo->fg", precision[:, members[:, None], others], values[:, others])
+    mine = values[:, members]
+    cross = (np.conj(pulled) * mine).sum(axis=1) * law.weight * law.overlap
+    own = precision[:, members[:, None], members]
+    expected = np.linalg.solve(own, pulled[:, :, None])[:, :, 0]
+    plain = (np.conj(expected) * mine).sum(axis=1) * law.weight
+    power = float(((np.abs(expected) ** 2).sum(axis=1) * law.weight).sum())
+    own_power = float(((np.abs(mine) ** 2).sum(axis=1) * law.weight).sum())
+    scale = math.sqrt(power * own_power)
+    both = np.einsum("fg,fgh,fh->f", np.conj(mine), own, mine).real
+    both += np.einsum("fg,fg->f", np.conj(expected), pulled).real
+    return Profile(
+        2.0 * _over_lags(cross, law.rows),
+        _over_lags(plain, law.rows) / scale if scale > 0.0 else np.zeros(len(lags())),
+        float((both * law.weight).sum()) * law.overlap,
+        len(members) * float(law.weight.sum()) * law.overlap,
+    )
+
+
+def _over_lags(cross: Complexes, rows: int) -> Floats:
+    """Return sum over f of Re[cross e^(if lag)] at all lags."""
+    longer = rows * STEPS_PER_ROW
+    spectrum = np.zeros(longer // 2 + 1, dtype=np.complex128)
+    spectrum[1 : len(cross) + 1] = cross
+    course = np.fft.irfft(spectrum, longer) * longer / 2.0
+    reach = REACH_ROWS * STEPS_PER_ROW
+    return np.concatenate([course[-reach:], course[: reach + 1]])

@@ -1,0 +1,163 @@
+"""What is normal for the lag of a signal, what is too much, and what could be seen at all.
+
+Healthy windows, one after another, give the profiles of lag.py. Of them are learnt
+
+    reference    the lag at which the sum of their profiles is largest: a lag that was always there
+                 (a pipe, a filter, a model of few lags) is no finding
+    gain         of a window or of several together: largest likelihood less that at the reference
+    limit        the gain that health exceeds with the probability p asked for
+
+Were the model right, a likelihood ratio x would be exceeded with a probability below e^-x (Markov,
+since its mean is 1). Real rows are less obedient, so the scale of that exponential is learnt: with
+the gains g_w of W windows and a prior worth `PRIOR_WINDOWS` windows of scale 1 the predictive law
+is that of Lomax (Pareto of the second kind), and
+
+    limit = (PRIOR_WINDOWS + sum max(g_w, 1)) (p^(-1 / (PRIOR_WINDOWS + W)) - 1)
+
+so few windows, or restless ones, make it high. A shift s is detectable if in nine of ten healthy
+windows its gain, L(reference) - L(reference - s), is above the limit, on both sides.
+
+Promises: pure and deterministic; nothing is claimed of a signal without a detectable shift.
+Left to others: profiles (lag.py), the flow of rows (lag_monitor.py).
+
+Sources: Royall (1997), Statistical Evidence, section 1.4, for the bound e^-x; Lomax (1954);
+Gelman et al., Bayesian Data Analysis (2013), 2.6, for the exponential with a gamma prior.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.models import lag
+from gateway.models.lag import Profile
+
+Floats = NDArray[np.float64]
+
+HORIZONS: Final = (1, 4)
+"""Windows that are looked at together: one finds a large lag soon, four a small one at all."""
+PRIOR_WINDOWS: Final = 8.0
+"""What the theory of likelihood ratios is worth against what is seen, in windows."""
+_TENTH: Final = 1.2815515655446004
+"""Standard normal quantile of 90 %."""
+
+
+class Reference(NamedTuple):
+    """What healthy windows taught about one group of signals."""
+
+    place: int
+    """Of the reference among `lag.lags()`."""
+    limits: tuple[float, ...]
+    """For each of `HORIZONS`, in nats; infinite where there were too few windows."""
+    spread: float
+    """By how much variances of a lag are wider than the likelihood's curvature says; 1 at least."""
+    detectable_rows: tuple[float | None, ...]
+    """For each of `HORIZONS`: smallest shift that is found; None if none within reach is."""
+    windows: int
+
+    @property
+    def lag_rows(self) -> float:
+        """Return the reference lag."""
+        return float(lag.lags()[self.place])
+
+
+class Found(NamedTuple):
+    """What a profile says against a reference."""
+
+    lag_rows: float
+    """Beyond the reference, above zero: late."""
+    deviation_rows: float
+    """Standard deviation of that lag."""
+    gain: float
+    """Nats by which it explains the values better than the reference."""
+    is_agreed: bool
+    """Whether the plain correlation, without weights, prefers it too."""
+
+
+def learn(profiles: Sequence[Profile], chance: float) -> Reference:
+    """Learn from the profiles of healthy windows, in their order; `chance` is p.
+
+    Raises ValueError without any profile.
+    """
+    if not profiles:
+        raise ValueError("no healthy window; a reference is learnt from one at least")
+    place = int(np.argmax(together(profiles).log_likelihood))
+    limits, detectable = [], []
+    for horizon in HORIZONS:
+        ends = range(horizon, len(profiles) + 1, horizon)
+        parts = [together(profiles[end - horizon : end]) for end in ends]
+        limits.append(_limit([gain(part, place) for part in parts], chance))
+        detectable.append(_detectable(profiles, place, horizon, limits[-1]))
+    gains = [gain(each, place) for each in profiles]
+    # Half of a chi-square with one degree of freedom is 1/2 in the mean.
+    spread = max(1.0, 2.0 * float(np.mean(gains)))
+    return Reference(place, tuple(limits), spread, tuple(detectable), len(profiles))
+
+
+def together(profiles: Sequence[Profile]) -> Profile:
+    """Return what several windows say together."""
+    return reduce(add, profiles)
+
+
+def gain(profile: Profile, place: int) -> float:
+    """Return by how many nats the best lag is better than that at `place`."""
+    best = int(np.argmax(profile.log_likelihood))
+    return gain_of(profile, best, place)
+
+
+def held_against(reference: Reference, profile: Profile) -> Found:
+    """Return what a profile says."""
+    course = profile.log_likelihood
+    best = int(np.argmax(course))
+    step = 1.0 / lag.STEPS_PER_ROW
+    inner = min(max(best, 1), len(course) - 2)
+    below, middle, above = (float(value) for value in course[inner - 1 : inner + 2])
+    bend = 2.0 * middle - below - above
+    shift = 0.5 * (above - below) / bend if bend > 0.0 and inner == best else 0.0
+    looseness = profile.looseness(best)
+    variance = looseness * reference.spread * step**2 / bend if bend > 0.0 else math.inf
+    reach = float(lag.REACH_ROWS)
+    plain = profile.plain
+    return Found(
+        float(lag.lags()[best]) + shift * step - reference.lag_rows,
+        min(math.sqrt(variance + step**2 / 12.0), reach),
+        gain_of(profile, best, reference.place),
+        bool(plain[best] > plain[reference.place]),
+    )
+
+
+def gain_of(profile: Profile, place: int, other: int) -> float:
+    """Return the nats that speak for one place against another."""
+    course = profile.log_likelihood
+    return float(course[place] - course[other]) / profile.looseness(place)
+
+
+def _limit(gains: Sequence[float], chance: float) -> float:
+    """Return the gain that health exceeds with the probability `chance`."""
+    if not gains:
+        return math.inf
+    windows = PRIOR_WINDOWS + len(gains)
+    total = PRIOR_WINDOWS + sum(max(each, 1.0) for each in gains)
+    return total * math.expm1(-math.log(chance) / windows)
+
+
+def _detectable(
+    profiles: Sequence[Profile], place: int, horizon: int, limit: float
+) -> float | None:
+    """Return the smallest shift in rows that nine of ten healthy windows would show."""
+    if not math.isfinite(limit):
+        return None
+    courses = np.array([each.log_likelihood / each.looseness(place) for each in profiles])
+    lost = courses[:, place, None] - courses
+    mean = lost.mean(axis=0) * horizon
+    deviation = lost.std(axis=0) * math.sqrt(horizon)
+    is_seen = mean - _TENTH * deviation >= limit
+    for steps in range(1, lag.REACH_ROWS * lag.STEPS_PER_ROW + 1):
+        sides = [at for at in (place - steps, place + steps) if 0 <= at < len(is_seen)]
+        if len(sides) == 2 and is_seen[sides].all():
+            return steps / lag.STEPS_PER_ROW
+    return None
