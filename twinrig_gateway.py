@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from twinrig_gateway_time import gateway_clocks, gateway_kpi
 from twinrig_terminal import bar, console
 
 if TYPE_CHECKING:
@@ -114,6 +115,12 @@ async def _until_signal(work: Coroutine[None, None, None]) -> None:
         await work
     except asyncio.CancelledError:
         task.uncancel()
+
+
+# --- what a running gateway knows about time -----------------------------------------------------
+
+gateway_app.command("kpi")(gateway_kpi)
+gateway_app.command("clocks")(gateway_clocks)
 
 
 # --- to the nodes of a running gateway -----------------------------------------------------------

@@ -9,6 +9,9 @@
     {"ask": "node", "node": N}
         -> {"key_epoch": 0, "heard_boot_id": 3, "boot_id": 3, "boot": {...}, "status_boot_id": 3,
             "status": {...}}
+    {"ask": "kpi"}      -> {"site": S, "time_ns": 0, "links": [{"source": N, "figures": [...]}]}
+    {"ask": "clocks"}   -> {"site": S, "time_ns": 0, "clocks": [...], "active_checks": [...],
+            "recent_checks": [...], "machines": [...]}           as in `records_time.py`
     anything that cannot be -> {"error": "what, where, how to mend it"}
 
 Promises: only a process of the gateway's own user is heard (the file's mode, and the kernel's word
@@ -37,6 +40,9 @@ from wire import commands
 
 SOCKET: Final = "control.sock"
 LINE_BYTES_MAX: Final = 16_384
+"""Of a request."""
+ANSWER_BYTES_MAX: Final = 16_777_216
+"""Of an answer: the figures of two thousand links."""
 EXPIRES_S_MAX: Final = 3600.0
 TALKS_MAX: Final = 8
 _LINE_S: Final = 5.0
@@ -67,6 +73,18 @@ class Desk(Protocol):
         ...
 
 
+class TimeDesk(Protocol):
+    """What can be asked about time: `time_board.TimeBoard`."""
+
+    def kpi_answer(self) -> Answer:
+        """Return the figures of all links."""
+        ...
+
+    def clock_answer(self) -> Answer:
+        """Return all clocks, findings and machines."""
+        ...
+
+
 @contextmanager
 def socket_address(state_dir: Path) -> Iterator[str]:
     """Yield an address of the socket that fits the 107 bytes there are, however deep the folder.
@@ -84,8 +102,11 @@ def socket_address(state_dir: Path) -> Iterator[str]:
 class Control:
     """The socket of one gateway."""
 
-    def __init__(self, desk: Desk, state_dir: Path, clock: Clock) -> None:
+    def __init__(
+        self, desk: Desk, state_dir: Path, clock: Clock, time: TimeDesk | None = None
+    ) -> None:
         self._desk = desk
+        self._time = time
         self._state_dir = state_dir
         self._clock = clock
         self._listener: socket.socket | None = None
@@ -161,6 +182,8 @@ class Control:
             match json.loads(line):
                 case {"ask": "node", "node": str() as node}:
                     return self._desk.facts(node)
+                case {"ask": ("kpi" | "clocks") as what} if (time := self._time) is not None:
+                    return time.kpi_answer() if what == "kpi" else time.clock_answer()
                 case {"ask": "rotate_key", "node": str() as node}:
                     return await _ended(self._desk.rotate_key(node))
                 case {

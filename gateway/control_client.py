@@ -17,7 +17,7 @@ from typing import Final, final
 
 from gateway.clock import NS_PER_S, SystemClock
 from gateway.commands import EXPIRES_S, Arguments, Ended
-from gateway.control import LINE_BYTES_MAX, SOCKET, argument_names, socket_address
+from gateway.control import ANSWER_BYTES_MAX, SOCKET, argument_names, socket_address
 from gateway.errors import OperatorError
 from wire import commands
 
@@ -109,6 +109,14 @@ class ControlClient:
             case other:
                 raise self._error(f"{other!r} is no answer", "run both ends in one version")
 
+    async def kpi(self) -> Mapping[str, object]:
+        """Return the figures of all links, for `time_answers.read_links`."""
+        return await self._ask({"ask": "kpi"}, _ANSWER_S)
+
+    async def clocks(self) -> Mapping[str, object]:
+        """Return all clocks and findings, for `time_answers.read_clocks`."""
+        return await self._ask({"ask": "clocks"}, _ANSWER_S)
+
     async def _ask(self, asked: Mapping[str, object], answer_s: float) -> Mapping[str, object]:
         """Return the gateway's answer; raise `OperatorError` for none and for a refusal."""
         try:
@@ -140,7 +148,7 @@ class ControlClient:
 
     async def _exchange(self, line: bytes) -> bytes:
         with socket_address(self._state_dir) as address:
-            reader, writer = await asyncio.open_unix_connection(address, limit=LINE_BYTES_MAX)
+            reader, writer = await asyncio.open_unix_connection(address, limit=ANSWER_BYTES_MAX)
         try:
             writer.write(line)
             await writer.drain()

@@ -12,6 +12,8 @@ from gateway.clock import NS_PER_S
 from gateway.records_time import ClockEstimate, KpiFigure, LinkKpi
 
 NONE: Final = "-"
+_LONG_NS: Final = 86_400 * NS_PER_S
+"""No clock that shows UTC is off by a day without being unset."""
 _UNITS: Final = (("d", 86_400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
 _SMALL: Final = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9))
 LABELS: Final = {
@@ -67,7 +69,7 @@ def ratio(value: float | None) -> str:
     if rest <= 0:
         return f"{100 * value:g} %"
     decimals = min(max(1, math.ceil(-math.log10(rest))), 12)
-    return f"{100 * value:.{decimals}f} %"
+    return f"{float(f'{100 * value:.{decimals}f}'):.15g} %"
 
 
 def nanoseconds(value_ns: int | None) -> str:
@@ -137,6 +139,18 @@ def service(link: LinkKpi) -> str:
     if link.is_up:
         return "up"
     return "down" if link.observed_s > 0 else "waiting"
+
+
+def offset(clock: ClockEstimate) -> str:
+    """Return the offset of a clock; that of one that counts from its start is a date."""
+    if clock.offset_ns is None or abs(clock.offset_ns) < _LONG_NS:
+        return nanoseconds(clock.offset_ns)
+    return f"0 at {moment(clock.offset_ns)} UTC"
+
+
+def heard(count: int, what: str) -> str:
+    """Return a number of things: "1 finding", "2 findings"."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def clock_kind(clock: ClockEstimate) -> str:

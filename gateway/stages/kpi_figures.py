@@ -107,6 +107,9 @@ def _service(link: Link) -> list[KpiFigure]:
     seen_s, failures = up_s + down_s, state.failures
     gap_s, grace_s = state.longest_gap_ns / NS_PER_S, budget.grace_ns / NS_PER_S
     availability = availability_limits(up_s, down_s, failures, repair_s=budget.repair_s)
+    if not up_s and down_s:
+        # It has never been up, and no law is needed to hold that against it.
+        availability = Limits(0.0, 0.0)
     mtbf_s = up_s / failures if failures else None
     return [
         _figure("survival_time_s", budget.survival_ns / NS_PER_S),

@@ -18,11 +18,13 @@ from gateway.time_words import (
     budget,
     clock_kind,
     duration,
+    heard,
     label,
     limits,
     met,
     moment,
     nanoseconds,
+    offset,
     ppm,
     service,
 )
@@ -93,7 +95,7 @@ def page(board: TimeBoard) -> str:
     up = sum(link.is_up for link in links)
     lead = (
         f"{moment(board.now_ns())} UTC · {up} of {len(links)} links up · "
-        f"{len(clocks)} clocks followed · {len(active)} findings about time"
+        f"{heard(len(clocks), 'clock')} followed · {heard(len(active), 'finding')} about time"
     )
     sections = [
         _section("Findings that last", [_finding(check) for check in active],
@@ -123,34 +125,36 @@ def _section(title: str, cards: Sequence[str], none: str, kind: str = "cards") -
 
 def _clock(clock: ClockEstimate) -> str:
     boot = "" if clock.boot_id is None else f"boot {clock.boot_id}"
-    is_known = clock.offset_ns is not None
+    tag = _tag("rate only", "open") if not clock.is_two_way else _tag("known", "good")
+    if clock.offset_ns is None:
+        tag = _tag("unknown", "open")
     rows = [
-        ("offset" if clock.is_two_way else "change of offset", nanoseconds(clock.offset_ns), ""),
+        ("offset" if clock.is_two_way else "change of offset", offset(clock), ""),
         ("bound", nanoseconds(clock.bound_ns), "hard"),
         ("uncertainty", nanoseconds(clock.uncertainty_ns), "k = 2"),
         ("skew", ppm(clock.skew_ppm, clock.skew_uncertainty_ppm), ""),
         ("round trip", nanoseconds(clock.delay_ns), ""),
         ("exchanges used", f"{clock.probes:,}", ""),
     ]
-    head = _head(clock.source, f"{clock_kind(clock)} {boot}", _tag("known", "good")
-                 if is_known else _tag("unknown", "open"))  # fmt: skip
+    head = _head(clock.source, f"{clock_kind(clock)} {boot}", tag)
     return _card(head + _table(rows) + _words(clock.text))
 
 
 def _link(link: LinkKpi) -> str:
     state = service(link)
     rows = [_figure(figure) for figure in link.figures]
-    observed = f"{link.link}, observed for {duration(link.observed_s)}"
+    observed = f"{link.link or 'no link yet'}, observed for {duration(link.observed_s)}"
     kind = {"up": "good", "down": "bad"}.get(state, "open")
     return _card(_head(link.source, observed, _tag(state, kind)) + _table(rows))
 
 
 def _figure(figure: KpiFigure) -> tuple[str, str, str]:
     """Return a figure as label, value and what stands below it."""
-    below = [text for text in (limits(figure), budget(figure)) if text]
+    value, spread = amount(figure.value, figure.unit), limits(figure)
+    below = [text for text in (spread, budget(figure)) if text and text != value]
     if verdict := met(figure):
         below[-1] += f": {verdict}"
-    return label(figure.name), amount(figure.value, figure.unit), "; ".join(below)
+    return label(figure.name), value, "; ".join(below)
 
 
 def _finding(check: SyncCheck) -> str:
@@ -194,13 +198,13 @@ def _words(text: str) -> str:
 
 
 def _table(rows: Sequence[tuple[str, str, str]]) -> str:
-    """Return rows of label, value and small print; rows without a value are left out."""
+    """Return rows of label, value and small print; rows that say nothing are left out."""
     cells = [
         f"<tr><th>{escape(name)}</th><td{_kind(small)}>{escape(value)}"
         + (f"<small>{escape(small)}</small>" if small else "")
         + "</td></tr>"
         for name, value, small in rows
-        if value != NONE
+        if value != NONE or small
     ]
     return f"<table>{''.join(cells)}</table>"
 
