@@ -139,16 +139,16 @@ class LagMonitor:
             self._teach(profiles)
         return found
 
-    def skip(self, rows: int) -> None:
-        """Let rows pass of which nothing is known."""
-        if rows >= lag.WINDOW_ROWS:
-            self._rows.clear()
-            self._healthy.clear()
-            self._profiles.clear()
-            self._since_look = self._since_lesson = 0
-            return
-        for _ in range(rows):
-            self.step(np.full(self._law.precision.shape[1], np.nan), is_healthy=False)
+    def skip(self, rows: int) -> list[Lag]:
+        """Let rows pass of which nothing is known; return what ends with them."""
+        if rows < lag.WINDOW_ROWS:
+            unknown = np.full(self._law.precision.shape[1], np.nan)
+            return [found for _ in range(rows) for found in self.step(unknown, is_healthy=False)]
+        self._rows.clear()
+        self._healthy.clear()
+        self._profiles.clear()
+        self._since_look = self._since_lesson = 0
+        return []
 
     def _teach(self, profiles: Sequence[Profile | None]) -> None:
         """Learn from a window that shares no row with the one learnt from before."""
