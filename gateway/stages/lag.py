@@ -81,12 +81,13 @@ class LagWatch:
         if model is None or not estimate.is_trained or len(estimate.values) != len(model.signals):
             return []
         monitor = self._monitor_of(model)
-        if self._last_ns is not None and not self._follow(monitor, estimate.time_ns, model):
+        missing = self._missing(estimate.time_ns, model)
+        if missing is None:
             return []
         self._last_ns = estimate.time_ns
-        row = [math.nan if status.is_bad(each.status) else each.value for each in estimate.values]
+        row = scaled(model.scaling, np.array([_usable(each) for each in estimate.values]))
         is_healthy = estimate.anomaly_probability < _SUSPECT
-        found = monitor.step(scaled(model.scaling, np.array(row)), is_healthy=is_healthy)
+        found = monitor.skip(missing) + monitor.step(row, is_healthy=is_healthy)
         self._tell(model)
         return self._checks(found, estimate.time_ns, model)
 
