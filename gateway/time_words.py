@@ -57,6 +57,9 @@ def duration(value_s: float | None) -> str:
         return f"{sign}{_digits(size / scale)} {unit}"
     place = next(i for i, (_, scale) in enumerate(_UNITS) if size >= scale)
     (unit, scale), (smaller, part) = _UNITS[place], _UNITS[min(place + 1, len(_UNITS) - 1)]
+    rounded_s = round(size / part) * part
+    if place and rounded_s >= _UNITS[place - 1][1]:
+        return duration(math.copysign(rounded_s, value_s))
     whole, rest = divmod(round(size / part), round(scale / part))
     return f"{sign}{whole:,} {unit}" + (f" {rest} {smaller}" if rest else "")
 

@@ -23,9 +23,11 @@ from gateway.clock import NS_PER_S, Cadence
 from gateway.loss import LossLedger
 from gateway.records import Aligned, Record, Verified
 from gateway.records_time import LinkKpi
-from gateway.stages.kpi_figures import figures
+from gateway.stages.kpi_figures import FIGURES, figures
 from gateway.stages.kpi_link import Link, LinkBudget, LinkState, Message, stated
 from gateway.stages.sync import UNPLACED_BOUND_NS
+
+__all__ = ("FIGURES", "Distribution", "Kpis")
 
 PERIOD_NS: Final = 10 * NS_PER_S
 PAUSE_NS: Final = 10 * NS_PER_S
