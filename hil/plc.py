@@ -10,7 +10,7 @@ Leaves to others: when to poll (the run), what the values mean (site.toml).
     holding  3        run-state            uint16 (RunState)          count
     input    0        heartbeat            uint16, virtual seconds    count
     input    1-2      clock-seconds        uint32, UTC since 1970     s
-    input    3-6      clock-milliseconds   uint64, UTC since 1970     ms
+    input    3-6      clock-milliseconds   uint64, scale 1e-3, as above  s
 
 Its clock is a thing of its own and may be wrong; what it shows of UTC is handed in.
 
@@ -62,7 +62,9 @@ REGISTERS: Final = {
     "run-state": RegisterSpot(table="holding", address=3, type="uint16", unit="count"),
     "heartbeat": RegisterSpot(table="input", address=0, type="uint16", unit="count"),
     "clock-seconds": RegisterSpot(table="input", address=1, type="uint32", unit="s"),
-    "clock-milliseconds": RegisterSpot(table="input", address=3, type="uint64", unit="ms"),
+    "clock-milliseconds": RegisterSpot(
+        table="input", address=3, type="uint64", unit="s", scale=1e-3
+    ),
 }
 """The register map; examples/pump/site.toml polls these, and a test holds the two together."""
 
