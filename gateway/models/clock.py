@@ -85,6 +85,12 @@ class OffsetInterval:
         self._low_ns = None
         return False
 
+    def is_possible(self, t1_ns: int, t2_us: int, t3_us: int, t4_ns: int) -> bool:
+        """Tell whether an exchange is possible in itself: no time was lost on the way."""
+        widening_ns = 2 * self._widening_ns(max(t4_ns - t1_ns, 0))
+        delay_ns = t4_ns - t1_ns - (t3_us - t2_us) * 1000
+        return t4_ns >= t1_ns and t3_us >= t2_us and delay_ns + self._tick_ns + widening_ns >= 0
+
     def contradiction_ns(self, t1_ns: int, t2_us: int, t3_us: int, t4_ns: int) -> int:
         """Return how far an exchange's interval lies above (+) or below (-) the carried one.
 

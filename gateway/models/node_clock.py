@@ -2,10 +2,22 @@
 
     gateway_time = node_time + offset(t)
 
-Promises: `bound_ns` is hard (models/clock.py), `uncertainty_ns` is expanded with k = 2 and never
-above the bound, and the estimate lies inside the hard interval. An exchange or an arrival that
-contradicts the hard interval is told and changes nothing: whoever asks decides with `restart`.
-Left to others: what a surprise means (models/clock_checks.py), boots, probes (stages/sync.py).
+Certain is an interval (clock.py), hard as the limit of drift. Probable is a Kalman clock
+(clock_kalman.py) that starts anew from the line under the recent delays (clock_hull.py) whenever
+that one is surer. The middle between the shortest ways there and back is not yet the offset: by how
+much one of them is longer, no stamp shows. With h half of the shortest round trip,
+
+    offset = middle + A h,   A = (up - down) / (up + down) ~ N(0, asymmetry^2) cut to -1..1
+
+so u^2 = u_middle^2 + (asymmetry h)^2, and the normal law is cut to the hard interval (ADR 0029).
+
+Promises: `bound_ns` is hard: the truth lies in estimate +- bound. `uncertainty_ns` is expanded with
+k = 2 and never above the bound. The estimate lies inside the hard interval. An exchange or arrival
+that contradicts the hard interval, or is impossible, is told and changes nothing: whoever asks
+decides with `restart`. Arrivals narrow the hard interval and are not weighed in otherwise: frames
+differ in length and may wait in a node for as long as they like.
+Left to others: what a surprise means (clock_checks.py), boots and probes (stages/sync.py), the
+gateway's own distance to UTC (clock_uncertainty.root_distance_ns).
 """
 
 import math
@@ -13,9 +25,22 @@ from enum import StrEnum
 from typing import Final, NamedTuple, final
 
 from gateway.models.clock import OffsetInterval
+from gateway.models.clock_kalman import ClockKalman, Prediction
+from gateway.models.clock_uncertainty import COVERAGE, Contribution, inside, resolution
+from gateway.models.clock_window import ClockWindow
 
 ASYMMETRY_DEVIATION: Final = 0.25
-"""Standard deviation of (up - down) / (up + down) of the shortest path; see ADR 0029."""
+"""Prior of A: with k = 2 one way may take up to three times as long as the other (ADR 0029)."""
+_SHARPNESS_MAX: Final = 1.7
+"""A line is believed if the delays above it have a sharp lower edge: 1 for an exponential law, 1.4
+for half a normal one, 1.7 for a uniform one, 2.3 for a whole normal one (60 points)."""
+_FIT_POINTS: Final = 16
+"""Points before a line is believed, and between two tries: it costs as much as three updates."""
+_FLOOR_TICKS: Final = 0.1
+"""Least scale of delays that is believed, in steps of the clock: below that it cannot be seen."""
+_NS_PER_S: Final = 1e9
+_PPM: Final = 1_000.0
+"""ns/s in one ppm."""
 
 
 class Crystal(NamedTuple):
@@ -67,6 +92,12 @@ class Exchange(NamedTuple):
     """T4 - T3 above the fitted shortest way node -> gateway; negative: below it."""
     down_excess_ns: float
     """T2 - T1 above the fitted shortest way gateway -> node; negative: below it."""
+    up_mean_ns: float
+    """Mean excess of the way up, as learnt before."""
+    down_mean_ns: float
+    """Mean excess of the way down, as learnt before."""
+    way_deviation_ns: float
+    """How surely each shortest way was known: standard deviation of an excess from that alone."""
 
 
 class ArrivalVerdict(StrEnum):
@@ -114,72 +145,223 @@ _STAMP_END_NS: Final = 1 << 63
 
 @final
 class NodeClock:
-    """The clock of one boot of one node; see the module."""
+    """The clock of one boot of one node; see the module.
 
-    __slots__ = ("_delay_ns", "_interval", "asymmetry", "crystal")
+    `asymmetry` is the standard deviation of A. A polled clock that shows whole steps is a node as
+    well: T2 = T3 = what it showed, with `Crystal.tick_ns` its step.
+    """
+
+    __slots__ = (
+        "_base_ns", "_filter", "_interval", "_origin_ns", "_skew_mark", "_used", "_window",
+        "asymmetry", "crystal",
+    )  # fmt: skip
 
     def __init__(self, crystal: Crystal, *, asymmetry: float = ASYMMETRY_DEVIATION) -> None:
         self.crystal = crystal
         self.asymmetry = asymmetry
-        self._interval = OffsetInterval(crystal.drift_ppm, crystal.tick_ns)
-        self._delay_ns = 0
+        self.restart()
 
     @property
     def is_known(self) -> bool:
         """Tell whether an exchange has been used since the start."""
-        return self._interval.is_known
+        return self._filter is not None
+
+    @property
+    def exchanges(self) -> int:
+        """Exchanges used since the start."""
+        return self._used
 
     def restart(self) -> None:
         """Forget everything: the clock stepped, or is another one."""
-        self._interval = OffsetInterval(self.crystal.drift_ppm, self.crystal.tick_ns)
+        crystal = self.crystal
+        self._interval = OffsetInterval(crystal.drift_ppm, crystal.tick_ns)
+        self._window = ClockWindow(
+            skew_max=max(crystal.drift_ppm, 1e-3) * _PPM, floor_ns=crystal.tick_ns * _FLOOR_TICKS
+        )
+        self._filter: ClockKalman | None = None
+        self._origin_ns = self._base_ns = self._used = 0
+        self._skew_mark = (0.0, math.inf)
 
     def exchange(self, t1_ns: int, t2_us: int, t3_us: int, t4_ns: int) -> Exchange:
         """Take one two-way exchange; only a verdict of USED changes what is known."""
-        offset_ns = (t1_ns - t2_us * 1000 + t4_ns - t3_us * 1000) // 2
-        delay_ns = t4_ns - t1_ns - (t3_us - t2_us) * 1000
-        verdict, contradiction_ns = ExchangeVerdict.USED, 0
-        if min(t1_ns, t2_us, t3_us, t4_ns) < 0 or max(t4_ns, t3_us * 1000) >= _STAMP_END_NS:
-            verdict = ExchangeVerdict.ABSURD
-        elif t4_ns < t1_ns or t3_us < t2_us or delay_ns < -1000:
-            verdict = ExchangeVerdict.NEGATIVE_DELAY
-        else:
-            contradiction_ns = self._interval.contradiction_ns(t1_ns, t2_us, t3_us, t4_ns)
-            if contradiction_ns:
-                verdict = ExchangeVerdict.CONTRADICTION
-        belief = self.at(t4_ns)
-        innovation_ns, deviation_ns = 0.0, math.inf
-        if belief is not None:
-            innovation_ns = float(offset_ns - belief.offset_ns)
-            deviation_ns = math.hypot(belief.uncertainty_ns / 2, delay_ns / 4)
+        verdict, contradiction_ns = self._judge(t1_ns, t2_us, t3_us, t4_ns)
+        up_ns = t4_ns - t3_us * 1000
+        # The node's clock was read up to a step late: so the way down is at most this long.
+        down_ns = t2_us * 1000 + self.crystal.tick_ns - t1_ns
+        offset_ns, delay_ns = (up_ns - down_ns) // 2, t4_ns - t1_ns - (t3_us - t2_us) * 1000
+        if self._filter is None:
+            if verdict is not ExchangeVerdict.USED:
+                return _unpredicted(verdict, t4_ns, offset_ns, delay_ns, contradiction_ns)
+            self._interval.exchange(t1_ns, t2_us, t3_us, t4_ns)
+            self._start((t1_ns + t4_ns) // 2, up_ns, down_ns)
+            return _unpredicted(verdict, t4_ns, offset_ns, delay_ns, 0)
+        # Offsets hold half a delay before T4 and after T1 alike: between them the skew cancels.
+        time_s = ((t1_ns + t4_ns) // 2 - self._origin_ns) / _NS_PER_S
+        up, down = float(up_ns - self._base_ns), float(down_ns + self._base_ns)
+        expected = self._filter.at(time_s)
+        told = _held_against(self._filter, expected, up, down)
+        skew_innovation = (0.0, math.inf)
         if verdict is ExchangeVerdict.USED:
             self._interval.exchange(t1_ns, t2_us, t3_us, t4_ns)
-            self._delay_ns = delay_ns
+            skew_innovation = self._learn(self._filter, time_s, up, down)
+        least_ns = round(self._window.least_ns) - self.crystal.tick_ns
         return Exchange(
-            verdict, t4_ns, offset_ns, delay_ns, self._delay_ns, innovation_ns, deviation_ns,
-            0.0, math.inf, contradiction_ns, 0.0, 0.0,
+            verdict, t4_ns, offset_ns, delay_ns, least_ns, *told[:2], *skew_innovation,
+            contradiction_ns, *told[2:],
         )  # fmt: skip
 
     def arrival(self, sent_us: int, received_ns: int) -> Arrival:
         """Take the arrival of any frame; only a verdict of USED changes what is known."""
-        if sent_us < 0 or received_ns < 0 or max(received_ns, sent_us * 1000) >= _STAMP_END_NS:
+        if min(sent_us, received_ns) < 0 or max(received_ns, sent_us * 1000) >= _STAMP_END_NS:
             return Arrival(ArrivalVerdict.ABSURD, 0.0, 0)
-        if not self.is_known:
+        if self._filter is None:
             return Arrival(ArrivalVerdict.UNKNOWN, 0.0, 0)
+        up_ns = received_ns - sent_us * 1000 - self._base_ns
+        expected_ns = self._filter.mean_at((received_ns - self._origin_ns) / _NS_PER_S)
+        excess_ns = up_ns - expected_ns - self._filter.half_ns
         early_ns = self._interval.early_ns(sent_us, received_ns)
         if early_ns:
-            return Arrival(ArrivalVerdict.SENT_AFTER_RECEIVED, 0.0, -early_ns)
+            return Arrival(ArrivalVerdict.SENT_AFTER_RECEIVED, excess_ns, -early_ns)
         self._interval.arrival(sent_us, received_ns)
-        return Arrival(ArrivalVerdict.USED, 0.0, 0)
+        return Arrival(ArrivalVerdict.USED, excess_ns, 0)
 
     def time_of(self, tick_us: int) -> PlacedTime | None:
         """Return when the node's clock stood at `tick_us`; None while unknown."""
         placed = self._interval.time_of(tick_us)
-        return None if placed is None else PlacedTime(*placed, placed[1])
+        if placed is None or self._filter is None:
+            return None
+        tick_ns = self.crystal.tick_ns
+        # The moment in seconds of the gateway: good to skew^2 x age, far below the tick.
+        shown_ns = tick_us * 1000 + tick_ns // 2
+        age_s = (shown_ns + self._base_ns - self._origin_ns) / _NS_PER_S
+        skew = self._filter.skew / _NS_PER_S
+        age_s = self._filter.time_s + (
+            age_s + self._filter.offset_ns / _NS_PER_S - self._filter.time_s
+        ) / (1 - skew)
+        expected = self._filter.at(age_s)
+        variance = self._variance(expected) + resolution(tick_ns) ** 2
+        estimate_ns = shown_ns - placed[0] + self._base_ns + expected.offset_ns
+        return PlacedTime(*_in_bounds(placed[0], placed[1], estimate_ns, variance))
 
     def at(self, now_ns: int) -> ClockBelief | None:
         """Return what is known of the clock at gateway time `now_ns`; None while unknown."""
         offset = self._interval.at(now_ns)
-        if offset is None:
+        if offset is None or self._filter is None:
             return None
-        drift_ppm = self.crystal.drift_ppm
-        return ClockBelief(*offset, offset.bound_ns, 0.0, drift_ppm, self._delay_ns)
+        expected = self._filter.at((now_ns - self._origin_ns) / _NS_PER_S)
+        estimate_ns = expected.offset_ns + (self._base_ns - offset.offset_ns)
+        variance = self._variance(expected)
+        placed = _in_bounds(offset.offset_ns, offset.bound_ns, estimate_ns, variance)
+        skew_deviation = COVERAGE * math.sqrt(self._filter.p_ss) / _PPM
+        delay_ns = round(self._window.least_ns) - self.crystal.tick_ns
+        return ClockBelief(*placed, self._filter.skew / _PPM, skew_deviation, delay_ns)
+
+    def budget(self, now_ns: int) -> tuple[Contribution, ...]:
+        """Return what the uncertainty of a time stamp made now is made of; empty while unknown."""
+        if self._filter is None:
+            return ()
+        fresh = self._filter.p_xx
+        expected = self._filter.at((now_ns - self._origin_ns) / _NS_PER_S)
+        return (
+            Contribution("offset at the last probe", math.sqrt(fresh), "normal"),
+            Contribution("holdover", math.sqrt(max(expected.variance - fresh, 0.0)), "normal"),
+            Contribution("asymmetry of the path", self._asymmetry_ns(), "stated"),
+            Contribution("step of the clock", resolution(self.crystal.tick_ns), "rectangular"),
+        )
+
+    def _judge(self, t1_ns: int, t2_us: int, t3_us: int, t4_ns: int) -> tuple[ExchangeVerdict, int]:
+        """Return what an exchange is worth, and how far it is from what was known."""
+        if min(t1_ns, t2_us, t3_us, t4_ns) < 0 or max(t1_ns, t4_ns) >= _STAMP_END_NS:
+            return ExchangeVerdict.ABSURD, 0
+        if max(t2_us, t3_us) * 1000 >= _STAMP_END_NS:
+            return ExchangeVerdict.ABSURD, 0
+        if not self._interval.is_possible(t1_ns, t2_us, t3_us, t4_ns):
+            return ExchangeVerdict.NEGATIVE_DELAY, 0
+        contradiction_ns = self._interval.contradiction_ns(t1_ns, t2_us, t3_us, t4_ns)
+        if contradiction_ns:
+            return ExchangeVerdict.CONTRADICTION, contradiction_ns
+        return ExchangeVerdict.USED, 0
+
+    def _start(self, origin_ns: int, up_ns: int, down_ns: int) -> None:
+        """Start the estimate from the first exchange; floats count from here."""
+        self._origin_ns, self._base_ns, self._used = origin_ns, (up_ns - down_ns) // 2, 1
+        up, down = float(up_ns - self._base_ns), float(down_ns + self._base_ns)
+        crystal = self.crystal
+        self._filter = ClockKalman(
+            0.0, up, down, skew_max=max(crystal.drift_ppm, 1e-3) * _PPM,
+            wander=crystal.wander_ppm_per_s * _PPM, floor_ns=crystal.tick_ns * _FLOOR_TICKS,
+        )  # fmt: skip
+        self._window.add(0.0, up, down)
+        self._skew_mark = (0.0, self._filter.p_ss)
+
+    def _learn(
+        self, clock: ClockKalman, time_s: float, up: float, down: float
+    ) -> tuple[float, float]:
+        """Take both ways; return innovation and deviation (ppm) of the rate if a block ended."""
+        self._used += 1
+        clock.predict(time_s)
+        clock.update(up, down)
+        block = self._window.add(time_s, up, down)
+        if self._used % _FIT_POINTS == 0:
+            line = self._window.fit()
+            if line is not None and line.sharpness <= _SHARPNESS_MAX:
+                clock.adopt(line, time_s)
+        if block is None:
+            return 0.0, math.inf
+        before, variance = self._skew_mark
+        self._skew_mark = (clock.skew, clock.p_ss)
+        # Both are rates over a while: a steady change lies between them, by span x wander.
+        wander = self.crystal.wander_ppm_per_s * _PPM * block.span_s
+        deviation = math.sqrt(block.skew_variance + variance + wander * wander)
+        return (block.skew - before) / _PPM, deviation / _PPM
+
+    def _asymmetry_ns(self) -> float:
+        """Return the standard uncertainty that the unknown asymmetry leaves."""
+        half_ns = 0.0 if self._filter is None else self._filter.half_ns
+        return self.asymmetry * max(half_ns - self.crystal.tick_ns / 2, 0.0)
+
+    def _variance(self, expected: Prediction) -> float:
+        """Return the variance of the offset, asymmetry included."""
+        asymmetry_ns = self._asymmetry_ns()
+        return max(expected.variance, 0.0) + asymmetry_ns * asymmetry_ns
+
+
+def _unpredicted(
+    verdict: ExchangeVerdict, at_ns: int, offset_ns: int, delay_ns: int, contradiction_ns: int
+) -> Exchange:
+    """Return an exchange before which nothing was known."""
+    return Exchange(
+        verdict, at_ns, offset_ns, delay_ns, delay_ns, 0.0, math.inf, 0.0, math.inf,
+        contradiction_ns, 0.0, 0.0, 0.0, 0.0, math.inf,
+    )  # fmt: skip
+
+
+def _held_against(
+    clock: ClockKalman, expected: Prediction, up: float, down: float
+) -> tuple[float, float, float, float, float, float, float]:
+    """Return innovation, its deviation, excess up and down, mean excess of both, way deviation."""
+    up_mean, down_mean = clock.up_mean_ns, clock.down_mean_ns
+    innovation = (up - down) / 2 - expected.offset_ns - (up_mean - down_mean) / 2
+    waiting = up_mean**2 + down_mean**2 + clock.up_variance + clock.down_variance
+    return (
+        innovation,
+        math.sqrt(max(expected.variance, 0.0) + waiting / 4),
+        up - expected.offset_ns - clock.half_ns,
+        down + expected.offset_ns - clock.half_ns,
+        up_mean,
+        down_mean,
+        math.sqrt(max(expected.variance + clock.p_hh, 0.0)),
+    )
+
+
+def _in_bounds(
+    middle_ns: int, half_ns: int, estimate_ns: float, variance: float
+) -> tuple[int, int, int]:
+    """Return estimate, bound and uncertainty (k = 2) from a hard interval and a normal law.
+
+    `estimate_ns` counts from the middle of the interval, so that no digit is lost.
+    """
+    mean, deviation = inside(estimate_ns, math.sqrt(variance), -half_ns, half_ns)
+    shift_ns = round(mean)
+    bound_ns = half_ns + abs(shift_ns)
+    return middle_ns + shift_ns, bound_ns, min(math.ceil(COVERAGE * deviation), bound_ns)

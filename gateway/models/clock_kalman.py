@@ -1,0 +1,254 @@
+"""A Kalman clock: offset, skew, drift and the shortest way, from delays that err to one side.
+
+State: x offset (ns), h half of the shortest round trip (ns), s = dx/dt skew (ns/s), d = ds/dt
+drift (ns/s^2). The drift dies out with a time constant and is stirred by noise so that its standard
+deviation stays `wander`: the model of Singer (Estimating optimal tracking filter performance for
+manned maneuvering targets, IEEE Trans. AES 6(4), 1970), with offset, skew and drift for place,
+speed and acceleration.
+
+Both ways of an exchange are a measurement each,
+
+    T4 - T3        =  x + h + q_up + v        (node -> gateway)
+    T2 + tick - T1 = -x + h + q_down + v      (gateway -> node)
+
+q >= 0 the waiting above the shortest way, exponential with a mean learnt per way, v normal with a
+variance learnt as well. So what a measurement weighs depends on its delay above the shortest: one
+at the edge counts, one far above it moves nothing, however far. With w = x + h + v,
+N(mu, S) before it,
+
+    p(w | y) ~ N(w; mu + S/m, S) for w <= y, 0 above,
+
+a truncated normal, whose mean and variance are carried over to the state (assumed density
+filtering: Minka, Expectation propagation, UAI 2001; the moments: Johnson, Kotz, Balakrishnan,
+Continuous univariate distributions 1, 1994, chapter 13, 10.1).
+
+Promises: plain arithmetic on floats, no arrays; time never runs backwards in it; finite numbers for
+finite input. Left to others: asymmetry of the shortest ways (part of x here, no stamp shows it) and
+the hard interval (node_clock.py).
+"""
+
+import math
+from typing import Final, NamedTuple, final
+
+from gateway.models.clock_hull import LineFit
+
+DRIFT_TIME_S: Final = 300.0
+"""How long a change of temperature goes on: minutes for a board in its housing."""
+_OFFSET_NOISE_NS: Final = 10.0
+"""Random walk of the offset per square root of a second: white frequency noise of 1e-8 at 1 s, the
+poor end of crystals."""
+_WAY_NOISE_NS: Final = 100.0
+"""Random walk of the shortest way: a microsecond in 100 s, so that a path that becomes longer is
+followed in hours, not held for a queue for ever."""
+_MEMORY: Final = 64
+"""Exchanges over which the laws of the delays are learnt."""
+_SQRT_2: Final = math.sqrt(2)
+_DENSITY_0: Final = 1 / math.sqrt(2 * math.pi)
+
+
+class Prediction(NamedTuple):
+    """What the filter expects at a moment."""
+
+    offset_ns: float
+    variance: float
+
+
+def truncation(alpha: float) -> tuple[float, float]:
+    """Return (lambda, kappa) of a standard normal cut above `alpha`: mean -lambda, variance kappa.
+
+    lambda = phi(alpha) / Phi(alpha), kappa = 1 - alpha lambda - lambda^2 (Johnson, Kotz,
+    Balakrishnan 1994, chapter 13); far below zero the asymptotic series, where the formula cancels.
+    """
+    if alpha > 8:
+        return 0.0, 1.0
+    if alpha > -5:
+        peak = _DENSITY_0 * math.exp(-alpha * alpha / 2)
+        rate = peak / (0.5 * math.erfc(-alpha / _SQRT_2))
+        return rate, max(1 - alpha * rate - rate * rate, 0.0)
+    inverse = 1 / (alpha * alpha)
+    return -alpha * (1 + inverse * (1 - 2 * inverse)), inverse * (1 - 6 * inverse)
+
+
+def singer_noise(step_s: float, wander: float, time_s: float) -> tuple[float, ...]:
+    """Return (q11, q12, q13, q22, q23, q33) of offset, skew and drift over a step.
+
+    Singer (1970), with alpha = 1 / `time_s` and variance `wander`^2 of the drift; for short
+    steps the leading terms, because the full ones cancel.
+    """
+    a = 1 / time_s
+    density = 2 * wander * wander * a
+    t = step_s
+    k = a * t
+    if k < 0.05:
+        square = t * t
+        cube = square * t
+        return (
+            density * cube * square / 20, density * square * square / 8, density * cube / 6,
+            density * cube / 3, density * square / 2, density * t,
+        )  # fmt: skip
+    e = math.exp(-k)
+    half = density / 2
+    return (
+        half / a**5 * (1 - e * e + 2 * k + 2 * k**3 / 3 - 2 * k * k - 4 * k * e),
+        half / a**4 * (e * e + 1 - 2 * e + 2 * k * e - 2 * k + k * k),
+        half / a**3 * (1 - e * e - 2 * k * e),
+        half / a**3 * (4 * e - 3 - e * e + 2 * k),
+        half / a**2 * (e * e + 1 - 2 * e),
+        half / a * (1 - e * e),
+    )
+
+
+@final
+class ClockKalman:
+    """The filter of one clock; times in seconds from an origin of the caller's."""
+
+    __slots__ = (
+        "_floor_ns", "_wander", "count", "down_mean_ns", "down_variance", "drift", "half_ns",
+        "offset_ns", "p_dd", "p_hd", "p_hh", "p_hs", "p_sd", "p_ss", "p_xd", "p_xh", "p_xs", "p_xx",
+        "skew", "time_s", "up_mean_ns", "up_variance",
+    )  # fmt: skip
+
+    def __init__(
+        self, time_s: float, up_ns: float, down_ns: float, *, skew_max: float, wander: float,
+        floor_ns: float,
+    ) -> None:  # fmt: skip
+        """Start from one exchange: all between its two limits is as likely as not.
+
+        `skew_max` in ns/s bounds the rate, `wander` in ns/s^2 is the standard deviation of its
+        change, `floor_ns` the least scale of delays that is believed.
+        """
+        delay_ns = max(up_ns + down_ns, floor_ns)
+        self._floor_ns, self._wander = floor_ns, wander
+        self.time_s, self.count = time_s, 1
+        self.offset_ns, self.half_ns = (up_ns - down_ns) / 2, 0.375 * delay_ns
+        self.skew = self.drift = 0.0
+        self.p_xx, self.p_hh = delay_ns**2 / 12, delay_ns**2 / 16
+        self.p_ss, self.p_dd = skew_max**2 / 3, wander**2
+        self.p_xh = self.p_xs = self.p_xd = self.p_hs = self.p_hd = self.p_sd = 0.0
+        # A quarter of the trip is waiting until more is known, and no edge is believed to be sharp.
+        self.up_mean_ns = self.down_mean_ns = max(delay_ns / 8, floor_ns)
+        self.up_variance = self.down_variance = self.up_mean_ns**2
+
+    def at(self, time_s: float) -> Prediction:
+        """Return offset and variance at a time before or after the last exchange."""
+        step = time_s - self.time_s
+        reach = abs(step)
+        c1 = DRIFT_TIME_S * (DRIFT_TIME_S * math.expm1(-reach / DRIFT_TIME_S) + reach)
+        variance = (
+            self.p_xx + 2 * step * self.p_xs + 2 * c1 * self.p_xd + step * step * self.p_ss
+            + 2 * step * c1 * self.p_sd + c1 * c1 * self.p_dd + _OFFSET_NOISE_NS**2 * reach
+            + singer_noise(reach, self._wander, DRIFT_TIME_S)[0]
+        )  # fmt: skip
+        return Prediction(self.offset_ns + step * self.skew + c1 * self.drift, variance)
+
+    def mean_at(self, time_s: float) -> float:
+        """Return the offset alone at a time near the last exchange, drift left out."""
+        return self.offset_ns + (time_s - self.time_s) * self.skew
+
+    def predict(self, time_s: float) -> None:
+        """Carry the state on to `time_s`; a time that is past changes nothing."""
+        t = time_s - self.time_s
+        if t <= 0:
+            return
+        self.time_s = time_s
+        decay = math.exp(-t / DRIFT_TIME_S)
+        c2 = DRIFT_TIME_S * (1 - decay)
+        c1 = DRIFT_TIME_S * (t - c2)
+        self.offset_ns += t * self.skew + c1 * self.drift
+        self.skew += c2 * self.drift
+        self.drift *= decay
+        q11, q12, q13, q22, q23, q33 = singer_noise(t, self._wander, DRIFT_TIME_S)
+        p_xs, p_xd, p_sd, p_dd = self.p_xs, self.p_xd, self.p_sd, self.p_dd
+        xs = p_xs + t * self.p_ss + c1 * p_sd
+        xd = p_xd + t * p_sd + c1 * p_dd
+        sd = p_sd + c2 * p_dd
+        self.p_xx += t * (p_xs + xs) + c1 * (p_xd + xd) + q11 + _OFFSET_NOISE_NS**2 * t
+        self.p_xh += t * self.p_hs + c1 * self.p_hd
+        self.p_xs = xs + c2 * xd + q12
+        self.p_xd = decay * xd + q13
+        self.p_hh += _WAY_NOISE_NS**2 * t
+        self.p_hs += c2 * self.p_hd
+        self.p_hd *= decay
+        self.p_ss += c2 * (p_sd + sd) + q22
+        self.p_sd = decay * sd + q23
+        self.p_dd = decay * decay * p_dd + q33
+
+    def update(self, up_ns: float, down_ns: float) -> None:
+        """Take both ways of an exchange that ended at the time of the last `predict`."""
+        self.count += 1
+        gain = 1 / min(self.count, _MEMORY)
+        self.up_mean_ns, self.up_variance = self._way(
+            1.0, up_ns, self.up_mean_ns, self.up_variance, gain
+        )
+        self.down_mean_ns, self.down_variance = self._way(
+            -1.0, down_ns, self.down_mean_ns, self.down_variance, gain
+        )
+
+    def hear(self, up_ns: float) -> None:
+        """Take one way alone, node -> gateway."""
+        self.count += 1
+        gain = 1 / min(self.count, _MEMORY)
+        self.up_mean_ns, self.up_variance = self._way(
+            1.0, up_ns, self.up_mean_ns, self.up_variance, gain
+        )
+
+    def adopt(self, line: LineFit, time_s: float) -> bool:
+        """Start anew from a line that is surer in rate and offset; return whether it was.
+
+        The line is fitted to exchanges the filter has seen, so it replaces and is not weighed in.
+        """
+        bend = self._wander * line.span_s
+        skew_variance = line.skew_variance + (bend / 2) ** 2
+        age = time_s - line.time_s
+        variance = (
+            line.offset_variance + age * age * line.skew_variance + (bend * line.span_s / 8) ** 2
+        )
+        if skew_variance >= self.p_ss or variance >= self.p_xx:
+            return False
+        self.offset_ns, self.half_ns = line.offset_ns + age * line.skew, line.half_ns
+        self.skew, self.drift = line.skew, 0.0
+        self.p_xx, self.p_ss, self.p_dd = variance, skew_variance, self._wander**2
+        self.p_xs = age * line.skew_variance
+        self.p_hh = line.offset_variance
+        self.p_xh = self.p_xd = self.p_hs = self.p_hd = self.p_sd = 0.0
+        self.up_mean_ns, self.down_mean_ns = line.up_excess_ns, line.down_excess_ns
+        # The line was believed because the edge is sharp: to a tenth of the waiting above it.
+        self.up_variance = max(0.1 * line.up_excess_ns, self._floor_ns) ** 2
+        self.down_variance = max(0.1 * line.down_excess_ns, self._floor_ns) ** 2
+        return True
+
+    def _way(
+        self, sign: float, measured_ns: float, mean_ns: float, noise: float, gain: float
+    ) -> tuple[float, float]:
+        """Take one way; return the new mean of its waiting and variance of its noise."""
+        x = sign * self.p_xx + self.p_xh
+        h = sign * self.p_xh + self.p_hh
+        s = sign * self.p_xs + self.p_hs
+        d = sign * self.p_xd + self.p_hd
+        total = sign * x + h + noise
+        ahead = measured_ns - sign * self.offset_ns - self.half_ns
+        deviation = math.sqrt(total)
+        rate, kappa = truncation((ahead - total / mean_ns) / deviation)
+        shift = total / mean_ns - deviation * rate
+        weight = shift / total
+        self.offset_ns += weight * x
+        self.half_ns += weight * h
+        self.skew += weight * s
+        self.drift += weight * d
+        k = (1 - kappa) / total
+        self.p_xx -= k * x * x
+        self.p_xh -= k * x * h
+        self.p_xs -= k * x * s
+        self.p_xd -= k * x * d
+        self.p_hh -= k * h * h
+        self.p_hs -= k * h * s
+        self.p_hd -= k * h * d
+        self.p_ss -= k * s * s
+        self.p_sd -= k * s * d
+        self.p_dd -= k * d * d
+        seen = (weight * noise) ** 2 + noise - k * noise * noise
+        floor_ns = self._floor_ns
+        return (
+            max(mean_ns + gain * (ahead - shift - mean_ns), floor_ns),
+            max(noise + gain * (seen - noise), floor_ns * floor_ns),
+        )

@@ -1,0 +1,114 @@
+"""How uncertain a time is, told the way measurement is told (GUM, JCGM 100:2008).
+
+Contributions are standard uncertainties u_i; together u_c^2 = sum u_i^2 (GUM 5.1.2, independent),
+and U = k u_c with k = 2 is what records carry (GUM 6.2).
+
+    half-width a, anything inside as likely    u = a / sqrt 3           (GUM 4.3.7)
+    step q of a clock or a number              u = q / sqrt 12          (GUM F.2.2.1)
+    rate uncertain by r for a time t           u = r t, or r t / sqrt 3 for a limit r
+    value x that moves while its time is u_t   u = |dx/dt| u_t          (GUM 5.1.3)
+    gateway's own clock against UTC            root distance            (RFC 5905, 11.2 and A.5.5.2)
+
+Promises: pure functions; a normal law is cut to a hard interval without leaving it (`inside`).
+Left to others: which numbers go in (node_clock.py), and the asymmetry of a path, whose prior is a
+choice and stands in ADR 0029.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+COVERAGE: Final = 2.0
+"""k of every expanded uncertainty in Twinrig: about 95 % of a normal law."""
+RFC5905_PHI_PPM: Final = 15.0
+"""PHI: largest frequency error that NTP allows an undisciplined clock (RFC 5905, 7.2)."""
+RFC5905_MINDISP_NS: Final = 10_000_000
+"""MINDISP: 0.01 s (RFC 5905, appendix A.1.1, as used in root_dist)."""
+_CLEAR: Final = 4.0
+"""A limit further than so many standard deviations away cuts less than 1e-4 of a normal law."""
+_SQRT_2: Final = math.sqrt(2)
+_DENSITY_0: Final = 1 / math.sqrt(2 * math.pi)
+
+
+class Contribution(NamedTuple):
+    """One line of an uncertainty budget."""
+
+    name: str
+    standard_ns: float
+    law: str
+    """How it came to be: "normal", "rectangular", "stated"."""
+
+
+def rectangular(half_width: float) -> float:
+    """Return the standard uncertainty of a value anywhere within +- half_width (GUM 4.3.7)."""
+    return half_width / math.sqrt(3)
+
+
+def resolution(step: float) -> float:
+    """Return the standard uncertainty that one step of an indication leaves (GUM F.2.2.1)."""
+    return step / math.sqrt(12)
+
+
+def holdover(rate_limit_ppm: float, age_ns: float) -> float:
+    """Return the standard uncertainty in ns of a clock left alone, its rate within a limit."""
+    return rectangular(rate_limit_ppm * 1e-6 * abs(age_ns))
+
+
+def combined(standards: Iterable[float]) -> float:
+    """Return the root of the sum of squares (GUM 5.1.2, without covariance)."""
+    return math.hypot(*standards)
+
+
+def expanded(standards: Iterable[float]) -> float:
+    """Return U = k u_c, k = 2 (GUM 6.2.1)."""
+    return COVERAGE * combined(standards)
+
+
+def of_value(standard: float, slope_per_s: float, time_ns: float) -> float:
+    """Return the standard uncertainty of a value that changes while its time is uncertain.
+
+    `standard` is that of the value itself, `time_ns` the standard uncertainty of its time.
+    """
+    return math.hypot(standard, slope_per_s * time_ns * 1e-9)
+
+
+def root_distance_ns(
+    *,
+    root_delay_ns: float,
+    root_dispersion_ns: float,
+    delay_ns: float = 0.0,
+    dispersion_ns: float = 0.0,
+    age_ns: float = 0.0,
+    jitter_ns: float = 0.0,
+) -> float:
+    """Return how far a clock disciplined by NTP may be from UTC (RFC 5905, A.5.5.2, root_dist).
+
+    max(MINDISP, root delay + delay) / 2 + root dispersion + dispersion + PHI age + jitter.
+    """
+    half_delay_ns = max(RFC5905_MINDISP_NS, root_delay_ns + delay_ns) / 2
+    aged_ns = RFC5905_PHI_PPM * 1e-6 * age_ns
+    return half_delay_ns + root_dispersion_ns + dispersion_ns + aged_ns + jitter_ns
+
+
+def inside(mean: float, deviation: float, low: float, high: float) -> tuple[float, float]:
+    """Return mean and standard deviation of a normal law cut to low..high.
+
+    Johnson, Kotz, Balakrishnan, Continuous univariate distributions 1 (1994), chapter 13, 10.1.
+    Where hardly anything of the law is inside, the nearer limit stands, no surer than a rectangle.
+    """
+    reach = _CLEAR * deviation
+    if low + reach <= mean <= high - reach:
+        return mean, deviation
+    widest = (high - low) / math.sqrt(12)
+    if deviation <= 0 or low >= high:
+        return min(max(mean, low), high), 0.0
+    alpha, beta = (low - mean) / deviation, (high - mean) / deviation
+    mass = (math.erfc(-beta / _SQRT_2) - math.erfc(-alpha / _SQRT_2)) / 2
+    if mass < 1e-3:
+        return min(max(mean, low), high), min(deviation, widest)
+    at_low = _DENSITY_0 * math.exp(-min(alpha * alpha / 2, 700.0))
+    at_high = _DENSITY_0 * math.exp(-min(beta * beta / 2, 700.0))
+    shift = (at_low - at_high) / mass
+    share = 1 + (alpha * at_low - beta * at_high) / mass - shift * shift
+    cut = deviation * math.sqrt(max(share, 0.0))
+    return min(max(mean + deviation * shift, low), high), min(cut, widest)
