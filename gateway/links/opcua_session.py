@@ -41,7 +41,7 @@ _POLICIES: Final[dict[str, type[security_policies.SecurityPolicy]]] = {
     "Aes128_Sha256_RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
     "Aes256_Sha256_RsaPss": security_policies.SecurityPolicyAes256Sha256RsaPss,
 }
-_FAILURES: Final = (
+FAILURES: Final = (
     ua.UaError, OSError, TimeoutError, InvalidSignature, struct.error, ValueError, TypeError,
     LookupError,
 )  # fmt: skip
@@ -173,7 +173,7 @@ class OpcUaSession:
         try:
             async with asyncio.timeout(_CLOSE_S):
                 await self.client.disconnect()
-        except _FAILURES as error:
+        except FAILURES as error:
             _LOG.info("opcua_gone server=%s error=%s", self._server.name, error)
         finally:
             self.client.disconnect_socket()
@@ -276,7 +276,7 @@ class OpcUaSession:
         """Turn whatever the library raises into a `LinkError` that says what was tried."""
         try:
             yield
-        except _FAILURES as error:
+        except FAILURES as error:
             hint = self._clock_hint if getattr(error, "code", None) in _ABOUT_TIME else ""
             raise self._error(f"{doing}: {_words(error)}{hint}") from error
 

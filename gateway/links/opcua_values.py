@@ -27,6 +27,8 @@ _NULL_YEAR: Final = 1601
 """A DateTime of 0 means that there is none (OPC 10000-6, 5.2.2.5); it reads as this year."""
 _TIME_END_NS: Final = (1 << 63) - 1
 """Where a time is cut off, in 2262: absurd in any case, and still 64 bits."""
+_RESERVED: Final = 0xC000_0000
+"""From here on a status code has the reserved severity 11, to be taken for bad (7.39)."""
 _NUMBERS: Final = frozenset(
     {
         ua.VariantType.Boolean, ua.VariantType.SByte, ua.VariantType.Byte, ua.VariantType.Int16,
@@ -85,6 +87,8 @@ class Values:
     def reading(self, index: int, answer: ua.DataValue) -> tuple[Reading, str]:
         """Return what a node said as a reading, and why it has no value, "" if it has one."""
         code = 0 if answer.StatusCode is None else int(answer.StatusCode.value)
+        if code >= _RESERVED:
+            code = status.BAD
         raw, refusal = _number(answer.Value), ""
         if status.is_bad(code):
             refusal = status_name(code)

@@ -19,7 +19,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from gateway.clock import NS_PER_S, ManualClock
 from gateway.errors import LinkError
-from gateway.links.modbus import ModbusLink, decode_tag, plan_requests, width
+from gateway.links.modbus import ModbusLink, decode_clock, decode_tag, plan_requests, width
 from gateway.links.supervisor import LinkState, Supervision, default_backoff
 from gateway.site import ModbusDevice, Tag
 from tests.gateway.plant import free_port
@@ -125,6 +125,24 @@ def test_integers_and_bits(kind: str, words: tuple, value: float) -> None:
     assert decode_tag(tag("x", 0, kind, scale=0.5, offset=1), words) == value * 0.5 + 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "words", "changes", "shown_ns"),
+    [
+        ("uint32", (0x6553, 0xF100), {}, 1_700_000_000 * NS_PER_S),
+        ("uint32", (0xF100, 0x6553), {"word_order": "little"}, 1_700_000_000 * NS_PER_S),
+        ("uint32", (0, 0), {}, 0),
+        ("uint32", (0, 0), {"offset": 946_684_800.0}, 946_684_800 * NS_PER_S),
+        ("uint64", (0, 0x018B, 0xCFE5, 0x6801), {"scale": 0.001}, 1_700_000_000_001_000_000),
+        ("uint64", (0x0006, 0x0A24, 0x181E, 0x4001), {"scale": 1e-6}, 1_700_000_000_000_001_000),
+        ("uint64", (0xFFFF,) * 4, {}, (1 << 63) - 1),
+    ],
+)
+def test_a_clock_is_whole_nanoseconds_and_never_more_than_64_bits(
+    kind: str, words: tuple, changes: dict, shown_ns: int
+) -> None:
+    assert decode_clock(tag("t", 0, kind, role="clock", **changes), words) == shown_ns
+
+
 # --- planning ------------------------------------------------------------------------------------
 
 TAGS = st.lists(
@@ -178,6 +196,38 @@ async def test_neighbours_share_a_request_and_values_carry_the_times_of_the_poll
             assert (result.polled.requested_ns, result.polled.received_ns) == (4000, 5000)
             assert (result.polled.source, result.polled.link) == ("plc", "modbus")
             assert link.supervision.state is LinkState.ONLINE
+
+
+async def test_the_devices_own_clock_goes_with_the_poll_and_is_no_value() -> None:
+    clock = ManualClock(9000)
+    async with serving(Plc(free_port())) as plc:
+        tags = (tag("a", 0), tag("time", 1, "uint32", role="clock"))
+        async with polling(*tags, port=plc.port) as link:
+            for shown_s in (946_684_800, 1_700_000_000, 1_699_999_990, 0, 0xFFFF_FFFF):
+                plc.holding[:3] = [7, *struct.unpack(">HH", shown_s.to_bytes(4, "big"))]
+                result = await link.poll(8000, clock)
+                assert values(result) == {"a": 7}
+                assert result.polled.clock_ns == shown_s * NS_PER_S
+                assert result.polled.clock_resolution_ns == NS_PER_S
+                assert (result.polled.requested_ns, result.polled.received_ns) == (8000, 9000)
+
+
+async def test_a_clock_that_cannot_be_read_is_a_failed_tag_and_no_time() -> None:
+    plc = Plc(free_port(), refuses={1: ExcCodes.ILLEGAL_ADDRESS})
+    tags = (tag("a", 0), tag("time", 1, "uint64", role="clock", scale=0.001))
+    async with serving(plc), polling(*tags, port=plc.port) as link:
+        result = await link.poll(0, ManualClock())
+        assert values(result) == {"a": 0}
+        assert (result.polled.clock_ns, result.polled.clock_resolution_ns) == (None, 0)
+        assert [error.tag for error in result.errors] == ["time"]
+
+
+async def test_a_device_that_has_nothing_but_a_clock_is_polled() -> None:
+    only = tag("time", 0, "uint32", role="clock")
+    async with serving(Plc(free_port())) as plc, polling(only, port=plc.port) as link:
+        result = await link.poll(0, ManualClock())
+        assert (result.polled.readings, result.polled.clock_ns) == ((), 0)
+        assert link.supervision.state is LinkState.ONLINE
 
 
 async def test_all_four_tables_are_read_with_their_own_function() -> None:
