@@ -26,6 +26,8 @@ async def show_estimate(space: Space, estimate: Estimate, now_ns: int) -> None:
         "ScaleRows": estimate.scale_rows,
         "Regime": estimate.regime,
         "ModelId": estimate.model_id,
+        "CoherenceK2Ns": estimate.coherence_ns,
+        "TimeBoundNs": estimate.bound_ns,
         **_causes(estimate.causes),
     }
     await space.write_all(path, facts, estimate.time_ns, now_ns, estimate.status)

@@ -54,6 +54,8 @@ ESTIMATE: Final = {
     "ScaleRows": _INT64,
     "Regime": _INT64,
     "ModelId": _STRING,
+    "CoherenceK2Ns": _INT64,
+    "TimeBoundNs": _INT64,
     **CAUSES,
 }
 IN_UNIT: Final = ("Expected", "StandardDeviation", "Fused", "FusedDeviation", "Interval")

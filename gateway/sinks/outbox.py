@@ -44,7 +44,9 @@ def has_plausible_time(record: object) -> bool:
             times = (record.time_ns, record.bound_ns, record.uncertainty_ns)
         case Report() | TimedEvent():
             times = (record.time_ns, record.bound_ns)
-        case Estimate() | LinkKpi():
+        case Estimate():
+            times = (record.time_ns, record.bound_ns, record.coherence_ns)
+        case LinkKpi():
             times = (record.time_ns,)
         case Verdict() | SyncCheck():
             times = (record.time_ns, record.since_ns)

@@ -1,7 +1,7 @@
 """MQTT Sparkplug B 3.0 edge node: births, data and death of one asset as a device.
 
     spBv1.0/<group>/NBIRTH|NDEATH|NCMD/<edge node>       bdSeq, Node Control/Rebirth
-    spBv1.0/<group>/DBIRTH|DDATA|DCMD/<edge node>/<asset>      signals, estimate, verdict
+    spBv1.0/<group>/DBIRTH|DDATA|DCMD/<edge node>/<asset>      signals, estimate, verdict, time
 
 Promises: NDEATH with bdSeq is the will; NBIRTH has seq 0 and the same
 bdSeq, then DBIRTH, then data, every message the next seq; a command that asks for a rebirth gets
@@ -34,9 +34,9 @@ from gateway.links.supervisor import (
 )
 from gateway.links.tls import client_context
 from gateway.loss import LossLedger
-from gateway.records import Aligned, Estimate, Record, Verdict
+from gateway.records import Record
 from gateway.sinks.outbox import Outbox
-from gateway.sinks.sparkplug_metrics import births, metrics_of
+from gateway.sinks.sparkplug_metrics import Published, births, metrics_of
 from gateway.sinks.sparkplug_payload import (
     DataType,
     Metric,
@@ -50,7 +50,6 @@ from gateway.site import Site, SparkplugSettings
 _LOG: Final = logging.getLogger("twinrig.gateway.sinks.sparkplug")
 REBIRTH: Final = "Node Control/Rebirth"
 BD_SEQ: Final = "bdSeq"
-_Published = Aligned | Estimate | Verdict
 _QUEUE_MAX: Final = 50_000
 _RECORDS_MAX: Final = 200
 """Records in one DDATA message."""
@@ -86,7 +85,7 @@ class SparkplugSink:
         self._site = site
         self._settings = settings
         self._clock = clock
-        self._outbox: Outbox[_Published] = Outbox(self.name, _QUEUE_MAX, ledger)
+        self._outbox: Outbox[Published] = Outbox(self.name, _QUEUE_MAX, ledger)
         self.supervision = Supervision(self.name, default_backoff(rng))
         self._latest = births(site)
         self._client: aiomqtt.Client | None = None
@@ -119,8 +118,8 @@ class SparkplugSink:
                 await self._settled.wait()
 
     def put(self, record: Record) -> None:
-        """Queue values, estimates and verdicts; other kinds are not published here."""
-        if isinstance(record, Aligned | Estimate | Verdict):
+        """Queue values, estimates, verdicts and what is known about time; nothing else."""
+        if isinstance(record, Published):
             self._outbox.put(record)
 
     async def drain(self) -> None:
@@ -276,7 +275,7 @@ class SparkplugSink:
                     self._born.clear()
                     self._outbox.give_back(batch)
 
-    def _data(self, records: list[_Published]) -> tuple[list[_Published], bytes, dict[str, Metric]]:
+    def _data(self, records: list[Published]) -> tuple[list[Published], bytes, dict[str, Metric]]:
         """Return the records that have an encoding, their message, and what is latest after it.
 
         The message is empty when the records say nothing; the others are dropped, counted.
@@ -289,14 +288,14 @@ class SparkplugSink:
             return self._data_of(good)
 
     def _data_of(
-        self, records: list[_Published]
-    ) -> tuple[list[_Published], bytes, dict[str, Metric]]:
+        self, records: list[Published]
+    ) -> tuple[list[Published], bytes, dict[str, Metric]]:
         """Return what `_data` returns, or raise `SparkplugPayloadError`."""
         latest = dict(self._latest)
         metrics = tuple(metric for record in records for metric in metrics_of(record, latest))
         return records, self._payload(metrics, is_birth=False) if metrics else b"", latest
 
-    def _is_encodable(self, record: _Published) -> bool:
+    def _is_encodable(self, record: Published) -> bool:
         """Tell whether a record can be published; the sequence number stays as it is."""
         sequence = self._seq
         try:

@@ -1,10 +1,12 @@
 """What a record says as Sparkplug metrics, and which metrics there are at all.
 
-Promises: a metric's timestamp is the time of acquisition; quality travels as the property "Quality"
-(0 bad, 192 good, 500 stale) with the OPC UA code beside it; a bad value is null, never a number; a
-fused value without its own signal says so in that code; what comes out of order is marked
-historical. Left to others: when they are sent (`sparkplug.py`).
-Source: Sparkplug 3.0.0 chapters 6.4.6 (Metric), 6.4.8 (PropertySet, Quality).
+Promises: a metric's timestamp is the time of acquisition; a bad value is null, never a number; a
+fused value without its own signal says so in its code; what comes out of order is marked
+historical, and so is a revision. The time of a value is qualified by two properties:
+"TimeBoundNs", the hard bound, and "TimeUncertaintyK2Ns", the expanded uncertainty (k = 2).
+Left to others: qualities (`sparkplug_quality.py`), what is known about time (`sparkplug_time.py`),
+when they are sent (`sparkplug.py`).
+Source: Sparkplug 3.0.0 chapter 6.4.6 (Metric).
 """
 
 import math
@@ -14,13 +16,13 @@ from typing import Final
 
 from gateway import status
 from gateway.clock import NS_PER_MS
-from gateway.records import Aligned, Cause, Estimate, SignalEstimate, Verdict
+from gateway.records import Aligned, Cause, Estimate, SignalEstimate, TimeRecord, Verdict
 from gateway.sinks.sparkplug_payload import DataType, Metric, Property, Value
+from gateway.sinks.sparkplug_quality import QUALITY_BAD, metric_name, number, quality
+from gateway.sinks.sparkplug_time import revised, time_births, time_metrics
 from gateway.site import Site
 
-QUALITY_BAD: Final = 0
-QUALITY_GOOD: Final = 192
-QUALITY_STALE: Final = 500
+Published = Aligned | Estimate | Verdict | TimeRecord
 _VERDICT_TYPES: Final = {
     "Verdict/State": DataType.STRING,
     "Verdict/Probability": DataType.DOUBLE,
@@ -39,6 +41,8 @@ _ESTIMATE_TYPES: Final = {
     "Estimate/ScaleRows": DataType.INT64,
     "Estimate/Regime": DataType.INT64,
     "Estimate/ModelId": DataType.STRING,
+    "Estimate/CoherenceK2Ns": DataType.INT64,
+    "Estimate/TimeBoundNs": DataType.INT64,
     "Estimate/Cause": DataType.STRING,
     "Estimate/CauseSignal": DataType.STRING,
     "Estimate/CauseProbability": DataType.DOUBLE,
@@ -48,22 +52,6 @@ _SIGNAL_ESTIMATES: Final = (
     "Expected", "StandardDeviation", "Fused", "FusedDeviation", "IntervalLow", "IntervalHigh",
     "Contribution", "Trust",
 )  # fmt: skip
-
-
-def metric_name(signal: str) -> str:
-    """Return the metric of a signal: `node:channel` becomes the folder and leaf `node/channel`."""
-    return signal.replace(":", "/")
-
-
-def quality(code: int) -> int:
-    """Return the Sparkplug quality of an OPC UA status; the spec has these three only."""
-    if status.is_bad(code):
-        return QUALITY_BAD
-    stale = (
-        status.UNCERTAIN_LAST_USABLE_VALUE,
-        status.UNCERTAIN_NO_COMMUNICATION_LAST_USABLE_VALUE,
-    )
-    return QUALITY_STALE if code in stale else QUALITY_GOOD
 
 
 def births(site: Site) -> dict[str, Metric]:
@@ -83,16 +71,16 @@ def births(site: Site) -> dict[str, Metric]:
         metrics[name] = Metric(name=name, datatype=datatype)
     for signal in site.fused_signals():
         for name in _SIGNAL_ESTIMATES:
-            metric = _number(f"Estimate/{metric_name(signal)}/{name}", math.nan, status.BAD_NO_DATA)
+            metric = number(f"Estimate/{metric_name(signal)}/{name}", math.nan, status.BAD_NO_DATA)
             metrics[metric.name or ""] = metric
-    return metrics
+    return metrics | time_births(site)
 
 
-def metrics_of(record: Aligned | Estimate | Verdict, latest: dict[str, Metric]) -> list[Metric]:
+def metrics_of(record: Published, latest: dict[str, Metric]) -> list[Metric]:
     """Return the metrics of a record; `latest` (by name, from `births`) is brought up to date.
 
     A metric older than the latest one is marked historical and leaves `latest` as it is; one that
-    no birth has named is left out.
+    no birth has named is left out. A revision of the latest row is what the next birth tells.
     """
     match record:
         case Aligned():
@@ -101,10 +89,17 @@ def metrics_of(record: Aligned | Estimate | Verdict, latest: dict[str, Metric]) 
             fresh = _estimate_metrics(record)
         case Verdict():
             fresh = _verdict_metrics(record)
+        case _:
+            fresh = time_metrics(record, latest)
     marked: list[Metric] = []
     for metric in fresh:
         known = latest.get(metric.name or "")
         if known is None or metric.timestamp_ms is None:
+            continue
+        if metric.is_historical:
+            if revised(metric, latest):
+                latest[metric.name or ""] = replace(metric, is_historical=False)
+            marked.append(metric)
             continue
         if known.timestamp_ms is not None and metric.timestamp_ms < known.timestamp_ms:
             marked.append(replace(metric, is_historical=True))
@@ -125,7 +120,10 @@ def _value_metric(value: Aligned) -> Metric:
             Property(key="Quality", datatype=DataType.INT32, value=quality(value.status)),
             Property(key="engUnit", datatype=DataType.STRING, value=value.unit),
             Property(key="StatusCode", datatype=DataType.UINT32, value=value.status),
-            Property(key="TimeUncertaintyNs", datatype=DataType.UINT64, value=value.bound_ns),
+            Property(key="TimeBoundNs", datatype=DataType.UINT64, value=value.bound_ns),
+            Property(
+                key="TimeUncertaintyK2Ns", datatype=DataType.UINT64, value=value.uncertainty_ns
+            ),
             Property(key="Provenance", datatype=DataType.STRING, value=value.provenance.value),
         ),
     )
@@ -142,6 +140,8 @@ def _estimate_metrics(estimate: Estimate) -> list[Metric]:
         "Estimate/ScaleRows": estimate.scale_rows,
         "Estimate/Regime": estimate.regime,
         "Estimate/ModelId": estimate.model_id,
+        "Estimate/CoherenceK2Ns": estimate.coherence_ns,
+        "Estimate/TimeBoundNs": estimate.bound_ns,
         **_cause_facts("Estimate", estimate.causes),
     }
     metrics = _plain_metrics(facts, _ESTIMATE_TYPES, estimate.time_ns)
@@ -169,24 +169,9 @@ def _signal_metrics(signal: SignalEstimate) -> list[Metric]:
     )
     folder = f"Estimate/{metric_name(signal.signal)}"
     return [
-        _number(f"{folder}/{name}", number, code)
-        for name, (number, code) in zip(_SIGNAL_ESTIMATES, numbers, strict=True)
+        number(f"{folder}/{name}", value, code)
+        for name, (value, code) in zip(_SIGNAL_ESTIMATES, numbers, strict=True)
     ]
-
-
-def _number(name: str, number: float, code: int) -> Metric:
-    """Return a number of the model with its quality; what is no number is null and bad."""
-    if not math.isfinite(number) and not status.is_bad(code):
-        code = status.BAD_NO_DATA
-    return Metric(
-        name=name,
-        datatype=DataType.DOUBLE,
-        value=None if status.is_bad(code) else number,
-        properties=(
-            Property(key="Quality", datatype=DataType.INT32, value=quality(code)),
-            Property(key="StatusCode", datatype=DataType.UINT32, value=code),
-        ),
-    )
 
 
 def _cause_facts(folder: str, causes: tuple[Cause, ...]) -> dict[str, Value]:

@@ -57,7 +57,8 @@ CREATE TABLE IF NOT EXISTS estimates (
     id INTEGER PRIMARY KEY, asset TEXT NOT NULL, time_ns INTEGER NOT NULL,
     status INTEGER NOT NULL, probability REAL, score REAL, log_density REAL, kind TEXT NOT NULL,
     scale_rows INTEGER NOT NULL, regime INTEGER NOT NULL, model_id TEXT NOT NULL,
-    cause TEXT, cause_signal TEXT, cause_probability REAL) STRICT;
+    cause TEXT, cause_signal TEXT, cause_probability REAL, coherence_ns INTEGER,
+    bound_ns INTEGER) STRICT;
 CREATE TABLE IF NOT EXISTS signal_estimates (
     id INTEGER PRIMARY KEY, asset TEXT NOT NULL, time_ns INTEGER NOT NULL, signal TEXT NOT NULL,
     value REAL, status INTEGER NOT NULL, expected REAL, standard_deviation REAL, fused REAL,
@@ -86,8 +87,12 @@ _BEFORE_4: Final = """ALTER TABLE verdicts ADD COLUMN cause TEXT;
     ALTER TABLE verdicts ADD COLUMN cause_signal TEXT;
     ALTER TABLE verdicts ADD COLUMN cause_probability REAL;"""
 """Until version 3 a verdict had no cause: theirs is null."""
-_BEFORE_5: Final = "ALTER TABLE aligned ADD COLUMN uncertainty_ns INTEGER;"
-"""Until version 4 a value had a hard bound alone: the uncertainty of theirs is null."""
+_BEFORE_5: Final = {
+    "aligned": "ALTER TABLE aligned ADD COLUMN uncertainty_ns INTEGER;",
+    "estimates": """ALTER TABLE estimates ADD COLUMN coherence_ns INTEGER;
+    ALTER TABLE estimates ADD COLUMN bound_ns INTEGER;""",
+}
+"""Until version 4 a value had a hard bound alone, and a row no time but its own: null."""
 TABLES: Final = (
     "aligned", "reports", "verdicts", "estimates", "signal_estimates", "ledger",
     *store_time.TABLES,
@@ -103,8 +108,8 @@ _INSERTS: Final = {
     "verdicts": "INSERT INTO verdicts (asset, time_ns, state, probability, since_ns, sequence, "
     "canonical, cause, cause_signal, cause_probability) VALUES (?,?,?,?,?,?,?,?,?,?)",
     "estimates": "INSERT INTO estimates (asset, time_ns, status, probability, score, log_density, "
-    "kind, scale_rows, regime, model_id, cause, cause_signal, cause_probability) "
-    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    "kind, scale_rows, regime, model_id, cause, cause_signal, cause_probability, coherence_ns, "
+    "bound_ns) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     "signal_estimates": "INSERT INTO signal_estimates (asset, time_ns, signal, value, status, "
     "expected, standard_deviation, fused, fused_deviation, interval_low, interval_high, "
     "fused_status, contribution, trust) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
@@ -153,8 +158,8 @@ def _before(database: sqlite3.Connection, version: int) -> str:
     steps = {1: _FROM_1, 2: _BEFORE_3}.get(version, "")
     if version < 4 and _has_table(database, "verdicts"):
         steps += _BEFORE_4
-    if version < 5 and _has_table(database, "aligned"):
-        steps += _BEFORE_5
+    if version < 5:
+        steps += "".join(step for name, step in _BEFORE_5.items() if _has_table(database, name))
     return steps
 
 
@@ -204,7 +209,7 @@ def _estimate_rows(record: Estimate) -> list[TableRow]:
     whole = (
         record.asset, record.time_ns, record.status, record.anomaly_probability, record.score,
         record.log_density, record.kind, record.scale_rows, record.regime, record.model_id,
-        *_top(record.causes),
+        *_top(record.causes), record.coherence_ns, record.bound_ns,
     )  # fmt: skip
     rows: list[TableRow] = [("estimates", whole)]
     for each in record.values:

@@ -97,7 +97,8 @@ async def test_findings_are_active_until_they_are_over(tmp_path: Path) -> None:
 @slow
 async def test_figures_events_and_revisions(tmp_path: Path) -> None:
     async with serving(tmp_path, text=SITE_WITH_MACHINE) as served, served.client() as client:
-        for record in (link_kpi(1), timed_event(2), estimate(3), revision(3), aligned(second=4)):
+        row = replace(estimate(3), coherence_ns=1_250_000, bound_ns=3_000_000)
+        for record in (link_kpi(1), timed_event(2), row, revision(3), aligned(second=4)):
             served.sink.put(record)
         await served.sink.drain()
         assert await facts(client, "Kpi/a", "Link", "ObservedS", "IsUp") == {
@@ -133,6 +134,9 @@ async def test_figures_events_and_revisions(tmp_path: Path) -> None:
         assert (await value(client, f"{path}/Value/EngineeringUnits")).DisplayName.Text == "m³/s"
         assert await value(client, "pump/Estimate/a:flow/Fused") == 0.0019, "verdicts rest on it"
         assert await value(client, "pump/a:flow/TimeUncertaintyK2Ns") == 900_000
+        assert await facts(client, "pump/Estimate", "CoherenceK2Ns", "TimeBoundNs") == {
+            "CoherenceK2Ns": 1_250_000, "TimeBoundNs": 3_000_000,
+        }  # fmt: skip
         served.sink.put(revision(3, number=2, after=0.0018, status=status.BAD_NO_DATA))
         served.sink.put(timed_event(machine="another", timing=Timing.IN_TIME))
         served.sink.put(revision(signal="plc:setpoint"))

@@ -172,7 +172,8 @@ async def test_data_carry_acquisition_time_quality_and_the_next_sequence_number(
             "Quality": 192,
             "engUnit": "m3/s",
             "StatusCode": 0,
-            "TimeUncertaintyNs": 1_500_000,
+            "TimeBoundNs": 1_500_000,
+            "TimeUncertaintyK2Ns": 900_000,
             "Provenance": "sealed",
         }
         bad = data.metric("a/temperature")

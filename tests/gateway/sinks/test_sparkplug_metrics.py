@@ -6,8 +6,9 @@ from pathlib import Path
 
 from gateway import status
 from gateway.records import State
-from gateway.sinks.sparkplug_metrics import births, metric_name, metrics_of, quality
+from gateway.sinks.sparkplug_metrics import births, metrics_of
 from gateway.sinks.sparkplug_payload import DataType, Metric, Payload, decode, encode
+from gateway.sinks.sparkplug_quality import metric_name, quality
 from tests.gateway.plant import SECOND_NS, START_NS, aligned, estimate, make_site, verdict
 
 

@@ -13,7 +13,7 @@ from gateway.records import Record
 from gateway.records_time import SyncCause
 from gateway.sinks.outbox import IMPLAUSIBLE
 from gateway.sinks.store_schema import dropped_rows
-from tests.gateway.plant import SECOND_NS, START_NS, aligned
+from tests.gateway.plant import SECOND_NS, START_NS, aligned, estimate
 from tests.gateway.sinks.test_store import opened, rows
 from tests.gateway.sinks.time_records import (
     clock_estimate,
@@ -40,6 +40,12 @@ async def stored(folder: Path, query: str, *records: Record) -> list[tuple]:
 async def test_a_value_has_bound_and_uncertainty(tmp_path: Path) -> None:
     query = "SELECT bound_ns, uncertainty_ns FROM aligned"
     assert await stored(tmp_path, query, aligned()) == [(1_500_000, 900_000)]
+
+
+async def test_a_row_says_how_far_apart_its_values_may_lie(tmp_path: Path) -> None:
+    record = replace(estimate(), coherence_ns=1_250_000, bound_ns=3_000_000)
+    query = "SELECT coherence_ns, bound_ns FROM estimates"
+    assert await stored(tmp_path, query, record) == [(1_250_000, 3_000_000)]
 
 
 async def test_findings_begin_and_end(tmp_path: Path) -> None:
@@ -113,6 +119,7 @@ async def test_an_absurd_time_is_dropped_and_takes_nothing_with_it(
 ) -> None:
     absurd = [
         aligned(uncertainty_ns=nonsense),
+        replace(estimate(), coherence_ns=nonsense),
         sync_check(since_ns=nonsense),
         sync_check(time_ns=nonsense),
         clock_estimate(time_ns=nonsense),
@@ -173,8 +180,8 @@ async def test_a_store_of_schema_4_keeps_all_it_has_and_takes_the_new(tmp_path: 
     assert all(before.values()), "the file has a row of each kind"
     async with opened(tmp_path) as base:
         found = {table: whole(path, table) for table in tables}
-        (value,) = before["aligned"]
-        assert found == before | {"aligned": [(*value, None)]}
+        (value,), (row,) = before["aligned"], before["estimates"]
+        assert found == before | {"aligned": [(*value, None)], "estimates": [(*row, None, None)]}
         (mark,) = await base.sink.marks()
         assert (mark.source, mark.highest, mark.root_id) == ("a", 7, "0f")
         for record in (aligned(second=4), sync_check(), replace(clock_estimate(), boot_id=None)):
