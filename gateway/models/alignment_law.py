@@ -65,7 +65,13 @@ class Law(NamedTuple):
 
     def of(self, places: NDArray[np.intp]) -> "Law":
         """Return the laws of some signals."""
-        return Law(*(part[places] for part in self))
+        return Law(
+            self.rate[places],
+            self.smooth[places],
+            self.variance[places],
+            self.noise[places],
+            self.is_known[places],
+        )
 
 
 class _Grid(NamedTuple):
@@ -206,4 +212,5 @@ def _chosen(score: Floats, held_out: Floats, smooth: Floats) -> NDArray[np.intp]
     rough = np.argmax(np.where(smooth == 0.0, score, -np.inf), axis=1)
     soft = np.argmax(np.where(smooth == 1.0, score, -np.inf), axis=1)
     is_soft = held_out[own, soft] > held_out[own, rough]
-    return np.where(is_soft, soft, rough)
+    chosen: NDArray[np.intp] = np.where(is_soft, soft, rough)
+    return chosen

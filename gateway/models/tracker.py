@@ -16,6 +16,14 @@ of false alarms.
 
 A signal whose own evidence is above its limit is judged false or at least not to be believed: the
 factors are then learnt from the others, and what is given as true is what those make expected.
+A value may bring a variance of its own, of its time above all (alignment.py): the factors take it
+with that much more noise, and evidence takes a stand-in as far from what the other signals expect
+as a value without it would be, in deviations:
+
+    stand-in = expected + (value - expected) sqrt(own / (own + extra))
+
+own is the variance of the value given the others, without the extra one. The stand-in has the law
+of a well-timed value, so limits hold, and a value with a large extra variance says nothing.
 While there is an alarm, what is given as true is as much wider as the level of a signal is away
 from where it stood in quiet rows, in proportion to its share of the evidence: a ramp slow enough to
 take its level along is not taken for the truth.
@@ -52,12 +60,13 @@ from gateway.models.state_space import Belief
 from gateway.models.twin_model import TwinModel
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 QUIET_ROWS: Final = 1_000
 """Quiet rows over which it is averaged where a level stands."""
 _FAR: Final = 10.0
 """Deviations from its level beyond which a value teaches the factors nothing."""
+_EXTRA_MAX: Final = 1e6
+"""Extra variance over that of a healthy value from which it says nothing: a thousand deviations."""
 _SKIP_ROWS_MAX: Final = 1_000
 """Missing rows that are passed one by one for the factors; after more of them nothing is left."""
 
@@ -141,31 +150,36 @@ class Tracker:
         """Rows since the last training row."""
         return self._age_rows
 
-    def step(self, row: Floats) -> Step:
-        """Take one row (S,) in the signals' own units, NaN for a missing value."""
+    def step(self, row: Floats, extra: Floats | None = None) -> Step:
+        """Take one row (S,) in the signals' own units, NaN for a missing value.
+
+        `extra` (S,) are the variances that its values have beyond those of usual ones.
+        """
         model = self._model
-        values = scaled(model.scaling, row)
+        measured, own = _given(model, row, extra)
         level, spread = evidence_steps.levels(self._bank)
         spread = spread + self._limits.steps.drift
-        regime = self._regime(values - level, spread)
+        wide = spread + own
+        regime = self._regime(measured - level, wide)
         offset = model.regimes.offsets[regime]
         centre = level + offset
+        ahead = state_space.predict(model.state_space, self._belief)
+        mean, variance = state_space.conditional(model.state_space, ahead, measured - centre, wide)
+        values = _stand_in(measured, centre + mean, variance, own)
         self._bank = evidence_steps.step(
             self._limits.steps, self._bank, values - offset, model.drift
         )
         odds = evidence_steps.log_odds(self._bank)
         evidence = self._weigh(odds, values - offset, level, spread)
-        ahead = state_space.predict(model.state_space, self._belief)
-        mean, variance = state_space.conditional(model.state_space, ahead, values - centre, spread)
         is_false = _logistic(odds - self._limits.step_limits) >= self._habits.distrust
         is_false |= np.abs(values - centre) > self._far
-        updated = state_space.update(model.state_space, ahead, values - centre, spread)
+        updated = state_space.update(model.state_space, ahead, measured - centre, wide)
         log_density = updated.log_density
+        believed = np.where(is_false, np.nan, measured)
         if is_false.any():
-            believed = np.where(is_false, np.nan, values)
-            updated = state_space.update(model.state_space, ahead, believed - centre, spread)
+            updated = state_space.update(model.state_space, ahead, believed - centre, wide)
         self._belief = updated.belief
-        fused, fused_variance = self._true(updated.belief, values, centre, spread, is_false)
+        fused, fused_variance = self._true(updated.belief, believed, centre, spread, own)
         fused_variance = fused_variance + self._unsure(level, evidence)
         used = model.scaling.used
         location, scale = model.scaling.location[used], model.scaling.scale[used]
@@ -310,20 +324,46 @@ class Tracker:
         ]
 
     def _true(
-        self, belief: Belief, values: Floats, centre: Floats, spread: Floats, is_false: Bools
+        self, belief: Belief, believed: Floats, centre: Floats, spread: Floats, own: Floats
     ) -> tuple[Floats, Floats]:
         """Return mean and variance (u,) of the values without own noise, scaled.
 
-        The level takes part of what the factors leave unexplained, in proportion to variances.
+        `believed` are NaN where missing or judged false, `own` their extra variances. The level
+        takes part of what the factors leave unexplained, in proportion to variances.
         """
         space = self._model.state_space
         block = belief.covariance[: space.factors, : space.factors]
         fitted = centre + space.current @ belief.mean[: space.factors]
         variance = np.einsum("sk,kl,sl->s", space.current, block, space.current) + spread
-        believed = ~is_false & ~np.isnan(values)
-        gain = np.where(believed, spread / (spread + space.noise), 0.0)
-        moved = gain * np.where(believed, values - fitted, 0.0)
+        is_seen = ~np.isnan(believed)
+        gain = np.where(is_seen, spread / (spread + space.noise + own), 0.0)
+        moved = gain * np.where(is_seen, believed - fitted, 0.0)
         return fitted + moved, variance - gain * spread
+
+
+def _given(model: TwinModel, row: Floats, extra: Floats | None) -> tuple[Floats, Floats]:
+    """Return scaled values and their extra variances (u,) of a row (S,).
+
+    A value whose extra variance is no number, or beyond reckoning, is missing.
+    """
+    values = scaled(model.scaling, row)
+    if extra is None:
+        return values, np.zeros(len(values))
+    used = model.scaling.used
+    own = np.maximum(extra[used] / model.scaling.scale[used] ** 2, 0.0)
+    is_known = own <= _EXTRA_MAX
+    return np.where(is_known, values, np.nan), np.where(is_known & ~np.isnan(values), own, 0.0)
+
+
+def _stand_in(measured: Floats, expected: Floats, variance: Floats, own: Floats) -> Floats:
+    """Return what evidence is taken from (u,): as far off, in deviations, as without `own`.
+
+    `variance` (u,) is that of a value given the others, its extra variance included.
+    """
+    if not own.any():
+        return measured
+    shrunk: Floats = np.sqrt(np.maximum(1.0 - own / variance, 0.0))
+    return np.where(own > 0.0, expected + (measured - expected) * shrunk, measured)
 
 
 def _shared(parts: Floats, score: float) -> Floats:

@@ -40,6 +40,9 @@ class SignalCadence:
             return
         gaps_ns, known_ns = self._gaps_ns[signal], self._periods_ns[signal]
         gaps_ns.append(time_ns - last_ns)
+        # A gap that is no shorter cannot make the median of the gaps shorter.
+        if known_ns is not None and 4 * (time_ns - last_ns) >= 3 * known_ns:
+            return
         if len(gaps_ns) < _GAPS:
             return
         median_ns = sorted(gaps_ns)[_GAPS // 2]
@@ -69,3 +72,14 @@ class SignalCadence:
         reach_ns = end_ns + self._row_period_ns // 4 - 1
         periods = (reach_ns - last_ns) // period_ns
         return periods >= 1 and last_ns + periods * period_ns >= end_ns - self._row_period_ns
+
+    def has_more(self, signal: str, time_ns: int, end_ns: int) -> bool:
+        """Tell whether a signal faster than the rows speaks again after `time_ns`, before the end.
+
+        A quarter of its period is left to its jitter. Of one that is about as fast as the rows, or
+        whose period is not known, nothing more is waited for.
+        """
+        period_ns = self._periods_ns[signal]
+        if period_ns is None or 2 * period_ns > self._row_period_ns:
+            return False
+        return time_ns + period_ns + period_ns // 4 < end_ns

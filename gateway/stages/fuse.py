@@ -6,7 +6,10 @@ signal that is probably false is left out of its own fused value as far as it is
 
     fused = (1 - doubt) tracked + doubt expected from the others,   deviation of that mixture
 
-The model is fed values alone: it never sees a time, a row number or a name. Gaps are exact: a
+The model is fed values alone, carried to the row's time, and what variance their times add to them
+beyond what was usual in its training rows: it never sees a time, a row number or a name. A value
+that comes late, within the horizon, revises what was fused without it (`revisions.py`); the model
+is not run again, and verdicts stand. Gaps are exact: a
 missing or bad value, and a slower signal between two of its values, are integrated out; a missing
 row ages the model, and so does the time since a known model was learnt.
 
@@ -25,6 +28,7 @@ from typing import Final, final
 import numpy as np
 
 from gateway import status
+from gateway.models.alignment_rows import Usual
 from gateway.models.belonging import Watch, check
 from gateway.models.calibration import FALSE_ALARMS_PER_HOUR
 from gateway.models.fit import Asset, Settings
@@ -32,9 +36,12 @@ from gateway.models.scaling import scaled
 from gateway.models.tracker import Habits, Step, Tracker
 from gateway.models.twin_model import Floats, TwinModel, interval
 from gateway.records import Aligned, Estimate, Provenance, SignalEstimate
+from gateway.records_time import Revision
 from gateway.stages.diagnosis import Diagnosis, louder
 from gateway.stages.judge import Persistence
 from gateway.stages.learning import Known, Learnt, Lesson, LiveRow, model_id
+from gateway.stages.revisions import Revisions
+from gateway.stages.row_samples import is_usable
 from gateway.stages.rows import Row, RowCollector
 from gateway.stages.work import Begin, at_once
 
@@ -49,6 +56,8 @@ class FuseOptions:
 
     wait_ns: int | None = None
     """How long after its period a row waits for missing values; None: one period."""
+    horizon_ns: int = 0
+    """How long after its end a row that was published is revised; 0: never."""
     periods_ns: Mapping[str, int] = field(default_factory=dict)
     """How often a signal comes, where that is known."""
     false_alarms_per_hour: float = FALSE_ALARMS_PER_HOUR
@@ -101,7 +110,11 @@ class Fuse:
             begin=chosen.begin,
         )
         wait_ns = asset.period_ns if chosen.wait_ns is None else chosen.wait_ns
-        self._rows = RowCollector(asset.signals, asset.period_ns, wait_ns, chosen.periods_ns)
+        self._rows = RowCollector(
+            asset.signals, asset.period_ns, wait_ns, chosen.periods_ns, chosen.horizon_ns
+        )
+        self._revisions = Revisions(asset.name, chosen.horizon_ns // asset.period_ns + 2)
+        self._usual = Usual(len(asset.signals))
         self._model: TwinModel | None = None
         self._model_id = ""
         self._tracker: Tracker | None = None
@@ -127,11 +140,12 @@ class Fuse:
     def counts(self) -> dict[str, int]:
         """Return how many values found no place in a row, by reason (late, ahead, double).
 
-        And how often there was an alarm that could not be explained, for its numbers ran out
+        How often a late value revised what was fused, or could not (revised, unrevised), and how
+        often there was an alarm that could not be explained, for its numbers ran out
         (unexplained), or experience could not be learnt (unlearnt).
         """
         asked = {} if self._diagnosis is None else self._diagnosis.counts
-        return {**self._rows.counts, **asked}
+        return {**self._rows.counts, **self._revisions.counts, **asked}
 
     @property
     def problem(self) -> str:
@@ -145,28 +159,46 @@ class Fuse:
 
     def feed(self, item: Aligned, now_ns: int, /) -> list[Estimate]:
         """Take one value; return an estimate for every row that is finished now."""
-        return [self._estimate(row) for row in self._rows.put(item, now_ns)]
+        estimates = [self._estimate(row) for row in self._rows.put(item, now_ns)]
+        self._revise()
+        return estimates
 
     def tick(self, now_ns: int, /) -> list[Estimate]:
         """Return the estimates of rows whose waiting time is over though nothing arrived."""
         return [self._estimate(row) for row in self._rows.due(now_ns)]
 
+    def take_revisions(self) -> list[Revision]:
+        """Return and forget what late values have corrected since the last call."""
+        return self._revisions.take()
+
+    def _revise(self) -> None:
+        """Correct published values by what came late for their rows."""
+        for late in self._rows.take_late():
+            if self._model is not None:
+                noise = float(_noise(self._model)[late.place])
+                extra = max(late.extra - float(self._usual.extra[late.place]), 0.0)
+                self._revisions.revise(late, noise + extra)
+
     def _estimate(self, row: Row) -> Estimate:
         """Learn from a row or weigh it."""
-        values = [_NAN if kept is None else _usable(kept) for kept in row.values]
+        values = _values(row)
         if self._tracker is None or self._model is None or self._diagnosis is None:
             return self._learn(row, values)
         self._age(self._tracker, self._diagnosis, row)
         measured = np.array(values)
         echo = self._diagnosis.look(scaled(self._model.scaling, measured))
-        step = louder(self._tracker.step(measured), echo)
+        extra = self._usual.beyond(row.carried.extra)
+        step = louder(self._tracker.step(measured, extra), echo)
         self._look_around(measured)
         opinion = self._diagnosis.judge(step.probability, step.regime)
         due = np.array(row.is_due) & self._model.scaling.used
+        estimates = self._signals(self._model, row, values, _doubted(step, opinion.doubt))
+        variances = (_noise(self._model) + extra).tolist()
+        self._revisions.remember(row.number, row.time_ns, estimates, variances)
         return Estimate(
             asset=self.asset,
             time_ns=row.time_ns,
-            values=self._signals(self._model, row, values, _doubted(step, opinion.doubt)),
+            values=estimates,
             log_density=step.log_density,
             score=step.score,
             anomaly_probability=step.probability,
@@ -177,12 +209,15 @@ class Fuse:
             regime=step.regime,
             model_id=self._model_id,
             causes=opinion.causes,
+            coherence_ns=row.coherence_ns,
+            bound_ns=row.bound_ns,
         )
 
     def _learn(self, row: Row, values: list[float]) -> Estimate:
         """Keep a training row; go on with the model if there is one now."""
         is_sealed = all(kept is None or kept.provenance is Provenance.SEALED for kept in row.values)
         learnt = self._lesson.take(LiveRow(row.number, row.time_ns, values, is_sealed))
+        self._usual.learn(row.carried)
         self._last_number = row.number
         if learnt is not None:
             self._catch_up(learnt)
@@ -196,6 +231,8 @@ class Fuse:
             anomaly_probability=0.0,
             is_trained=False,
             status=status.BAD_CONFIGURATION_ERROR if self.problem else code,
+            coherence_ns=row.coherence_ns,
+            bound_ns=row.bound_ns,
         )
 
     def _catch_up(self, learnt: Learnt) -> None:
@@ -326,10 +363,24 @@ def _fused_status(code: int, trust: float) -> int:
     return status.GOOD if status.is_good(code) else code
 
 
-def _usable(value: Aligned) -> float:
-    """Return the number if it may be used, NaN otherwise."""
-    is_usable = not status.is_bad(value.status) and math.isfinite(value.value)
-    return value.value if is_usable else _NAN
+def _values(row: Row) -> list[float]:
+    """Return what each signal has in a row: carried to its time, else as it came, NaN for none."""
+    return [
+        carried if math.isfinite(carried) else _as_it_came(kept)
+        for carried, kept in zip(row.carried.values.tolist(), row.values, strict=True)
+    ]
+
+
+def _as_it_came(kept: Aligned | None) -> float:
+    return kept.value if kept is not None and is_usable(kept) else _NAN
+
+
+def _noise(model: TwinModel) -> Floats:
+    """Return the variance (S,) of one reading about the true value; 0 for a signal not used."""
+    used = model.scaling.used
+    noise = np.zeros(len(used))
+    noise[used] = model.state_space.noise * model.scaling.scale[used] ** 2
+    return noise
 
 
 def _row_status(seen: int, due: int) -> int:

@@ -8,6 +8,10 @@
 Between the two thresholds the state stays (hysteresis). It stays too while a blamed sensor says
 nothing: an alarm does not end because its sensor was lost. The return says in how many rows there
 was no data from it. A row whose probability is not a number neither makes nor ends a run.
+Where the time of a row is badly known its place among its neighbours is, too: a run has to be
+longer by the rows that twice the worst time bound in it covers, up to double, and says so.
+
+    needed = rows + min(2 bound // period, rows)
 The evidence says in words and numbers which sensors, how far from what the others made expected,
 how probable, since when; then the likeliest causes, as the row that decided has them
 (`diagnosis.py`).
@@ -49,14 +53,20 @@ class Persistence:
 
 @final
 class Judge:
-    """Keeps the state of one asset."""
+    """Keeps the state of one asset whose rows are `period_ns` apart; 0: their times are exact."""
 
-    def __init__(self, asset: str, persistence: Persistence | None = None) -> None:
+    def __init__(
+        self, asset: str, persistence: Persistence | None = None, *, period_ns: int = 0
+    ) -> None:
         self.asset = asset
+        self._period_ns = period_ns
         self.state = State.LEARNING
         self._rule = Persistence() if persistence is None else persistence
-        self._run: deque[Estimate] = deque(maxlen=max(self._rule.rows_on, self._rule.rows_off))
+        longest = max(self._rule.rows_on, self._rule.rows_off)
+        self._run: deque[Estimate] = deque(maxlen=2 * longest if period_ns else longest)
         self._run_rows = 0
+        self._run_bound_ns = 0
+        """Worst time bound of the run's rows."""
         self._run_start_ns = 0
         self._sequence = 0
         self._blamed: tuple[Blame, ...] = ()
@@ -70,20 +80,29 @@ class Judge:
         if speaks:
             if self._run_rows == 0:
                 self._run_start_ns = item.time_ns
+                self._run_bound_ns = 0
                 self._run.clear()
             self._run_rows += 1
+            self._run_bound_ns = max(self._run_bound_ns, item.bound_ns)
             self._run.append(item)
         else:
             self._run_rows = 0
         if self.state is State.LEARNING and not speaks:
             return [self._change(State.NORMAL, item, item.time_ns, ())]
-        needed = self._rule.rows_off if self.state is State.ALARM else self._rule.rows_on
+        rows_asked = self._rule.rows_off if self.state is State.ALARM else self._rule.rows_on
+        needed = rows_asked + self._covered(rows_asked)
         if self._run_rows < needed:
             return []
         after = State.NORMAL if self.state is State.ALARM else State.ALARM
         rows = tuple(self._run)[-needed:]
         # The clock may have been set back within the run: it cannot have begun after its end.
         return [self._change(after, item, min(self._run_start_ns, item.time_ns), rows)]
+
+    def _covered(self, rows: int) -> int:
+        """Return by how many rows a run has to be longer, for how badly its time is known."""
+        if self._period_ns <= 0:
+            return 0
+        return min(2 * self._run_bound_ns // self._period_ns, rows)
 
     def _speaks_for_change(self, item: Estimate) -> bool:
         """Tell whether a row speaks for leaving the present state."""
@@ -101,6 +120,12 @@ class Judge:
         before, self.state, self._run_rows = self.state, state, 0
         blamed = _blame(rows) if state is State.ALARM else ()
         evidence = _evidence(before, state, item, since_ns, rows, blamed)
+        asked = self._rule.rows_on if state is State.ALARM else self._rule.rows_off
+        if len(rows) > asked:
+            evidence += (
+                f"; {len(rows) - asked} rows longer than asked for, since times are known to "
+                f"+-{self._run_bound_ns / _NS_PER_S:.3g} s only"
+            )
         causes = _causes(item.causes) if state is State.ALARM else ()
         evidence += _silence(self._silent_rows)
         evidence += "".join(f"; likely cause: {cause.text}" for cause in causes[:_NAMED_MAX])
