@@ -68,6 +68,8 @@ class FuseSettings(Table):
     """Resolved names (`node:channel`); empty = every channel of every node."""
     wait_ms: Annotated[int, Field(ge=0, le=3_600_000)] | None = None
     """How long a row waits for missing values after its period; default: one period."""
+    horizon_ms: Annotated[int, Field(ge=0, le=3_600_000)] = 0
+    """How long after its end a published row is revised by values that come late; 0: never."""
     false_alarms_per_hour: Annotated[float, Field(gt=0, le=60)] = FALSE_ALARMS_PER_HOUR
     """Set-point of the alarm: so many are accepted while all is well."""
     model: FilePath | None = None
