@@ -32,6 +32,7 @@ from gateway.records import (
     Verdict,
     Verified,
 )
+from gateway.records_time import LinkKpi
 from gateway.sinks.outbox import Outbox
 from gateway.sinks.store_schema import (
     Stored,
@@ -41,7 +42,7 @@ from gateway.sinks.store_schema import (
     stored_marks,
     write,
 )
-from gateway.sinks.store_time import TableRow
+from gateway.sinks.store_time import KpiPace, TableRow
 from gateway.site import StoreSettings
 from gateway.stages.replay_window import ReplayMark
 from gateway.stages.silence import is_repeat
@@ -88,6 +89,7 @@ class StoreSink:
         self._outbox: Outbox[Stored] = Outbox(
             self.name, _QUEUE_MAX, ledger, dropped=self._is_settled
         )
+        self._kpi_pace = KpiPace()
         self._written_rows: Accounts = {}
         self._database: sqlite3.Connection | None = None
         self._is_running = False
@@ -130,6 +132,8 @@ class StoreSink:
             case Aligned() | Estimate(is_trained=True):
                 if not is_repeat(record):
                     self._outbox.put(record)
+            case LinkKpi() if not self._kpi_pace.is_due(record):
+                pass
             case _:
                 if isinstance(record, Report | Verdict | TimeRecord):
                     self._outbox.put(record)

@@ -4,15 +4,17 @@
     clock_estimates  how the clock of a source stood, a row for each answer to a probe
     timed_events     states of machines, against their expected order and timing
     revisions        fused values as they were corrected; the row in signal_estimates stays as it is
-    link_kpis        figures of a link, a row for each figure and time
+    link_kpis        figures of a link, a row for each figure: every ten minutes, and whenever the
+                     link goes up or down or a budget is met or missed from now on
 
 Promises: nothing that was published is overwritten, since a verdict rests on it: the best value of
 a row today is its last revision, or the published one if there is none. What cannot be known is
 null, never zero. Left to others: transactions and bounds (`store_schema.py`).
 """
 
-from typing import Final
+from typing import Final, final
 
+from gateway.clock import NS_PER_S
 from gateway.records import TimeRecord
 from gateway.records_time import ClockEstimate, LinkKpi, Revision, SyncCheck, TimedEvent
 
@@ -63,6 +65,30 @@ INSERTS: Final = {
     "low, high, unit, budget, is_met) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
 }
 TABLES: Final = tuple(INSERTS)
+KPI_PERIOD_NS: Final = 600 * NS_PER_S
+"""Figures are over all time observed, so those of the minutes between say nothing more."""
+_SOURCES_MAX: Final = 1_000
+
+
+@final
+class KpiPace:
+    """Says which figures are worth a row: eighteen for each link every ten seconds are not."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[int, object]] = {}
+        """By source: time and state of the figures kept last."""
+
+    def is_due(self, kpi: LinkKpi) -> bool:
+        """Tell whether to keep these figures; if so, they are the last ones kept."""
+        state = (kpi.link, kpi.is_up, tuple(figure.is_met for figure in kpi.figures))
+        kept_ns, kept_state = self._kept.get(kpi.source, (kpi.time_ns, None))
+        if state == kept_state and 0 <= kpi.time_ns - kept_ns < KPI_PERIOD_NS:
+            return False
+        self._kept.pop(kpi.source, None)
+        while len(self._kept) >= _SOURCES_MAX:
+            del self._kept[next(iter(self._kept))]
+        self._kept[kpi.source] = kpi.time_ns, state
+        return True
 
 
 def time_rows(record: TimeRecord) -> list[TableRow]:

@@ -1,5 +1,6 @@
 """One record, one byte string: sorted, strict JSON, and different records never share it."""
 
+import dataclasses
 import json
 import math
 
@@ -7,9 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway import records_time
 from gateway.canonical import as_json, canonical
 from gateway.errors import InternalError
 from gateway.records import Blame, Cause, Reading, Received, Rejected, State, Verdict
+from tests.gateway.sinks.time_records import (
+    clock_estimate,
+    link_kpi,
+    revision,
+    sync_check,
+    timed_event,
+)
 
 VERDICT = Verdict(
     asset="pump",
@@ -54,6 +63,30 @@ def test_bytes_are_hex_and_kinds_never_collide():
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_is_null(value):
     assert as_json(Reading(signal="s", unit="V", value=value, tick_us=None))["value"] is None
+
+
+def test_a_finding_about_time_has_these_bytes():
+    check = sync_check(3, size=math.nan, size_uncertainty=None, text="t")
+    assert canonical(check) == (
+        b'{"cause":"step","is_active":true,"record":"SyncCheck","sequence":3,"signal":null,'
+        b'"since_ns":1700000000000000000,"size":null,"size_uncertainty":null,"source":"a",'
+        b'"text":"t","time_ns":1700000003000000000,"unit":"s"}'
+    )
+
+
+def test_every_record_about_time_has_bytes_of_its_own():
+    made = [clock_estimate(), sync_check(), timed_event(), revision(), link_kpi()]
+    bodies = [json.loads(canonical(record)) for record in made]
+    assert {body["record"] for body in bodies} == {
+        name
+        for name, kind in vars(records_time).items()
+        if dataclasses.is_dataclass(kind) and name != "KpiFigure"
+    }
+    assert bodies[4]["figures"][1] == {
+        "record": "KpiFigure", "name": "end_to_end_latency_p99_s", "value": None, "unit": "s",
+        "low": None, "high": None, "budget": None, "is_met": None,
+    }  # fmt: skip
+    assert bodies[2]["timing"] == "too_late"
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 2**63))

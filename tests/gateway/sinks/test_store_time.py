@@ -13,6 +13,7 @@ from gateway.records import Record
 from gateway.records_time import SyncCause
 from gateway.sinks.outbox import IMPLAUSIBLE
 from gateway.sinks.store_schema import dropped_rows
+from gateway.sinks.store_time import KPI_PERIOD_NS, KpiPace
 from tests.gateway.plant import SECOND_NS, START_NS, aligned, estimate
 from tests.gateway.sinks.test_store import opened, rows
 from tests.gateway.sinks.time_records import (
@@ -99,15 +100,44 @@ async def test_every_figure_of_a_link_is_a_row(tmp_path: Path) -> None:
     ]
 
 
+async def test_figures_are_kept_now_and_then_and_when_something_happens(tmp_path: Path) -> None:
+    good = (replace(link_kpi().figures[0], is_met=True),)
+    told = [
+        link_kpi(0),
+        link_kpi(10),
+        link_kpi(20, is_up=False),
+        link_kpi(30, is_up=False),
+        link_kpi(40, figures=good),
+        link_kpi(40, source="plc"),
+        link_kpi(639, figures=good),
+        link_kpi(640, figures=good),
+        link_kpi(5, figures=good),
+    ]
+    async with opened(tmp_path) as base:
+        for record in told:
+            base.sink.put(record)
+        await base.sink.drain()
+        kept = base.rows("SELECT DISTINCT source, time_ns FROM link_kpis ORDER BY id")
+    seconds = [(source, (time_ns - START_NS) // SECOND_NS) for source, time_ns in kept]
+    assert seconds == [("a", 0), ("a", 20), ("a", 40), ("plc", 40), ("a", 640), ("a", 5)]
+
+
+def test_links_without_end_take_no_memory() -> None:
+    pace = KpiPace()
+    for number in range(2_500):
+        assert pace.is_due(link_kpi(source=f"source-{number}"))
+    assert len(pace._kept) == 1_000
+
+
 async def test_tables_of_time_are_bounded_and_what_goes_is_counted(tmp_path: Path) -> None:
     async with opened(tmp_path, rows_max=1000) as base:
         for number in range(600):
-            for record in (sync_check(number), link_kpi(number)):
+            for record in (sync_check(number), link_kpi(600 * number)):
                 base.sink.put(record)
         await base.sink.drain()
         assert base.rows("SELECT count(*) FROM sync_checks") == [(600,)]
         assert base.rows("SELECT count(*), min(time_ns) FROM link_kpis") == [
-            (1000, START_NS + 100 * SECOND_NS)
+            (1000, START_NS + 100 * KPI_PERIOD_NS)
         ]
         with closing(sqlite3.connect(base.path)) as database:
             assert dropped_rows(database) == {("link_kpis", "rows_max"): 200}
