@@ -46,7 +46,7 @@ class Tally:
         """Count a claim; `slack_ns`: how much the counter hides by showing whole steps."""
         self.claims += 1
         self.broken += not -bound_ns <= error_ns <= bound_ns + slack_ns
-        self.covered += abs(error_ns) <= uncertainty_ns + slack_ns
+        self.covered += -uncertainty_ns <= error_ns <= uncertainty_ns + slack_ns
         self.error_max_ns = max(self.error_max_ns, abs(error_ns))
         self.bound_sum_ns += bound_ns
         self.uncertainty_sum_ns += uncertainty_ns

@@ -103,7 +103,7 @@ class FaultExpect(Confined):
     @field_validator("cause", "also")
     @classmethod
     def _is_known(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        known = [*SyncCause, QUIET]
+        known = [*(cause.value for cause in SyncCause), QUIET]
         for name in (value,) if isinstance(value, str) else value:
             if name not in known:
                 raise ValueError(f"{did_you_mean(name, known)}causes: {', '.join(known)}")
