@@ -17,7 +17,7 @@ Random World (2005), 2.2, for ranks as chances.
 """
 
 import math
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections import deque
 from typing import Final, NamedTuple, final
 
@@ -26,8 +26,10 @@ _WINDOW: Final = 64
 _FEW: Final = 8
 """Before so many round trips nothing is said of the shortest: all of each may be queueing."""
 _PAST_MAX: Final = 256
-_PAST_MIN: Final = 24
-"""Exchanges before a run can be told from chance."""
+_PAST_MIN: Final = 8
+"""Exchanges before a run without which chance explains it."""
+_RARE: Final = -4.0
+"""Log of the chance of a run of which more should be known soon: one in fifty."""
 RUN_MAX: Final = 16
 _RUN_MIN: Final = 3
 _ONE_SIDED: Final = 0.7
@@ -100,18 +102,21 @@ class _Trip(NamedTuple):
 class OneSidedDelay:
     """Watches the round trips of one source for a run of slow ones that shift the offset.
 
-    chance: of a false alarm in one look; floor_ns: smallest extra delay that is told.
+    chance: of a false alarm in one look; floor_ns: smallest extra delay that is told; span_ns:
+    least duration of a run, for exchanges that follow each other closely share their queue.
     """
 
-    def __init__(self, *, chance: float, floor_ns: float) -> None:
+    def __init__(self, *, chance: float, floor_ns: float, span_ns: float = 0.0) -> None:
         self._log_chance = math.log(chance)
         self._floor_ns = floor_ns
-        self._ranked: list[int] = []
-        self._past: deque[int] = deque()
+        self._span_ns = span_ns
+        self._past: deque[int] = deque(maxlen=_PAST_MAX)
         self._run: deque[_Trip] = deque()
         self._before_ns = 0
         self._fast = 0
         self._line_ns = 0.0
+        self.is_suspect = False
+        """A run has begun that is rare, and too short so far."""
         self.found: ExtraDelay | None = None
         """What is there now."""
 
@@ -126,49 +131,60 @@ class OneSidedDelay:
         if len(self._run) > RUN_MAX:
             oldest = self._run.popleft()
             self._before_ns = oldest.at_ns
-            self._learn(oldest.delay_ns)
-        if len(self._past) < _PAST_MIN:
-            return False
+            self._past.append(oldest.delay_ns)
         self.found = self._search()
         return self.found is not None
 
-    def _learn(self, delay_ns: int) -> None:
-        insort(self._ranked, delay_ns)
-        self._past.append(delay_ns)
-        if len(self._past) > _PAST_MAX:
-            gone = self._past.popleft()
-            del self._ranked[bisect_left(self._ranked, gone)]
-
     def _search(self) -> ExtraDelay | None:
         """Return the longest run that chance does not explain and that lies on one way."""
+        self.is_suspect = False
         trips = list(self._run)
-        least, best = math.inf, 0
-        for length, trip in enumerate(reversed(trips), start=1):
-            least = min(least, trip.delay_ns)
-            slower = len(self._ranked) - bisect_left(self._ranked, least)
-            rare = math.log((slower + 1) / (len(self._ranked) + 1))
-            if length >= _RUN_MIN and length * rare <= self._log_chance:
-                best = length
-        if not best:
+        length = self._length(trips)
+        if not length:
             return None
-        start = len(trips) - best
+        usual = [*self._past, *(trip.delay_ns for trip in trips[:-length])]
+        least = min(trip.delay_ns for trip in trips[-length:])
+        slower = sum(delay >= least for delay in usual)
+        rare = length * math.log((slower + 1) / (len(usual) + 1))
+        start = len(trips) - length
         before_ns = trips[start - 1].at_ns if start else self._before_ns
-        return self._weigh(before_ns, trips[start:])
+        extra = self._weigh(before_ns, trips[start:], usual)
+        is_long = trips[-1].at_ns - before_ns >= self._span_ns and length >= _RUN_MIN
+        self.is_suspect = extra is not None and rare < _RARE and length < RUN_MAX
+        return extra if is_long and rare <= self._log_chance else None
 
-    def _weigh(self, before_ns: int, run: list[_Trip]) -> ExtraDelay | None:
+    def _length(self, trips: list[_Trip]) -> int:
+        """Return how many of the newest were slower than all but a few of those before them."""
+        if len(self._past) + len(trips) <= _PAST_MIN:
+            return 0
+        delays = sorted([*self._past, *(trip.delay_ns for trip in trips)])
+        best, most = 0, 0.0
+        least = math.inf
+        for length, trip in enumerate(reversed(trips), start=1):
+            others = len(delays) - length
+            if others < _PAST_MIN:
+                break
+            least = min(least, trip.delay_ns)
+            slower = len(delays) - bisect_left(delays, least) - length
+            rare = -length * math.log((slower + 1) / (others + 1))
+            if rare > most:
+                best, most = length, rare
+        return best
+
+    def _weigh(self, before_ns: int, run: list[_Trip], usual_ns: list[int]) -> ExtraDelay | None:
         """Return the extra delay of a run, if it is large enough and on one way."""
-        usual = sum(self._past) / len(self._past)
+        usual = sum(usual_ns) / len(usual_ns)
         extra = [trip.delay_ns - usual for trip in run]
         size = sum(extra) / len(run)
-        if size < self._floor_ns:
+        if size <= max(self._floor_ns, 0.0):
             return None
         shift = sum(trip.residual_ns * more for trip, more in zip(run, extra, strict=True))
         share = 2 * shift / sum(more * more for more in extra)
         if abs(share) < _ONE_SIDED:
             return None
-        spread = sum((delay - usual) ** 2 for delay in self._past) / len(self._past)
+        spread = sum((delay - usual) ** 2 for delay in usual_ns) / len(usual_ns)
         spread_run = sum((more - size) ** 2 for more in extra) / len(run)
-        deviation = math.sqrt(max(spread, spread_run) / len(run) + spread / len(self._past))
+        deviation = math.sqrt(max(spread, spread_run) / len(run) + spread / len(usual_ns))
         self._line_ns = usual + size / 2
         self._fast = 0
         return ExtraDelay(before_ns, math.copysign(size, share), deviation)

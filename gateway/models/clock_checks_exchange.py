@@ -68,21 +68,21 @@ class ExchangeChecks:
         self._crystal = crystal
         self._limit = evidence_limit(false_alarms_per_day, period_s)
         chance = min(false_alarms_per_day * period_s / _DAY_S / _LOOKS, 0.01)
-        self._asymmetry = chance, asymmetry_min_ns
+        self._asymmetry = chance, asymmetry_min_ns, period_s * 1e9
         self.restart()
 
     def restart(self) -> None:
         """Begin anew, as for another clock over another path."""
-        chance, floor_ns = self._asymmetry
+        chance, floor_ns, span_ns = self._asymmetry
         self._changes = ClockChanges(self._crystal, limit=self._limit)
-        self._delay = OneSidedDelay(chance=chance, floor_ns=floor_ns)
+        self._delay = OneSidedDelay(chance=chance, floor_ns=floor_ns, span_ns=span_ns)
         self._shortest = ShortestDelay()
         self._is_beyond = False
 
     @property
     def is_suspect(self) -> bool:
         """Tell whether something has changed and it is not clear yet what."""
-        return self._changes.is_suspect
+        return self._changes.is_suspect or self._delay.is_suspect
 
     @property
     def is_one_sided(self) -> bool:
@@ -106,6 +106,9 @@ class ExchangeChecks:
             self._changes.allow(gone_ns / 2)
         excess_ns = self._shortest.excess_ns(usual_ns)
         change = self._changes.exchange(at_ns, offset_ns - round(shift_ns), excess_ns)
+        if extra is not None and change is not None and change.kind is ChangeKind.FALSE_STAMP:
+            # One exchange alone may as well have gone the usual way.
+            change = None
         found = [] if change is None else [_told(change)]
         if self._delay.exchange(at_ns, delay_ns, self._changes.residual_ns):
             found.append(self._delayed(at_ns, extra))

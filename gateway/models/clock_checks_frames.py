@@ -35,7 +35,7 @@ MODULI_US: Final = (
 )
 """Where counters begin again: 30 bits of MicroPython's ticks, 31 and 32 bits of machines."""
 _SLACK_US: Final = 2_000_000
-"""By how much arrivals may be apart further or less than sealings, beside one part in a thousand."""
+"""How differently arrivals and sealings may be apart, beside one part in a thousand."""
 _NS_PER_US: Final = 1_000
 _TICK_END_US: Final = (1 << 63) // _NS_PER_US
 
@@ -55,7 +55,8 @@ class CounterFinding(NamedTuple):
 
     counter: Counter
     size_us: int
-    """How far the counter went back; 0 for a frame out of order; an absurd tick itself."""
+    """How far the counter is behind where it should be; the modulus it wrapped at; 0 for a frame
+    out of order; an absurd tick itself."""
     since_ns: int
     """Arrival of the frame it is held against."""
     modulus: str = ""
@@ -104,12 +105,12 @@ class FrameOrder:
         lost_us, since_ns = self._tick_us - tick_us, self._received_ns
         for words, modulus_us in MODULI_US:
             left_us = modulus_us - self._tick_us
-            if 0 < left_us and abs(left_us + tick_us - elapsed_us) <= slack_us:
+            if left_us > 0 and abs(left_us + tick_us - elapsed_us) <= slack_us:
                 return CounterFinding(Counter.WRAPPED, modulus_us, since_ns, words)
         is_young = tick_us <= elapsed_us + slack_us
         if is_young and lost_us > slack_us:
-            return CounterFinding(Counter.RESTARTED, lost_us, since_ns)
-        return CounterFinding(Counter.BACKWARDS, lost_us, since_ns)
+            return CounterFinding(Counter.RESTARTED, lost_us + elapsed_us, since_ns)
+        return CounterFinding(Counter.BACKWARDS, lost_us + elapsed_us, since_ns)
 
 
 class Lateness(StrEnum):
@@ -144,8 +145,12 @@ class Arrivals:
         self.found: LateData | None = None
         """The run of late frames that is going on."""
 
-    def frame(self, sent_ns: int, received_ns: int) -> bool:
-        """Take a frame; tell whether `found` has begun, changed its kind, or ended with it."""
+    def frame(self, sent_ns: int, received_ns: int, confirmed_ns: int) -> bool:
+        """Take a frame; tell whether `found` has begun, changed its kind, or ended with it.
+
+        confirmed_ns: last exchange that agreed with the clock by which `sent_ns` is stated. Before
+        one is made, a run of frames all as late as each other may be a clock that stepped.
+        """
         age_ns = received_ns - sent_ns
         if age_ns <= LATE_NS:
             was_late, self.found = self.found is not None, None
@@ -157,19 +162,19 @@ class Arrivals:
             self._first_ns, self._first_sent_ns, self._age_ns = received_ns, sent_ns, age_ns
         self._count += 1
         self._age_ns = max(self._age_ns, age_ns)
-        lateness = self._lateness(sent_ns, received_ns)
+        lateness = self._lateness(sent_ns, received_ns, is_sure=confirmed_ns > self._first_ns)
         if lateness is None:
             return False
         before = self.found
         self.found = LateData(lateness, self._age_ns, self._count, self._first_ns)
         return before is None or before.lateness is not lateness
 
-    def _lateness(self, sent_ns: int, received_ns: int) -> Lateness | None:
+    def _lateness(self, sent_ns: int, received_ns: int, *, is_sure: bool) -> Lateness | None:
         if self._count < RUN:
             return None
         came_ns, sent_in_ns = received_ns - self._first_ns, sent_ns - self._first_sent_ns
         if 4 * came_ns < sent_in_ns:
             return Lateness.BATCH
-        if self._age_ns >= self._stale_ns and 2 * came_ns >= sent_in_ns:
+        if is_sure and self._age_ns >= self._stale_ns and 2 * came_ns >= sent_in_ns:
             return Lateness.STALE
         return None if self.found is None else self.found.lateness

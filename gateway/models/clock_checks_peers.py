@@ -47,6 +47,8 @@ class StepPeers:
     def __init__(self) -> None:
         self._heard_ns: dict[str, int] = {}
         self._waiting: dict[str, Step] = {}
+        self._asked: dict[str, set[str]] = {}
+        """By waiting step: the other sources whose clocks have been looked at since."""
 
     @property
     def is_waiting(self) -> bool:
@@ -54,38 +56,42 @@ class StepPeers:
         return bool(self._waiting)
 
     def heard(self, source: str, at_ns: int, *, is_sure: bool) -> None:
-        """Take note that a source was asked; `is_sure`: it is clear whether it stepped."""
-        if is_sure or source not in self._heard_ns:
-            self._heard_ns[source] = at_ns
-
-    def forget(self, source: str) -> None:
-        """Await nothing of a source whose clock is not known any more."""
-        self._heard_ns.pop(source, None)
+        """Take note of an exchange with a source; `is_sure`: it is clear whether it stepped."""
+        self._heard_ns[source] = at_ns
+        if is_sure:
+            for name, asked in self._asked.items():
+                if name != source:
+                    asked.add(source)
 
     def stepped(self, step: Step) -> None:
-        """Take note of a step."""
+        """Take note of a step; that of another source is an answer to all that wait."""
+        self.heard(step.source, step.found_ns, is_sure=True)
+        self._asked[step.source] = set(self._waiting)
         self._waiting[step.source] = step
+
+    def drop(self) -> None:
+        """Forget all that waits: it is known by other means what it was."""
+        self._waiting.clear()
+        self._asked.clear()
 
     def decide(self, now_ns: int, alive_ns: int) -> list[Decision]:
         """Return what is decided; sources not heard for `alive_ns` are not waited for."""
         decisions = []
-        for step in list(self._waiting.values()):
-            if step.source not in self._waiting:
+        for name, step in list(self._waiting.items()):
+            if name not in self._waiting:
                 continue
-            others = [
+            asked = self._asked[name]
+            others = {
                 source for source, at_ns in self._heard_ns.items()
-                if source != step.source and now_ns - at_ns <= alive_ns
-            ]  # fmt: skip
-            since = [name for name in others if self._heard_ns[name] > step.since_ns]
-            is_due = not 0 <= now_ns - step.found_ns < WAIT_NS
-            if len(since) < len(others) and not is_due:
+                if source != name and abs(now_ns - at_ns) <= alive_ns
+            }  # fmt: skip
+            if others - asked and 0 <= now_ns - step.found_ns < WAIT_NS:
                 continue
             alike = [other for other in self._waiting.values() if _are_alike(step, other)]
-            asked = [name for name in since if self._heard_ns[name] >= step.since_ns]
             is_gateway = len(alike) >= 2 and 2 * (len(alike) - 1) >= len(asked)
             steps = tuple(alike) if is_gateway else (step,)
             for done in steps:
-                del self._waiting[done.source]
+                del self._waiting[done.source], self._asked[done.source]
             decisions.append(Decision(is_gateway, steps, len(asked)))
         return decisions
 
