@@ -42,6 +42,14 @@ _WAY_NOISE_NS: Final = 100.0
 followed in hours, not held for a queue for ever."""
 _MEMORY: Final = 64
 """Exchanges over which the laws of the delays are learnt."""
+SHARPNESS_MAX: Final = 1.7
+"""A line is believed if the delays above it have a sharp lower edge: 1 for an exponential law, 1.4
+for half a normal one, 1.7 for a uniform one, 2.3 for a whole normal one (60 points)."""
+_BLUNT_WORTH: Final = 0.5
+"""Share of its information that a measurement without a sharp edge is worth."""
+_LONG: Final = 16.0
+"""Waiting counts as at most so many means when the mean is learnt: exp(-16) of an exponential law
+is beyond, and one message that was held for a day must not blunt the filter for an hour."""
 _SQRT_2: Final = math.sqrt(2)
 _DENSITY_0: Final = 1 / math.sqrt(2 * math.pi)
 
@@ -105,7 +113,7 @@ class ClockKalman:
     __slots__ = (
         "_floor_ns", "_wander", "count", "down_mean_ns", "down_variance", "drift", "half_ns",
         "offset_ns", "p_dd", "p_hd", "p_hh", "p_hs", "p_sd", "p_ss", "p_xd", "p_xh", "p_xs", "p_xx",
-        "skew", "time_s", "up_mean_ns", "up_variance",
+        "skew", "time_s", "up_mean_ns", "up_variance", "worth",
     )  # fmt: skip
 
     def __init__(
@@ -119,7 +127,7 @@ class ClockKalman:
         """
         delay_ns = max(up_ns + down_ns, floor_ns)
         self._floor_ns, self._wander = floor_ns, wander
-        self.time_s, self.count = time_s, 1
+        self.time_s, self.count, self.worth = time_s, 1, 1.0
         self.offset_ns, self.half_ns = (up_ns - down_ns) / 2, 0.375 * delay_ns
         self.skew = self.drift = 0.0
         self.p_xx, self.p_hh = delay_ns**2 / 12, delay_ns**2 / 16
@@ -140,6 +148,11 @@ class ClockKalman:
             + singer_noise(reach, self._wander, DRIFT_TIME_S)[0]
         )  # fmt: skip
         return Prediction(self.offset_ns + step * self.skew + c1 * self.drift, variance)
+
+    @property
+    def way_variance(self) -> float:
+        """Variance of x + h, the shortest way node -> gateway."""
+        return max(self.p_xx + 2 * self.p_xh + self.p_hh, 0.0)
 
     def mean_at(self, time_s: float) -> float:
         """Return the offset alone at a time near the last exchange, drift left out."""
@@ -196,7 +209,12 @@ class ClockKalman:
         """Start anew from a line that is surer in rate and offset; return whether it was.
 
         The line is fitted to exchanges the filter has seen, so it replaces and is not weighed in.
+        Where delays have no sharp lower edge it is not believed, and every measurement counts half
+        from then on: the exponential law is not theirs.
         """
+        self.worth = 1.0 if line.sharpness <= SHARPNESS_MAX else _BLUNT_WORTH
+        if line.sharpness > SHARPNESS_MAX:
+            return False
         bend = self._wander * line.span_s
         skew_variance = line.skew_variance + (bend / 2) ** 2
         age = time_s - line.time_s
@@ -235,7 +253,7 @@ class ClockKalman:
         self.half_ns += weight * h
         self.skew += weight * s
         self.drift += weight * d
-        k = (1 - kappa) / total
+        k = self.worth * (1 - kappa) / total
         self.p_xx -= k * x * x
         self.p_xh -= k * x * h
         self.p_xs -= k * x * s
@@ -248,7 +266,8 @@ class ClockKalman:
         self.p_dd -= k * d * d
         seen = (weight * noise) ** 2 + noise - k * noise * noise
         floor_ns = self._floor_ns
+        waited = min(ahead - shift, _LONG * mean_ns)
         return (
-            max(mean_ns + gain * (ahead - shift - mean_ns), floor_ns),
+            max(mean_ns + gain * (waited - mean_ns), floor_ns),
             max(noise + gain * (seen - noise), floor_ns * floor_ns),
         )

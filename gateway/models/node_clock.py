@@ -31,9 +31,6 @@ from gateway.models.clock_window import ClockWindow
 
 ASYMMETRY_DEVIATION: Final = 0.25
 """Prior of A: with k = 2 one way may take up to three times as long as the other (ADR 0029)."""
-_SHARPNESS_MAX: Final = 1.7
-"""A line is believed if the delays above it have a sharp lower edge: 1 for an exponential law, 1.4
-for half a normal one, 1.7 for a uniform one, 2.3 for a whole normal one (60 points)."""
 _FIT_POINTS: Final = 16
 """Points before a line is believed, and between two tries: it costs as much as three updates."""
 _FLOOR_TICKS: Final = 0.1
@@ -304,7 +301,7 @@ class NodeClock:
         block = self._window.add(time_s, up, down)
         if self._used % _FIT_POINTS == 0:
             line = self._window.fit()
-            if line is not None and line.sharpness <= _SHARPNESS_MAX:
+            if line is not None:
                 clock.adopt(line, time_s)
         if block is None:
             return 0.0, math.inf
