@@ -90,7 +90,7 @@ def learn(profiles: Sequence[Profile], chance: float) -> Reference:
     for horizon in HORIZONS:
         ends = range(horizon, len(profiles) + 1, horizon)
         parts = [together(profiles[end - horizon : end]) for end in ends]
-        limits.append(_limit([gain(part, place) for part in parts], chance))
+        limits.append(limit_of([gain(part, place) for part in parts], chance))
         detectable.append(_detectable(profiles, place, horizon, limits[-1]))
     gains = [gain(each, place) for each in profiles]
     # Half of a chi-square with one degree of freedom is 1/2 in the mean.
@@ -136,7 +136,7 @@ def gain_of(profile: Profile, place: int, other: int) -> float:
     return float(course[place] - course[other]) / profile.looseness(place)
 
 
-def _limit(gains: Sequence[float], chance: float) -> float:
+def limit_of(gains: Sequence[float], chance: float) -> float:
     """Return the gain that health exceeds with the probability `chance`."""
     if not gains:
         return math.inf
