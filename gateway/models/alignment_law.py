@@ -44,6 +44,8 @@ _STEPS_PER_GAP: Final = tuple(2.0**-power for power in range(10))
 """Rate times the usual gap: from one, see above, to a memory of about a thousand samples."""
 _NOISES: Final = (0.0, 0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
 """Noise over half the variance of the change in one usual gap."""
+_QUANTILES: Final = ((0.5, 0.4549), (0.9, 2.7055), (0.95, 3.8415))
+"""Of the square of a standard normal number."""
 _TINY: Final = 1e-9
 """Least noise over variance, so that two samples at one time can be computed with."""
 _ABSURD: Final = 1e100
@@ -191,8 +193,13 @@ def _predicted(gaps_s: Floats, values: Floats, grid: _Grid) -> _Run:
 
 
 def _scale(square: Floats) -> Floats:
-    """Return the variance (b, g) that squared errors over it (n, b, g) speak for, robustly."""
-    rough = np.median(square, axis=0) / 0.4549
+    """Return the variance (b, g) that squared errors over it (n, b, g) speak for, robustly.
+
+    The largest that a quantile of them says: a signal may rest most of the time, and then move.
+    """
+    rough = np.zeros(square.shape[1:])
+    for share, normal in _QUANTILES:
+        rough = np.maximum(rough, np.quantile(square, share, axis=0) / normal)
     rough = np.where(rough > 0.0, rough, square.mean(axis=0))
     result: Floats = np.minimum(square, REACH**2 * rough).mean(axis=0)
     return result
