@@ -5,8 +5,8 @@
     signal = "plc:run-state"
     states = { stopped = 0, starting = 1, running = 2, tripped = 3 }
     transitions = [
-      { from = "stopped", to = "starting" },
-      { from = "starting", to = "running", min_s = 2.0, max_s = 10.0 },
+      { before = "stopped", after = "starting" },
+      { before = "starting", after = "running", min_s = 2.0, max_s = 10.0 },
     ]
     anchors = [{ state = "running", signal = "pump-b:current", above = 0.6, delay_s = [0.0, 0.5] }]
 
@@ -39,8 +39,8 @@ Seconds = Annotated[float, _NOT_NEGATIVE]
 class TransitionSettings(Table):
     """[[machines.transitions]] One state may follow another."""
 
-    before: Annotated[str, Field(alias="from")]
-    after: Annotated[str, Field(alias="to")]
+    before: str
+    after: str
     min_s: Seconds = 0.0
     """The state before lasts at least so long,"""
     max_s: Seconds | None = None
@@ -93,8 +93,8 @@ class MachineSettings(Table):
         twice = sorted({number for number in numbers if numbers.count(number) > 1})
         if twice:
             raise ValueError(f"states: {twice[0]} is the number of two states; give each its own")
-        named = [(f"transitions[{i}].from", t.before) for i, t in enumerate(self.transitions)]
-        named += [(f"transitions[{i}].to", t.after) for i, t in enumerate(self.transitions)]
+        named = [(f"transitions[{i}].before", t.before) for i, t in enumerate(self.transitions)]
+        named += [(f"transitions[{i}].after", t.after) for i, t in enumerate(self.transitions)]
         named += [(f"anchors[{i}].state", a.state) for i, a in enumerate(self.anchors)]
         for where, state in named:
             if state not in self.states:

@@ -144,6 +144,11 @@ class Events:
         self.counts: Counter[str] = Counter()
         """Values that were no sample (unusable), came late, or showed a clock set back."""
 
+    @property
+    def anchor_counts(self) -> Mapping[str, int]:
+        """Return how many events of anchors found their partner (pairs) or none (unpaired)."""
+        return dict(self._anchors.counts)
+
     def feed(self, item: Aligned, now_ns: int, /) -> list[TimedEvent]:
         """Take a value; return the events that it shows."""
         self._follow(now_ns)
