@@ -34,6 +34,7 @@ from gateway.site_fields import (
 )
 from gateway.site_kpi import KpiBudget, kpi_problems
 from gateway.site_modbus import ModbusDevice, Tag
+from gateway.site_mqtt import MqttSource
 from gateway.site_nodes import LINKS, Channel, Node, Waveform
 from gateway.site_opcua import OpcUaServer
 from gateway.site_rules import hint, rule_problems
@@ -148,6 +149,7 @@ class Site(Table):
     nodes: Annotated[tuple[Node, ...], Field(strict=False)] = ()
     modbus: Annotated[tuple[ModbusDevice, ...], Field(strict=False)] = ()
     opcua_servers: Annotated[tuple[OpcUaServer, ...], Field(strict=False)] = ()
+    mqtt_sources: Annotated[tuple[MqttSource, ...], Field(strict=False)] = ()
     fuse: FuseSettings = FuseSettings()
     judge: JudgeSettings = JudgeSettings()
     opcua: OpcUaSettings | None = None
@@ -174,8 +176,8 @@ class Site(Table):
         for node in self.nodes:
             signals |= node.units()
         signals |= {f"{d.name}:{t.name}": t.unit for d in self.modbus for t in d.values}
-        for server in self.opcua_servers:
-            signals |= server.units()
+        for source in self._clocked():
+            signals |= source.units()
         return signals
 
     def periods_ns(self) -> dict[str, int]:
@@ -186,9 +188,13 @@ class Site(Table):
         signals |= {
             f"{d.name}:{t.name}": d.period_ms * NS_PER_MS for d in self.modbus for t in d.values
         }
-        for server in self.opcua_servers:
-            signals |= server.periods_ns()
+        for source in self._clocked():
+            signals |= source.periods_ns()
         return signals
+
+    def _clocked(self) -> tuple[OpcUaServer | MqttSource, ...]:
+        """Return the sources whose values bring a time of their own."""
+        return (*self.opcua_servers, *self.mqtt_sources)
 
     def fused_signals(self) -> tuple[str, ...]:
         """Return the resolved names the model covers, in a stable order."""

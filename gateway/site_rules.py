@@ -19,7 +19,9 @@ _ACCOUNTS: Final[tuple[str, ...]] = ("gateway", "mqtt", "opcua", "sparkplug", "s
 """Names the ledger, and the folders and ports of the gateway itself, already use."""
 _FOLDERS: Final[tuple[str, ...]] = ("ledger", "nodes", "server")
 """Folders beside the asset's in the OPC UA address space."""
-_SOURCES: Final = {"nodes": "channels", "modbus": "tags", "opcua_servers": "nodes"}
+_SOURCES: Final = {
+    "nodes": "channels", "modbus": "tags", "opcua_servers": "nodes", "mqtt_sources": "values",
+}  # fmt: skip
 """Tables of sources, and the table of signals inside each."""
 _CLOCK_SCALES: Final = (1, 0.001, 0.000001)
 """Seconds in a step of a device's clock: these are whole nanoseconds."""
@@ -69,7 +71,7 @@ def rule_problems(data: RawTable) -> list[str]:
     problems += _no_hysteresis(data)
     problems += _too_few_training_rows(data, nodes)
     if not named:
-        problems.append("nodes: no source of data; add [[nodes]], [[modbus]] or [[opcua_servers]]")
+        problems.append(f"nodes: no source of data; add [[{']], [['.join(_SOURCES)}]]")
     return problems
 
 
@@ -156,7 +158,9 @@ def _node_problems(where: str, node: RawTable) -> Iterator[str]:
 
 
 def _no_broker(data: RawTable, nodes: Sequence[tuple[int, RawTable]]) -> Iterator[str]:
-    """Ask for the broker as the gateway reaches it when a node is behind one."""
+    """Ask for the broker as the gateway reaches it when somebody is behind one."""
+    if data.get("mqtt_sources") and "mqtt" not in data:
+        yield "mqtt_sources: are heard through a broker; add [mqtt], host and ca_file"
     for i, node in nodes:
         match node.get("link"):
             case {"kind": "mqtt"} if "mqtt" not in data:

@@ -151,7 +151,7 @@ def test_a_syntax_error_names_its_line(tmp_path: Path) -> None:
 
 def test_a_site_without_any_source_says_so(tmp_path: Path) -> None:
     (line,) = problems(tmp_path, '[site]\nname = "x"\nasset = "y"\n')
-    assert "add [[nodes]], [[modbus]] or [[opcua_servers]]" in line
+    assert "add [[nodes]], [[modbus]], [[opcua_servers]], [[mqtt_sources]]" in line
 
 
 def test_files_that_are_no_site_files(tmp_path: Path) -> None:

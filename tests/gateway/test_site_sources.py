@@ -1,4 +1,4 @@
-"""Sources with a time of their own in site.toml: a device's clock, OPC UA servers."""
+"""Sources with a time of their own in site.toml: a device's clock, OPC UA servers, plain MQTT."""
 
 from pathlib import Path
 
@@ -26,6 +26,20 @@ name = "pressure"
 node = "nsu=urn:maker:press;s=Press.Pressure"
 unit = "Pa"
 """
+SCALE = """
+[[mqtt_sources]]
+name = "scale-7"
+period_ms = 500
+
+[[mqtt_sources.values]]
+name = "weight"
+topic = "hall/scale7/state"
+value = "/net/kg"
+unit = "kg"
+stamp = "/at"
+stamp_format = "ms"
+"""
+BROKER = "\n[mqtt]\nport = 1883\n"
 FUSE = '\n[fuse]\nsignals = ["a:flow", "press:pressure"]\n'
 
 
@@ -126,3 +140,34 @@ def test_a_node_is_named_once(tmp_path: Path) -> None:
     again = SERVER[SERVER.index("[[opcua_servers.nodes]]") :]
     (line,) = problems(tmp_path, SITE + SERVER + again)
     assert line.startswith("opcua_servers[0].nodes[1].name: 'pressure' is already the name of")
+
+
+# --- plain MQTT ----------------------------------------------------------------------------------
+
+
+def test_a_plain_source_is_heard_through_the_broker_of_the_site(tmp_path: Path) -> None:
+    site = make_site(tmp_path, SITE + SCALE + BROKER)
+    assert site.units()["scale-7:weight"] == "kg"
+    assert site.periods_ns()["scale-7:weight"] == 500_000_000
+    assert site.mqtt_sources[0].delay_max_ms == 2000
+    (line,) = problems(tmp_path, SITE + SCALE)
+    assert line.startswith("mqtt_sources: are heard through a broker; add [mqtt]")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("hall/scale7/state", "hall/+/state", "mqtt_sources[0].values[0].topic: must match"),
+        ("hall/scale7/state", "$SYS/uptime", "mqtt_sources[0].values[0].topic: must match"),
+        ("/net/kg", "net.kg", "mqtt_sources[0].values[0].value: must match"),
+        ("/at", "/a~2", "mqtt_sources[0].values[0].stamp: must match"),
+        ('"ms"', '"minutes"', "mqtt_sources[0].values[0].stamp_format: 'minutes' is not"),
+        ("scale-7", "store", "mqtt_sources[0].name: 'store' is a name of the gateway itself"),
+        ("scale-7", "a", "mqtt_sources[0].name: 'a' is already the name of nodes[0]"),
+    ],
+)
+def test_a_plain_source_that_cannot_be_is_refused(
+    tmp_path: Path, before: str, after: str, said: str
+) -> None:
+    (line,) = problems(tmp_path, SITE + SCALE.replace(before, after, 1) + BROKER)
+    assert line.startswith(said)
