@@ -42,9 +42,12 @@ _WAY_NOISE_NS: Final = 100.0
 followed in hours, not held for a queue for ever."""
 _MEMORY: Final = 64
 """Exchanges over which the laws of the delays are learnt."""
-SHARPNESS_MAX: Final = 1.7
+SHARPNESS_MAX: Final = 1.9
 """A line is believed if the delays above it have a sharp lower edge: 1 for an exponential law, 1.4
-for half a normal one, 1.7 for a uniform one, 2.3 for a whole normal one (60 points)."""
+for half a normal one, 1.7 for a uniform one, 2.3 for a whole normal one of 60 points ..."""
+_SHARPNESS_MAX_FEW: Final = 1.5
+_FEW: Final = 48
+"""... of 16 points 1.8, so that fewer points than these must be clearly sharp."""
 _BLUNT_WORTH: Final = 0.5
 """Share of its information that a measurement without a sharp edge is worth."""
 _LONG: Final = 16.0
@@ -212,8 +215,9 @@ class ClockKalman:
         Where delays have no sharp lower edge it is not believed, and every measurement counts half
         from then on: the exponential law is not theirs.
         """
-        self.worth = 1.0 if line.sharpness <= SHARPNESS_MAX else _BLUNT_WORTH
-        if line.sharpness > SHARPNESS_MAX:
+        is_sharp = line.sharpness <= (_SHARPNESS_MAX_FEW if line.points < _FEW else SHARPNESS_MAX)
+        self.worth = 1.0 if is_sharp else _BLUNT_WORTH
+        if not is_sharp:
             return False
         bend = self._wander * line.span_s
         skew_variance = line.skew_variance + (bend / 2) ** 2
