@@ -49,8 +49,9 @@ def false_alarm_line(checks: CheckResult) -> str:
     """The rate of false alarms, with what the length of the run allows to say."""
     count = len(checks.false_checks)
     return (
-        f"false alarms: {count} in {checks.quiet_s / 3600:.2f} h without a fault,"
-        f" {checks.false_per_day:.3g} a day, at most {checks.false_per_day_high:.3g} (95 %)"
+        f"false alarms: {count} in {checks.quiet_s / 3600:.2f} hours of a source without a fault,"
+        f" {checks.false_per_day:.3g} a day and source, at most {checks.false_per_day_high:.3g}"
+        " (95 %)"
     )
 
 
@@ -75,13 +76,13 @@ def _cells(finding: Finding) -> list[str | Text]:
 
 def _truth_table(result: RunResult) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 1))
-    table.add_column("stated times of")
+    table.add_column("stated times of", no_wrap=True)
     for heading in ("claims", "false bounds", "k = 2 holds", "worst error", "mean bound"):
         table.add_column(heading, justify="right")
     for node in result.truth:
         for what, tally in (
             ("values", node.values),
-            ("values in a fault", node.values_in_fault),
+            ("in a fault", node.values_in_fault),
             ("offsets", node.estimates),
         ):
             if tally.claims:

@@ -84,6 +84,7 @@ class ClockTruth:
         self._started_ns = started_ns
         self._epoch_ns = epoch_ns
         self._is_in_fault = is_in_fault
+        self._now_ns = 0
         self._ticks: OrderedDict[tuple[str, int], Mapping[str, int]] = OrderedDict()
         self._boots: dict[str, tuple[int, int]] = {}
         self._found = {node: NodeTruth(node=node) for node in clocks}
@@ -93,8 +94,9 @@ class ClockTruth:
         """What has been counted, in the order of the scenario."""
         return tuple(self._found.values())
 
-    def see(self, records: Iterable[Record]) -> None:
-        """Take the records of one step."""
+    def see(self, records: Iterable[Record], now_ns: int) -> None:
+        """Take the records that were made at a virtual time."""
+        self._now_ns = now_ns
         for record in records:
             match record:
                 case Verified() if record.source in self._clocks:
@@ -127,7 +129,7 @@ class ClockTruth:
             return
         virtual_ns = record.time_ns - self._epoch_ns
         shown_ns = self._reading_ns(record.source, virtual_ns)
-        in_fault = self._is_in_fault(record.source, virtual_ns)
+        in_fault = self._may_lie(record.source, virtual_ns)
         found = self._found[record.source]
         tally = found.values_in_fault if in_fault else found.values
         error_ns = shown_ns - ticks[record.signal] * 1000
@@ -137,12 +139,16 @@ class ClockTruth:
         if record.offset_ns is None or record.bound_ns is None or not record.is_two_way:
             return
         virtual_ns = record.time_ns - self._epoch_ns
-        if self._is_in_fault(record.source, virtual_ns):
+        if self._may_lie(record.source, virtual_ns):
             return
         true_ns = record.time_ns - self._reading_ns(record.source, virtual_ns)
         uncertainty_ns = record.bound_ns if record.uncertainty_ns is None else record.uncertainty_ns
         tally = self._found[record.source].estimates
         tally.add(record.offset_ns - true_ns, record.bound_ns, uncertainty_ns, _TICK_NS)
+
+    def _may_lie(self, node: str, stated_ns: int) -> bool:
+        """Tell whether a fault may show in a time that is stated now."""
+        return self._is_in_fault(node, stated_ns) or self._is_in_fault(node, self._now_ns)
 
     def _reading_ns(self, node: str, virtual_ns: int) -> int:
         started_ns = self._boots.get(node, (0, 0))[1]

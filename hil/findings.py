@@ -6,8 +6,8 @@ for every fault whether it was found, how soon, how large, and what else was nam
 knows how the gateway finds anything.
 Leaves to others: what is printed (`clock_report.py`).
 
-False alarms are a Poisson count n in T days: the rate is n / T, and its one-sided 95 % upper limit
-chi2(0.95, 2 n + 2) / (2 T), which is 3.0 / T for n = 0 (Garwood 1936).
+False alarms are a Poisson count n in T days of a source: the rate is n / T, and its one-sided 95 %
+upper limit chi2(0.95, 2 n + 2) / (2 T), which is 3.0 / T for n = 0 (Garwood 1936).
 """
 
 from collections.abc import Iterable, Sequence
@@ -114,11 +114,11 @@ class CheckResult:
     false_checks: tuple[TimedCheck, ...]
     """Checks that no fault explains."""
     quiet_s: float
-    """Time in which none was in force or had just ended."""
+    """Time in which none was in force or had just ended, summed over the sources."""
 
     @property
     def false_per_day(self) -> float:
-        """Return the rate of false alarms; 0 if there was no quiet time."""
+        """Return the rate of false alarms of one source; 0 if there was no quiet time."""
         return len(self.false_checks) / (self.quiet_s / _DAY_S) if self.quiet_s > 0 else 0.0
 
     @property
@@ -132,9 +132,12 @@ class CheckResult:
 
 
 def judge_checks(
-    checks: Sequence[TimedCheck], truths: Iterable[FaultTruth], end_ns: int
+    checks: Sequence[TimedCheck],
+    truths: Iterable[FaultTruth],
+    end_ns: int,
+    sources: Iterable[str],
 ) -> CheckResult:
-    """Hold the checks of a run that ended at `end_ns` against its faults."""
+    """Hold the checks of a run of `sources` that ended at `end_ns` against its faults."""
     ordered = sorted(truths, key=lambda truth: truth.begin_ns)
     begun = [item for item in checks if item.check.is_active]
     explained: dict[int, list[TimedCheck]] = {index: [] for index in range(len(ordered))}
@@ -148,7 +151,7 @@ def judge_checks(
     return CheckResult(
         findings=tuple(_finding(truth, explained[k]) for k, truth in enumerate(ordered)),
         false_checks=tuple(false),
-        quiet_s=_quiet_ns(ordered, end_ns) / _NS_PER_S,
+        quiet_s=sum(_quiet_ns(source, ordered, end_ns) for source in sources) / _NS_PER_S,
     )
 
 
@@ -181,10 +184,10 @@ def _finding(truth: FaultTruth, checks: Sequence[TimedCheck]) -> Finding:
     )
 
 
-def _quiet_ns(ordered: Sequence[FaultTruth], end_ns: int) -> int:
-    """Return how much of the run no fault explains anything in."""
+def _quiet_ns(source: str, ordered: Sequence[FaultTruth], end_ns: int) -> int:
+    """Return how much of the run no fault of a source explains anything in."""
     quiet_ns, from_ns = 0, 0
-    for truth in ordered:
+    for truth in (each for each in ordered if source in each.sources):
         quiet_ns += max(0, min(truth.begin_ns, end_ns) - from_ns)
         from_ns = max(from_ns, truth.end_ns + SETTLE_NS)
     return quiet_ns + max(0, end_ns - from_ns)

@@ -219,6 +219,11 @@ class Run:
             self.at(time_ns, partial(self.rig.restart, node))
         return plan
 
+    def _sources(self) -> list[str]:
+        """Return whose time is watched."""
+        plc = [] if self.scenario.plc is None else [self.scenario.plc.link]
+        return [*(board.node for board in self.scenario.boards), *plc]
+
     def _witness(self) -> ClockTruth:
         """Return who holds the times that the gateway states against the boards' own."""
         return ClockTruth(
@@ -309,7 +314,7 @@ class Run:
         return now_ns
 
     def _observe(self, records: list[Record], now_ns: int) -> None:
-        self._truth.see(records)
+        self._truth.see(records, self._virtual_ns)
         for record in records:
             self._observer(record, now_ns)
             if isinstance(record, SyncCheck):
@@ -348,7 +353,7 @@ class Run:
             alarm=alarm,
             alarm_delay_s=delay_s,
             false_alarms=false_alarms,
-            checks=judge_checks(self._checks, self.plan.truths, self._end_ns()),
+            checks=judge_checks(self._checks, self.plan.truths, self._end_ns(), self._sources()),
             truth=self._truth.nodes,
             virtual_s=virtual_s,
             real_s=real_s,

@@ -1,14 +1,22 @@
 """Faults of clocks and paths in whole runs: as written in a scenario, as played, as found."""
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from boards.build import PROJECT_DIR
+from gateway.app import Gateway
+from gateway.records import Record
+from gateway.records_time import SyncCause, SyncCheck
 from hil.board_clock import NOMINAL
+from hil.clock_report import time_report
+from hil.clock_truth import NodeTruth
 from hil.errors import ScenarioError
 from hil.fault_plan import UNSET_NS, Frame, plan_faults
 from hil.repeat import repeat_scenario
+from hil.report import hash_lines
 from hil.result import RunResult
 from hil.scenario import Scenario, load_scenario
 
@@ -51,6 +59,10 @@ def problems(folder: Path, faults: str) -> tuple[str, ...]:
 def played(folder: Path, faults: str, **options) -> RunResult:
     (result,) = repeat_scenario(bench(folder, faults, **options), folder=folder / "run")
     return result
+
+
+def truth_of(result: RunResult, node: str = "node-a") -> NodeTruth:
+    return next(each for each in result.truth if each.node == node)
 
 
 # --- what a scenario may say --------------------------------------------------------------------
@@ -125,3 +137,144 @@ def test_a_counter_that_wraps_is_full_when_the_fault_is_due(tmp_path: Path) -> N
     clock = plan.clock("node-b")
     assert clock.reading_ns(31 * S) > 1072 * S
     assert clock.reading_ns(32 * S + S // 10) < S
+
+
+# --- what is played -----------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_one_sided_delay_breaks_no_hard_bound(tmp_path: Path) -> None:
+    faults = a_fault("delay_down", size_s=0.3, for_s=20) + a_fault(
+        "delay_up", "node-b", at_s=35, size_s=0.3, for_s=20
+    )
+    result = played(tmp_path, faults)
+    for node in ("node-a", "node-b", "node-c"):
+        values = truth_of(result, node).values
+        assert values.claims > 50
+        assert values.broken == 0
+        assert truth_of(result, node).values_in_fault.claims == 0
+    # Half of the delay passes for an offset where nothing better is known.
+    assert truth_of(result, "node-c").values.error_max_ns < 20_000_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("board", "virtual_s", "at_s"), [("host", 60.0, 33.0), ("qemu_stm32f2", 25.0, 15.0)]
+)
+def test_a_clock_that_leaps_breaks_the_bounds_and_only_from_then_on(
+    tmp_path: Path, board: str, virtual_s: float, at_s: float
+) -> None:
+    faults = a_fault("step", at_s=at_s, size_s=-0.4)
+    result = played(tmp_path, faults, virtual_s=virtual_s, board=board)
+    truth = truth_of(result)
+    assert truth.values.claims >= at_s - 1
+    assert truth.values.broken == 0
+    assert truth.values_in_fault.broken > 0
+    assert truth.values_in_fault.error_max_ns > 300_000_000
+    assert truth_of(result, "node-b").values.broken == 0
+
+
+@pytest.mark.slow
+def test_everything_at_random_is_the_same_every_time(tmp_path: Path) -> None:
+    faults = a_fault("reorder", size_s=1.5, for_s=20, share=0.5) + a_fault(
+        "loss", "node-b", at_s=10, for_s=20, share=0.4
+    )
+    path = bench(tmp_path, faults, virtual_s=40)
+    first, second = repeat_scenario(path, times=2, folder=tmp_path / "run")
+    assert first.hashes == second.hashes
+    assert hash_lines(first).count("sha256") == 3
+    assert first.truth == second.truth
+
+
+@pytest.mark.slow
+def test_frames_on_their_way_at_the_end_still_count(tmp_path: Path) -> None:
+    result = played(tmp_path, a_fault("hold_back", at_s=25.0, for_s=60), virtual_s=30)
+    row = next(row for row in result.ledger if row.source == "node-a")
+    sent = next(board.sent_frames for board in result.boards if board.node == "node-a")
+    assert row.received == row.verified + row.rejected_total == sent
+    assert result.lost == 0
+
+
+@pytest.mark.slow
+def test_what_is_sent_twice_or_again_is_refused(tmp_path: Path) -> None:
+    faults = a_fault("duplicate", at_s=20, for_s=5) + a_fault(
+        "replay", "node-b", at_s=30, size_s=10, for_s=5
+    )
+    result = played(tmp_path, faults, virtual_s=40)
+    rejected = {row.source: row.rejected_total for row in result.ledger}
+    assert rejected["node-a"] >= 5
+    assert rejected["node-b"] >= 5
+    assert rejected["node-c"] == 0
+
+
+@pytest.mark.slow
+def test_a_counter_that_begins_anew_still_answers(tmp_path: Path) -> None:
+    result = played(tmp_path, a_fault("restart", at_s=20.0), virtual_s=50)
+    # Its samples wait until the counter is where it was; the line is served meanwhile.
+    assert truth_of(result).values_in_fault.claims < truth_of(result, "node-b").values.claims - 15
+    assert result.ledger_adds_up
+    assert result.boards[0].log == ("stopped",)
+
+
+@pytest.mark.slow
+def test_a_power_cut_is_a_new_clock(tmp_path: Path) -> None:
+    result = played(tmp_path, a_fault("reboot", at_s=20.0), virtual_s=50)
+    assert truth_of(result).values.claims > 40
+    assert truth_of(result).values.broken == 0
+
+
+# --- what is found ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def gateway_that_says_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the gateway find a step of node-a in every run, 40 s after the boards' start."""
+    tick = Gateway.tick
+
+    def tick_and_say(gateway: Gateway, now_ns: int) -> list[Record]:
+        said.append(now_ns)
+        records = tick(gateway, now_ns)
+        if now_ns - said[0] == 40 * S:
+            check = SyncCheck(
+                source="node-a",
+                cause=SyncCause.STEP,
+                is_active=True,
+                time_ns=now_ns,
+                since_ns=now_ns,
+                size=0.45,
+                size_uncertainty=0.01,
+                unit="s",
+                text="made by a test",
+            )
+            records.append(check)
+        return [each for each in records if not isinstance(each, SyncCheck) or each is records[-1]]
+
+    said: list[int] = []
+    monkeypatch.setattr(Gateway, "tick", tick_and_say)
+    monkeypatch.setattr("gateway.stages.sync.Sync.findings", lambda sync: [])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("gateway_that_says_step")
+def test_a_finding_is_timed_sized_and_shown(tmp_path: Path) -> None:
+    fault = a_fault("step", at_s=30.0, size_s=0.4, cause="step")
+    result = played(tmp_path, fault.replace("15.0", "15.0, tolerance = 0.01"), virtual_s=45)
+    (finding,) = result.checks.findings
+    assert finding.delay_s == pytest.approx(8.25), "the boards start 2 s before the trace"
+    assert finding.size_error == pytest.approx(0.05)
+    assert finding.is_cause_right
+    assert result.failures == ("step of node-a: size off by 0.05 s, at most 0.01 expected",)
+    console = Console(width=120, file=io.StringIO())
+    with console.capture() as shown:
+        for part in time_report(result):
+            console.print(part)
+    text = shown.get()
+    assert "step   node-a  0.4 s  step      right  8.2 s  0.45 s  +0.05 s" in text
+    assert "false alarms: 0 in 0.04 hours of a source without a fault" in text
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("gateway_that_says_step")
+def test_what_no_fault_explains_fails_a_clean_run(tmp_path: Path) -> None:
+    result = played(tmp_path, "[expect]\nsync_checks_max = 0\n", virtual_s=45)
+    assert result.failures == ("sync checks: at most 0 false, got 1 (node-a step)",)

@@ -46,7 +46,7 @@ def fault(begin_s: int = 100, end_s: int = 110, **expect) -> FaultTruth:
 
 
 def judged(*checks: TimedCheck, faults=None):
-    return judge_checks(checks, [fault()] if faults is None else faults, END_NS)
+    return judge_checks(checks, [fault()] if faults is None else faults, END_NS, ["a"])
 
 
 def test_a_fault_that_is_found_has_a_delay_a_size_error_and_a_right_cause():
@@ -111,13 +111,13 @@ def test_a_check_belongs_to_the_last_fault_that_had_begun():
 
 def test_no_alarm_in_t_days_leaves_three_over_t():
     # standards.md 8.4: the rule of three; chi-square says 2.996.
-    found = judge_checks([], [], 86_400 * S)
+    found = judge_checks([], [], 43_200 * S, ["a", "b"])
     assert found.false_per_day == 0.0
     assert found.false_per_day_high == pytest.approx(3.0, abs=0.005)
-    one = judge_checks([check(SyncCause.STEP, 1)], [], 86_400 * S)
+    one = judge_checks([check(SyncCause.STEP, 1)], [], 86_400 * S, ["a"])
     assert one.false_per_day == 1.0
     assert one.false_per_day_high == pytest.approx(4.744, abs=0.001)
-    assert judge_checks([], [], 0).false_per_day_high == float("inf")
+    assert judge_checks([], [], 0, ["a"]).false_per_day_high == float("inf")
 
 
 # --- stated times -------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def test_an_offset_is_held_against_the_board_s_own_clock():
     seen = witness(BoardClock([Rate(0, 100.0)]), epoch_ns=7 * S)
     true_ns = 7 * S - 1_000_000  # After 10 s at 100 ppm the board is 1 ms ahead.
     for error_ns in (0, -1000, 1000, -1001, 2001):
-        seen.see([estimate(17 * S, true_ns + error_ns)])
+        seen.see([estimate(17 * S, true_ns + error_ns)], 20 * S)
     tally = seen.nodes[0].estimates
     assert (tally.claims, tally.broken, tally.covered) == (5, 2, 2)
     assert tally.error_max_ns == 2001
@@ -156,7 +156,8 @@ def test_an_offset_is_held_against_the_board_s_own_clock():
 
 def test_what_is_stated_while_the_clock_lies_is_counted_apart():
     seen = witness(BoardClock(jumps=[Jump(50 * S, S)]))
-    seen.see([estimate(60 * S, 0)])
+    seen.see([estimate(60 * S, 0)], 20 * S)
+    seen.see([estimate(20 * S, 0)], 60 * S)
     assert seen.nodes[0].estimates == Tally()
 
 
@@ -167,12 +168,14 @@ def test_a_bound_is_as_wide_as_it_says():
     for late_ns, broken in ((0, 0), (900, 0), (-900, 0), (-2200, 1), (2200, 1)):
         seen = witness(clock)
         value = aligned("a:flow", time_ns=20 * S + late_ns, bound_ns=1000, sequence=3)
-        seen.see([verified(3, readings=(reading,)), value, replace(value, source="stranger")])
+        seen.see(
+            [verified(3, readings=(reading,)), value, replace(value, source="stranger")], 20 * S
+        )
         assert seen.nodes[0].values.claims == 1
         assert seen.nodes[0].values.broken == broken, late_ns
 
 
 def test_values_nobody_has_the_tick_of_are_not_judged():
     seen = witness(BoardClock())
-    seen.see([aligned("a:flow", time_ns=20 * S, bound_ns=1, sequence=9)])
+    seen.see([aligned("a:flow", time_ns=20 * S, bound_ns=1, sequence=9)], 20 * S)
     assert seen.nodes[0].values == Tally()
