@@ -58,6 +58,8 @@ _LIMITS: Final = {
     "IsMet": Kind.FLAG,
 }
 """Properties of a figure."""
+_INT64: Final = range(-(1 << 63), 1 << 63)
+"""A number beyond it would not fail here but at every client that reads it."""
 
 
 async def build_time(space: Space, site: Site) -> None:
@@ -182,7 +184,7 @@ async def _write(
     """Write facts; `times` are those of source and server. What is not known is bad and null."""
     source_ns, server_ns = times
     for name, fact in facts.items():
-        is_known = fact is not None and not (isinstance(fact, float) and not math.isfinite(fact))
+        is_known = _is_known(fact)
         value = utc(fact) if kinds[name] is Kind.TIME and isinstance(fact, int) else fact
         await space.write(
             f"{path}/{name}",
@@ -191,6 +193,18 @@ async def _write(
             source_ns=source_ns,
             server_ns=server_ns,
         )
+
+
+def _is_known(fact: object) -> bool:
+    """Tell whether a fact can be written: None, NaN and what 64 bits cannot hold are no facts."""
+    match fact:
+        case bool() | str() | list():
+            return True
+        case int():
+            return fact in _INT64
+        case float():
+            return math.isfinite(fact)
+    return False
 
 
 def _revision_facts(revision: Revision) -> Facts:

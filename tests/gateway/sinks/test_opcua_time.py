@@ -1,5 +1,6 @@
 """What is known about time, as a foreign OPC UA client reads it."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,6 +61,11 @@ async def test_how_clocks_stand_and_what_cannot_be_known(tmp_path: Path) -> None
         assert await value(client, "Time/a/Probes") == 7
         dropped = served.ledger.sink_balance("opcua").dropped
         assert dropped == {"late": 1, "not_configured": 1}
+        served.sink.put(clock_estimate(5, boot_id=1 << 63, skew_ppm=math.inf, probes=9))
+        await served.sink.drain()
+        assert await value(client, "Time/a/Probes") == 9, "numbers without end hurt nobody"
+        for unknown in ("BootId", "SkewPpm"):
+            assert (await read(client, f"Time/a/{unknown}")).Value.Value is None
 
 
 @slow

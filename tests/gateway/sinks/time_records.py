@@ -20,7 +20,7 @@ SITE_WITH_MACHINE = (
 name = "pump-run"
 signal = "plc:setpoint"
 states = { starting = 1, running = 2 }
-transitions = [{ from = "starting", to = "running", max_s = 10.0 }]
+transitions = [{ before = "starting", after = "running", max_s = 10.0 }]
 """
 )
 
