@@ -95,7 +95,7 @@ class OpcUaSink:
         server = await self._make_server()
         space = Space(server, await server.register_namespace(self._namespace), self._site)
         await space.build(self._sinks)
-        await build_time(space, self._site)
+        await build_time(space, self._site, self._clock.now_ns())
         try:
             await server.start()
         except OSError as error:

@@ -62,13 +62,18 @@ _INT64: Final = range(-(1 << 63), 1 << 63)
 """A number beyond it would not fail here but at every client that reads it."""
 
 
-async def build_time(space: Space, site: Site) -> None:
-    """Add the nodes; `space.build` was there before."""
+async def build_time(space: Space, site: Site, now_ns: int) -> None:
+    """Add the nodes; `space.build` was there before. Nothing has been found wrong yet: that holds.
+
+    `now_ns` is the time of that statement.
+    """
     await space.add_object(OBJECTS, "Time")
     for source in time_tags.clocks(site):
         path = f"Time/{source}"
         await space.add_object(space.node("Time"), source, path)
         await _add(space, path, time_tags.CLOCK | time_tags.ACTIVE)
+        nothing = time_tags.active_facts(())
+        await _write(space, path, time_tags.ACTIVE, nothing, (now_ns, now_ns))
         await space.add_object(space.node(path), "LastCheck", f"{path}/LastCheck")
         await _add(space, f"{path}/LastCheck", time_tags.CHECK)
     await _build_kpi(space, site)

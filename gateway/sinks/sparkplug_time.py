@@ -53,7 +53,11 @@ def time_births(site: Site) -> dict[str, Metric]:
         kinds |= time_tags.prefixed(f"Kpi/{source}", time_tags.LINK)
     for machine in site.machines:
         kinds |= time_tags.prefixed(f"Machines/{machine.name}", time_tags.EVENT)
-    metrics = {name: Metric(name=name, datatype=_TYPES[kind]) for name, kind in kinds.items()}
+    # A list of findings is empty at first; everything else is not known.
+    metrics = {
+        name: Metric(name=name, datatype=_TYPES[kind], value="" if kind is Kind.TEXTS else None)
+        for name, kind in kinds.items()
+    }
     for source in time_tags.sources(site):
         for tag, unit in time_tags.figure_tags().items():
             name = f"Kpi/{source}/{tag}"

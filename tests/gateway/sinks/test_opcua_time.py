@@ -38,6 +38,9 @@ async def test_how_clocks_stand_and_what_cannot_be_known(tmp_path: Path) -> None
     async with serving(tmp_path) as served, served.client() as client:
         for source in ("a", "plc", "skid"):
             assert (await read(client, f"Time/{source}/OffsetNs")).StatusCode.value == WAITING
+            nothing = await read(client, f"Time/{source}/ActiveCauses")
+            assert nothing.StatusCode.value == status.GOOD, "nothing was found"
+            assert nothing.Value.Value in ([], None)
         served.sink.put(clock_estimate(3))
         served.sink.put(one_way(4))
         await served.sink.drain()

@@ -55,6 +55,8 @@ def test_everything_is_born_before_it_is_sent(latest: dict[str, Metric]) -> None
     for source in ("a", "plc", "skid"):
         assert latest[f"Time/{source}/OffsetNs"].datatype is DataType.INT64
         assert latest[f"Time/{source}/LastCheck/Since"].datatype is DataType.DATETIME
+        assert latest[f"Time/{source}/OffsetNs"].value is None
+        assert latest[f"Time/{source}/ActiveChecks"].value == "", "nothing was found"
     for source in ("a", "plc"):
         for tag, unit in figure_tags().items():
             born = latest[f"Kpi/{source}/{tag}"]
