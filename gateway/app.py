@@ -25,6 +25,7 @@ from gateway.dialogue import Dialogue
 from gateway.downlink import Downlink
 from gateway.errors import InternalError, OperatorError
 from gateway.host_clock import HostClock
+from gateway.kpi_state import load_kpis, save_kpis
 from gateway.loss import LossLedger
 from gateway.node_log import NodeLog
 from gateway.records import Input, Provenance, Record, Report, Verified
@@ -38,11 +39,13 @@ from gateway.stages.pipeline import Pipeline
 from gateway.stages.replay_window import merged_marks
 from gateway.stages.work import Begin, at_once
 from gateway.state import load_marks, next_start, save_marks
+from gateway.time_board import TimeBoard
 from wire.framing import frame
 
 _HOUSEKEEPING_NS: Final = NS_PER_S // 4
 """How often `run` looks for due messages and rows."""
 _MARKS_NS: Final = NS_PER_S
+_KPIS_NS: Final = 60 * NS_PER_S
 
 _LOG: Final = logging.getLogger("twinrig.gateway")
 
@@ -84,6 +87,7 @@ class Gateway:
         self._dialogue: Dialogue | None = None
         self._node_log = NodeLog()
         self._finding_log = FindingLog()
+        self._board = TimeBoard(site.name, clock)
         self._sinks: list[Sink] = []
         self._south = South(site, clock, self.ledger, state_dir, self._rng, self._deliver)
         self._is_running = False
@@ -105,7 +109,7 @@ class Gateway:
         assets = make_assets(site, state_dir, self._clock, self._begin)
         store = make_store(site, self.ledger, self._clock, state_dir, self._stored.append)
         sinks: list[Sink] = [] if store is None else [store]
-        sinks += make_publishers(site, self.ledger, self._clock, state_dir, self._rng)
+        sinks += make_publishers(site, self.ledger, self._clock, state_dir, self._rng, self._board)
         async with contextlib.AsyncExitStack() as opened:
             opened.callback(self._south.close)
             for sink in sinks:
@@ -114,6 +118,7 @@ class Gateway:
             if store is not None:
                 marks = merged_marks(marks, await store.marks())
             pipeline = make_pipeline(site, assets, keys, marks, self.ledger)
+            self._go_on_measuring(pipeline)
             downlink = Downlink(
                 {node: kept.root for node, kept in keys.items()}, start, self._clock.now_ns()
             )
@@ -144,6 +149,7 @@ class Gateway:
                 finally:
                     # Nothing is received meanwhile; the marks of what the sinks took go last.
                     self._save_marks()
+                    self._save_kpis()
         finally:
             self._pipeline = None
             try:
@@ -230,7 +236,7 @@ class Gateway:
         `ready` is called when the gateway can be asked. Raises `OperatorError` if it cannot be.
         """
         self._started()
-        with Control(self, self._state_dir, self._clock) as control:
+        with Control(self, self._state_dir, self._clock, self._board) as control:
             self._is_running = True
             ready()
             try:
@@ -250,6 +256,18 @@ class Gateway:
             return KeyKeeper(self._keys, {}, self._state_dir)
         files = {node.name: node.key_file for node in self.site.nodes}
         return KeyKeeper(load_keys(self.site), files, self._state_dir)
+
+    def _go_on_measuring(self, pipeline: Pipeline) -> None:
+        """Go on with the figures of the links from where they were kept."""
+        kpis = pipeline.kpis
+        if kpis is None:
+            return
+        kept, problem = load_kpis(self._state_dir)
+        if problem:
+            _LOG.warning("kpis_not_kept problem=%r", problem)
+        for source in kpis.restore(kept):
+            _LOG.info("kpis_begin_afresh source=%s reason='its budget has changed'", source)
+        self._board.distributions = kpis.distributions
 
     def _started(self) -> Pipeline:
         """Return the stages, or say what was forgotten."""
@@ -279,6 +297,7 @@ class Gateway:
                 self._node_log.tell(record)
             elif isinstance(record, SyncCheck | TimedEvent):
                 self._finding_log.tell(record)
+            self._board.tell(record)
             if not isinstance(record, Verified):
                 self._put(record)
         for record in frames:
@@ -303,7 +322,7 @@ class Gateway:
 
     async def _keep_house(self) -> None:
         """Send what is due, judge rows that waited, keep the replay marks."""
-        marks = Cadence(_MARKS_NS)
+        marks, kpis = Cadence(_MARKS_NS), Cadence(_KPIS_NS)
         while True:
             now_ns = self._clock.now_ns()
             self.tick(now_ns)
@@ -311,12 +330,23 @@ class Gateway:
             self._send_due(now_ns)
             if marks.take(now_ns):
                 self._save_marks()
+            if kpis.take(now_ns):
+                self._save_kpis()
             await self._clock.sleep_until(now_ns + _HOUSEKEEPING_NS)
 
     def _send_due(self, now_ns: int) -> None:
         """Send what is to be said to the nodes now."""
         for node, sealed in self._talk().due(now_ns):
             self._south.send(node, sealed)
+
+    def _save_kpis(self) -> None:
+        """Write the figures of the links down; a full disk must not stop the plant's gateway."""
+        kpis = self._started().kpis
+        try:
+            if kpis is not None:
+                save_kpis(self._state_dir, kpis.state())
+        except OperatorError as error:
+            _LOG.error("kpis_not_kept error=%s", error)
 
     def _save_marks(self) -> None:
         """Write the replay windows down; a full disk must not stop the plant's gateway."""

@@ -14,10 +14,12 @@ from gateway.loss import LossLedger
 from gateway.models.fit import Asset
 from gateway.records import Verified
 from gateway.sinks.opcua import OpcUaSink
+from gateway.sinks.sink import Sink
 from gateway.sinks.sparkplug import SparkplugSink
 from gateway.sinks.store import StoreSink
 from gateway.site import Site
 from gateway.site_kpi import link_budgets
+from gateway.site_nodes import ModbusRtuLink
 from gateway.stages.events import Events
 from gateway.stages.fuse import Fuse, FuseOptions
 from gateway.stages.judge import Judge, Persistence
@@ -29,6 +31,8 @@ from gateway.stages.silence import Silence
 from gateway.stages.sync import Sync
 from gateway.stages.verify import Verify
 from gateway.stages.work import Begin
+from gateway.time_board import TimeBoard
+from gateway.web.server import WebSink
 
 
 def make_assets(
@@ -57,6 +61,7 @@ def make_assets(
         fuse_of.training_rows,
         FuseOptions(
             wait_ns=None if fuse_of.wait_ms is None else fuse_of.wait_ms * NS_PER_MS,
+            horizon_ns=fuse_of.horizon_ms * NS_PER_MS,
             periods_ns=site.periods_ns(),
             false_alarms_per_hour=fuse_of.false_alarms_per_hour,
             persistence=persistence,
@@ -65,7 +70,8 @@ def make_assets(
         known=starting_model(site, state_dir),
         keep=Keeper(site, state_dir, clock.now_ns).keep,
     )
-    return [(fuse, Judge(site.asset, persistence))]
+    period_ns = fuse_of.period_ms * NS_PER_MS
+    return [(fuse, Judge(site.asset, persistence, period_ns=period_ns))]
 
 
 def make_pipeline(
@@ -99,12 +105,18 @@ def make_events(site: Site) -> Events:
 
 
 def make_kpis(site: Site, ledger: LossLedger) -> Kpis:
-    """Return who measures the links of the site's sources."""
+    """Return who measures the links of the site's sources, but for those read by other masters."""
     polled = [device.name for device in site.modbus]
     polled += [server.name for server in site.opcua_servers]
+    unheard = {node.name for node in site.nodes if isinstance(node.link, ModbusRtuLink)}
+    periods_ns = {
+        signal: period_ns
+        for signal, period_ns in site.periods_ns().items()
+        if signal.partition(":")[0] not in unheard
+    }
     budgets = link_budgets(
         site.kpi,
-        site.periods_ns(),
+        periods_ns,
         silent_periods=site.time.silent_periods,
         bound_max_ms=site.time.bound_max_ms,
         polled=frozenset(polled),
@@ -138,10 +150,17 @@ def make_store(
 
 
 def make_publishers(
-    site: Site, ledger: LossLedger, clock: Clock, state_dir: Path, rng: random.Random
-) -> list[OpcUaSink | SparkplugSink]:
-    """Return the other sinks the site asks for, most local first."""
-    found: list[OpcUaSink | SparkplugSink] = []
+    site: Site,
+    ledger: LossLedger,
+    clock: Clock,
+    state_dir: Path,
+    rng: random.Random,
+    board: TimeBoard,
+) -> list[Sink]:
+    """Return the other sinks the site asks for, most local first; the page shows `board`."""
+    found: list[Sink] = []
+    if site.web is not None:
+        found.append(WebSink(site.web, board, ledger))
     if site.opcua is not None:
         wanted = {"store": site.store, "opcua": site.opcua, "sparkplug": site.sparkplug}
         names = tuple(name for name, settings in wanted.items() if settings is not None)

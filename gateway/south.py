@@ -16,13 +16,16 @@ from typing import Final, final
 from gateway.clock import Clock
 from gateway.errors import LinkError
 from gateway.links.modbus import ModbusLink
+from gateway.links.mqtt_values import MqttValues
 from gateway.links.node_mqtt import NodeMqtt
 from gateway.links.node_serial import NodeSerial
+from gateway.links.opcua_client import OpcUaLink
 from gateway.links.supervisor import Supervision, default_backoff, supervise
 from gateway.loss import LossLedger
 from gateway.records import Input, Polled
 from gateway.site import MqttSettings, Node, Site
 from gateway.site_nodes import MqttLink
+from gateway.site_opcua import OpcUaServer
 from wire.framing import frame
 
 _CONNECT_S: Final = 5.0
@@ -81,6 +84,11 @@ class South:
             link = self._make_mqtt(behind, self._site.mqtt)
             group.create_task(self._serve_broker(link), name="nodes on mqtt")
             group.create_task(link.pump(), name="to nodes on mqtt")
+        for server in self._site.opcua_servers:
+            group.create_task(self._serve_opcua(server), name=f"opcua {server.name}")
+        if self._site.mqtt_sources and self._site.mqtt is not None:
+            task = self._serve_values(self._site.mqtt)
+            group.create_task(task, name="plain values on mqtt")
         for polled in self.polled:
             group.create_task(self._keep_polling(polled), name=f"modbus {polled.device.name}")
 
@@ -126,6 +134,26 @@ class South:
     async def _serve_broker(self, link: NodeMqtt) -> None:
         """Keep the session with the broker of the nodes; it may rightly be quiet."""
         supervision = Supervision("mqtt", default_backoff(self._rng))
+        await supervise(link, supervision, self._clock, connect_s=_MQTT_CONNECT_S, silence_s=None)
+
+    async def _serve_opcua(self, server: OpcUaServer) -> None:
+        """Keep reading a server of somebody else."""
+        link = OpcUaLink(
+            self._site.name, server, self._state_dir / "opcua_client", self._clock,
+            self._ledger, self._deliver,
+        )  # fmt: skip
+        supervision = Supervision(server.name, default_backoff(self._rng))
+        await supervise(
+            link, supervision, self._clock, connect_s=link.connect_s, silence_s=link.silence_s
+        )
+
+    async def _serve_values(self, settings: MqttSettings) -> None:
+        """Keep the subscription to devices that publish plain values; they may rightly be quiet."""
+        site = self._site
+        link = MqttValues(
+            site.name, site.mqtt_sources, settings, self._clock, self._ledger, self._deliver
+        )
+        supervision = Supervision("mqtt values", default_backoff(self._rng))
         await supervise(link, supervision, self._clock, connect_s=_MQTT_CONNECT_S, silence_s=None)
 
     async def _keep_polling(self, link: ModbusLink) -> None:

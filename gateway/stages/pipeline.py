@@ -142,6 +142,7 @@ class Pipeline:
             self.watches.silence.heard(estimate, now_ns)
             made.extend(line.judge.feed(estimate, now_ns))
             made.extend(line.lag.feed(estimate, line.fuse.model))
+        made.extend(line.fuse.take_revisions())
 
     def _observed(self, made: list[Record], now_ns: int) -> list[Record]:
         """Append what was found out about time, and have the links measured by all of it."""

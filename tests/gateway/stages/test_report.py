@@ -8,6 +8,7 @@ from gateway.canonical import canonical
 from gateway.loss import LossLedger
 from gateway.models.fit import Asset
 from gateway.records import Aligned, Rejected, Report, ReportKind, Verified
+from gateway.records_time import SyncCheck
 from gateway.stages.fuse import Fuse
 from gateway.stages.judge import Judge
 from gateway.stages.payloads import CHECKPOINT_BYTES_MAX
@@ -113,7 +114,7 @@ def test_readings_and_answers_are_no_reports():
     records = line.feed(received(node.frame(1, [("x", "V", 1.0, 0.0)])), 0)
     assert [type(record) for record in records] == [Verified, Aligned]
     records = line.feed(received(node.answer(2, 1, 10, 20)), 0)
-    assert [type(record) for record in records] == [Verified]
+    assert [type(record) for record in records] == [Verified, SyncCheck], "nobody had asked"
 
 
 def test_a_value_that_nobody_can_place_meets_no_model():
