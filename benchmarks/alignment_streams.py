@@ -27,7 +27,7 @@ NS_PER_S: Final = 1_000_000_000
 SOURCES: Final = 3
 NOISE_SHARE: Final = 0.3
 """Noise of a simulated sensor over the deviation of its signal while all is well."""
-PUMP_S: Final = 4_200
+PUMP_S: Final = 12_000
 CLOCK_ROWS: Final = 10.0
 
 
@@ -92,7 +92,7 @@ def pump_plant(seed: int = 5) -> Plant:
     first, _ = pump.fault_rows(PUMP_S)
     names = tuple(f"pump:{name}" for name, _ in pump.COLUMNS)
     noise = NOISE_SHARE * truth[:first].std(axis=0)
-    return Plant("pump model", names, 1.0, truth, noise, 2.0, float(first), float(first))
+    return Plant("pump model", names, 1.0, truth, noise, 5.0, float(first), float(first))
 
 
 def skab_plant(data: Path) -> Plant:

@@ -11,7 +11,7 @@ asset learns, and what a signal does between two samples that are always a row a
     z <- z + (exp(2 pi i phase) - z) / PHASE_ROWS        |z| >= REGULAR: a usual phase, arg z
 
 Promises: bounded memory: a ring of samples for each signal, `alignment_law.SAMPLES` of them while
-its law is learnt, once, from its first samples. At most `LEARN_MAX` laws are learnt at a row, so a
+its law is learnt, twice, from its first samples. At most `LEARN_MAX` laws are learnt at a row, so a
 row costs no more than a stated time. Until then samples are averaged, nothing is moved. The same
 samples give the same rows; a value that is no number or absurd teaches and carries nothing.
 Left to others: which row a sample belongs to, when it closes (stages/rows.py).
@@ -20,6 +20,7 @@ Source: Fisher, Statistical Analysis of Circular Data (1993), 2.3, for the mean 
 """
 
 import math
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple, final
 
 import numpy as np
@@ -38,6 +39,8 @@ BEFORE: Final = 3
 """Samples before a row: a level, its slope, and one to doubt them with."""
 OWN_MAX: Final = 16
 """Samples of one signal in one row; of more the newest count. Filters belong to the node."""
+LESSONS: Final = (alignment_law.SAMPLES // 4, alignment_law.SAMPLES)
+"""Samples after which a law is learnt: roughly as soon as there is something to say, then well."""
 LEARN_MAX: Final = 4
 """About 15 ms of a core."""
 PHASE_ROWS: Final = 16
@@ -96,17 +99,14 @@ class Resampler:
         self._times_ns = np.zeros((signals, BEFORE), dtype=np.int64)
         self._values = np.full((signals, BEFORE), np.nan)
         self._phase = np.zeros(signals, dtype=np.complex128)
-        self._lessons: dict[int, tuple[list[int], list[float]]] = {
-            place: ([], []) for place in range(signals)
-        }
+        self._lessons = {place: _Lesson() for place in range(signals)}
 
     def forget(self) -> None:
         """Forget samples and phases, for a clock that was set; laws stay."""
         self._values[:] = np.nan
         self._phase[:] = 0.0
-        for times_ns, values in self._lessons.values():
-            times_ns.clear()
-            values.clear()
+        for place in self._lessons:
+            self._lessons[place] = _Lesson()
 
     def close(self, own: Batch, after: Batch, middle_ns: int) -> Carried:
         """Return the row around `middle_ns`, of its own samples, and keep them for the next ones.
@@ -190,37 +190,53 @@ class Resampler:
         self._phase[own.counts > 1] *= 1.0 - 1.0 / PHASE_ROWS
 
     def _learn(self, own: Batch) -> None:
-        """Keep samples for the lessons, and learn those laws that have enough of them."""
+        """Keep samples for the lessons, and learn the laws of signals that have enough of them."""
         if not self._lessons:
             return
         for place, time_ns, value in zip(
             own.places.tolist(), own.times_ns.tolist(), own.values.tolist(), strict=True
         ):
             kept = self._lessons.get(place)
-            if kept is None or len(kept[0]) >= alignment_law.SAMPLES:
-                continue
-            kept[0].append(time_ns)
-            kept[1].append(value)
+            if kept is not None and len(kept.times_ns) < kept.wanted:
+                kept.times_ns.append(time_ns)
+                kept.values.append(value)
         ready = [
-            place for place, kept in self._lessons.items() if len(kept[0]) >= alignment_law.SAMPLES
-        ][:LEARN_MAX]
+            place for place, kept in self._lessons.items() if len(kept.times_ns) >= kept.wanted
+        ]
         if ready:
-            self._take_law(ready)
+            wanted = self._lessons[ready[0]].wanted
+            alike = [place for place in ready if self._lessons[place].wanted == wanted]
+            self._take_laws(alike[:LEARN_MAX], is_last=wanted == LESSONS[-1])
 
-    def _take_law(self, ready: list[int]) -> None:
-        """Learn the laws of some signals; one that has not moved is tried again later."""
-        lessons = [self._lessons.pop(place) for place in ready]
-        times_ns = np.array([times for times, _ in lessons], dtype=np.int64)
-        values = np.array([numbers for _, numbers in lessons])
+    def _take_laws(self, ready: list[int], *, is_last: bool) -> None:
+        """Learn the laws of some signals from equally many samples.
+
+        After the last lesson they are forgotten; a signal that has not moved is tried again later.
+        """
+        lessons = [self._lessons[place] for place in ready]
+        times_ns = np.array([kept.times_ns for kept in lessons], dtype=np.int64)
+        values = np.array([kept.values for kept in lessons])
         order = np.argsort(times_ns, axis=1, kind="stable")
         times_ns = np.take_along_axis(times_ns, order, axis=1)
         values = np.take_along_axis(values, order, axis=1)
-        times_s = (times_ns - times_ns[:, :1]) / _NS_PER_S
-        found = alignment_law.learn(times_s, values)
+        found = alignment_law.learn((times_ns - times_ns[:, :1]) / _NS_PER_S, values)
         self.law = _with(self.law, ready, found)
         for place, is_known in zip(ready, found.is_known.tolist(), strict=True):
-            if not is_known:
-                self._lessons[place] = ([], [])
+            if is_last and is_known:
+                del self._lessons[place]
+            elif is_last:
+                self._lessons[place] = _Lesson()
+            else:
+                self._lessons[place].wanted = LESSONS[-1]
+
+
+@dataclass(slots=True)
+class _Lesson:
+    """Samples of a signal whose law is being learnt, and how many are wanted."""
+
+    times_ns: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    wanted: int = LESSONS[0]
 
 
 @final
