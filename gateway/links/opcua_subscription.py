@@ -51,8 +51,10 @@ class Notices:
 
     def hear(self, result: ua.PublishResult) -> None:
         """Take a response; never raises, since the library would only log it."""
-        now_ns = max(self._clock.now_ns(), self._arrivals[-1])
+        now_ns = self._clock.now_ns()
         since_ns = self._arrivals[0] if self._since_ns is None else self._since_ns
+        # The gateway's clock may have been set back meanwhile.
+        since_ns = min(since_ns, now_ns)
         self._since_ns = since_ns if result.MoreNotifications else None
         self._arrivals.append(now_ns)
         self._values |= dict(_changes(result))

@@ -2,12 +2,12 @@
 
 Promises: a value counts only as a scalar number with a status that is not bad, else it is NaN with
 a bad status; the source's own status goes with it; a time comes out as integer nanoseconds or None,
-whatever was sent; a stamp that a signal has shown before is told only once.
+whatever was sent; a stamp is told once, when a signal has changed it under our eyes.
 Left to others: asking (`opcua_client.py`), what a stamp is worth (`stages/sync.py`).
 
-Why a repeated stamp is dropped: a server keeps the SourceTimestamp of a value for as long as it has
-no newer one (OPC 10000-4, 7.11.3), so the second time it says how old the value is and nothing
-about the clock that made it.
+Why only a stamp that is new is told: a server keeps the SourceTimestamp of a value for as long as
+it has no newer one (OPC 10000-4, 7.11.3). A stamp that is repeated, or that was there when we came,
+says how old the value is and nothing about the clock that made it.
 """
 
 import math
@@ -112,11 +112,12 @@ class Values:
         return refusal != before
 
     def _new_stamp(self, index: int, stamp_ns: int | None) -> int | None:
-        """Return a stamp the first time it is seen."""
+        """Return a stamp if it has replaced another one."""
+        is_first = index not in self._stamps
         if stamp_ns is None or self._stamps.get(index) == stamp_ns:
             return None
         self._stamps[index] = stamp_ns
-        return stamp_ns
+        return None if is_first else stamp_ns
 
 
 def _number(variant: ua.Variant | None) -> float | None:

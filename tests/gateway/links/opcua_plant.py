@@ -190,7 +190,7 @@ PRESSURE = node("pressure", f"nsu={NAMESPACE};s=Pressure")
 
 
 def make_bench(folder: Path, url: str, *nodes: OpcUaNode, **changes) -> Bench:
-    facts = {"allow_unencrypted": True, "period_ms": 20, "timeout_ms": 400}
+    facts = {"allow_unencrypted": True, "period_ms": 20, "timeout_ms": 2000}
     server = OpcUaServer(name="press", endpoint=url, nodes=nodes or (PRESSURE,), **facts | changes)
     ledger, polls = LossLedger(), asyncio.Queue(10_000)
     link = OpcUaLink("skid", server, folder, SystemClock(), ledger, polls.put_nowait)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,10 @@ async def test_a_stamp_is_told_as_it_was_stated_and_only_once(press: Press, tmp_
         now() + timedelta(days=1),
         datetime(1970, 1, 1, tzinfo=UTC),
     ]
+    press.write(0.0)
     async with way_to(press) as way, reading(make_bench(tmp_path, way.url)) as bench:
+        first = await bench.polls.get()
+        assert first.readings[0].stamp_ns is None, "nobody knows how long it has stood there"
         for count, stamp in enumerate(stamps):
             press.write(float(count), stamp=stamp)
             assert await bench.stamp() == ns(stamp)
@@ -104,6 +108,18 @@ async def test_the_sources_own_status_goes_with_its_value(press: Press, tmp_path
         failed = (await bench.fresh())["pressure"]
         assert (math.isnan(failed.value), failed.status) == (True, status.BAD_SENSOR_FAILURE)
         assert bench.ledger.account("press").line_errors["node_failed"] > 0
+
+
+async def test_more_nodes_than_a_server_takes_at_once_are_read_in_parts(
+    press: Press, tmp_path: Path
+) -> None:
+    nodes = [node(f"n{i}", f"nsu={NAMESPACE};s=Pressure") for i in range(450)]
+    press.write(3.0)
+    async with way_to(press) as way, reading(make_bench(tmp_path, way.url, *nodes)) as bench:
+        polls = [await bench.polls.get() for _ in range(3)]
+    assert [len(poll.readings) for poll in polls] == [200, 200, 50]
+    assert {reading.value for poll in polls for reading in poll.readings} == {3.0}
+    assert all(first.received_ns <= then.requested_ns for first, then in pairwise(polls))
 
 
 # --- the server's clock --------------------------------------------------------------------------
@@ -146,7 +162,7 @@ async def test_a_half_open_way_is_given_up_after_a_deadline(
     press: Press, tmp_path: Path, mode: str
 ) -> None:
     async with way_to(press) as way:
-        link = make_bench(tmp_path, way.url, mode=mode, timeout_ms=150).link
+        link = make_bench(tmp_path, way.url, mode=mode, timeout_ms=500).link
         await link.connect()
         try:
             with pytest.raises(LinkError, match="reading: no answer"):
@@ -189,6 +205,18 @@ async def test_a_subscription_tells_changes_and_repeats_what_stands(
         clock = await bench.until(lambda poll: poll.clock_ns is not None)
         assert clock.readings == ()
         assert clock.requested_ns - NS_PER_MS <= clock.clock_ns <= clock.received_ns + NS_PER_MS
+
+
+async def test_a_subscription_that_has_ended_is_made_anew(press: Press, tmp_path: Path) -> None:
+    changes = {"mode": "subscription", "timeout_ms": 500}
+    async with way_to(press) as way, reading(make_bench(tmp_path, way.url, **changes)) as bench:
+        await bench.until(lambda poll: poll.readings)
+        client = bench.link._session.client.uaclient
+        await client.delete_subscriptions(list(client.session._subscription_callbacks))
+        ended_ns = SystemClock().now_ns()
+        poll = await bench.until(lambda poll: poll.readings and poll.requested_ns > ended_ns)
+        assert poll.readings[0].signal == "press:pressure"
+        assert bench.supervision.attempts == 2
 
 
 # --- certificates --------------------------------------------------------------------------------

@@ -84,6 +84,19 @@ def test_what_is_no_number_or_bad_is_nan_with_a_bad_status(said: ua.DataValue, c
     assert (reading.status, bool(refusal)) == (code, True)
 
 
+def test_a_stamp_is_told_when_it_has_changed_and_each_node_has_its_own() -> None:
+    values = Values("press", NODES)
+
+    def told(index: int, second: int | None) -> int | None:
+        stamp = None if second is None else datetime(2000, 1, 1, 0, 0, second, tzinfo=UTC)
+        reading, _ = values.reading(index, answer(1.0, SourceTimestamp=stamp))
+        return None if reading.stamp_ns is None else reading.stamp_ns // NS_PER_S - 946_684_800
+
+    seconds = (5, 5, 6, 6, None, 6, 4)
+    assert [told(0, second) for second in seconds] == [None, None, 6, None, None, None, 4]
+    assert [told(1, second) for second in (6, 7)] == [None, 7]
+
+
 def test_a_refusal_is_news_once() -> None:
     values = Values("press", NODES)
     told = [values.is_news(0, why) for why in ("", "BadX", "BadX", "", "", "BadX")]
@@ -160,6 +173,16 @@ async def test_a_cycle_in_several_notices_keeps_its_beginning() -> None:
         notices.hear(published((0, 1.0), more=more))
     heard = await notices.wait(0)
     assert [n.since_ns for n in heard] == [0, 0, 10, 10, 10, 31]
+
+
+async def test_a_clock_that_is_set_back_makes_no_window_that_ends_before_it_begins() -> None:
+    clock = ManualClock(5000)
+    notices = Notices(clock)
+    clock._now_ns = 100
+    for _ in range(3):
+        notices.hear(published((0, 1.0)))
+    heard = await notices.wait(0)
+    assert [(n.since_ns, n.received_ns) for n in heard] == [(100, 100)] * 3
 
 
 async def test_what_waits_is_bounded_and_silence_is_measured() -> None:
