@@ -1,7 +1,7 @@
 """What numbers and ticks of sealed frames say of the counter behind them, and when data comes late.
 
 Numbers and ticks of one boot rise together. A frame whose number is above all others and whose tick
-is below that of the highest one shows that the counter went back:
+is a second or more below that of the highest one shows that the counter went back:
 
     it stood short of a modulus, and goes on beyond it        wrapped
     it shows no more than has passed since that frame         restarted, under the same boot id
@@ -36,6 +36,8 @@ MODULI_US: Final = (
 """Where counters begin again: 30 bits of MicroPython's ticks, 31 and 32 bits of machines."""
 _SLACK_US: Final = 2_000_000
 """How differently arrivals and sealings may be apart, beside one part in a thousand."""
+_BACK_US: Final = 1_000_000
+"""Less is left to exchanges, which see it as a step and measure it better."""
 _NS_PER_US: Final = 1_000
 _TICK_END_US: Final = (1 << 63) // _NS_PER_US
 
@@ -82,7 +84,7 @@ class FrameOrder:
         if sequence <= self._high:
             return self._late(sequence, is_live=is_live)
         finding = None
-        if self._high >= 0 and tick_us < self._tick_us:
+        if self._high >= 0 and tick_us < self._tick_us - _BACK_US:
             finding = self._back(tick_us, received_ns)
         self._high, self._tick_us, self._received_ns = sequence, tick_us, received_ns
         if not is_live:
@@ -144,6 +146,11 @@ class Arrivals:
         self._count = self._age_ns = self._first_ns = self._first_sent_ns = 0
         self.found: LateData | None = None
         """The run of late frames that is going on."""
+
+    @property
+    def is_late(self) -> bool:
+        """Tell whether the newest frame came late."""
+        return self._count > 0
 
     def frame(self, sent_ns: int, received_ns: int, confirmed_ns: int) -> bool:
         """Take a frame; tell whether `found` has begun, changed its kind, or ended with it.

@@ -82,11 +82,10 @@ class Findings:
         One whose direction has turned is another one.
         """
         active = self._active.get((source, claim.cause))
-        if active is not None and active.lasts:
-            if (active.claim.size >= 0) == (claim.size >= 0):
-                return
-        if active is not None:
-            self.over(source, claim.cause, now_ns)
+        is_same = active is not None and (active.claim.size >= 0) == (claim.size >= 0)
+        if active is not None and active.lasts and is_same:
+            return
+        self.over(source, claim.cause, now_ns)
         self._begin(source, claim, now_ns, lasts=True)
 
     def over(self, source: str, cause: SyncCause, now_ns: int) -> None:

@@ -154,30 +154,28 @@ def counter(found: CounterFinding, received_ns: int) -> Claim:
     """Return what a frame said of its node's counter."""
     size_s = found.size_us / 1e6
     lost = seconds(found.size_us * 1e3)
-    cause, size, text = {
-        Counter.WRAPPED: (
-            SyncCause.TICKS_WRAPPED, size_s,
-            f"the counter began again at its modulus {found.modulus}; {_RESTARTED}",
-        ),
-        Counter.RESTARTED: (
-            SyncCause.UNANNOUNCED_RESTART, size_s,
-            f"the counter began anew and is {lost} behind, under the same boot id: the node "
-            f"restarted and did not say so, or its boot counter is not kept; {_RESTARTED}",
-        ),
-        Counter.BACKWARDS: (
-            SyncCause.BACKWARDS, -size_s,
-            f"the counter ran backwards by {lost} while frames were numbered on; {_RESTARTED}",
-        ),
-        Counter.ABSURD: (
-            SyncCause.ABSURD_STAMP, size_s,
-            f"a frame was stamped {found.size_us} us after the node's start, which no counter "
-            "shows; the stamp is not used",
-        ),
-        Counter.REORDERED: (
-            SyncCause.REORDERED, 1.0,
-            "frames come in another order than they were sent; each keeps its own time",
-        ),
-    }[found.counter]  # fmt: skip
+    match found.counter:
+        case Counter.WRAPPED:
+            cause, size = SyncCause.TICKS_WRAPPED, size_s
+            text = f"the counter began again at its modulus {found.modulus}; {_RESTARTED}"
+        case Counter.RESTARTED:
+            cause, size = SyncCause.UNANNOUNCED_RESTART, size_s
+            text = (
+                f"the counter began anew and is {lost} behind, under the same boot id: the node "
+                f"restarted and did not say so, or keeps no boot counter; {_RESTARTED}"
+            )
+        case Counter.BACKWARDS:
+            cause, size = SyncCause.BACKWARDS, -size_s
+            text = f"the counter ran backwards by {lost} while numbers went on; {_RESTARTED}"
+        case Counter.ABSURD:
+            cause, size = SyncCause.ABSURD_STAMP, size_s
+            text = (
+                f"a frame was stamped {found.size_us} us after the node's start, which no counter "
+                "shows; the stamp is not used"
+            )
+        case Counter.REORDERED:
+            cause, size = SyncCause.REORDERED, 1.0
+            text = "frames come in another order than they were sent; each keeps its own time"
     unit = "count" if found.counter is Counter.REORDERED else "s"
     since_ns = min(found.since_ns, received_ns)
     return Claim(cause=cause, since_ns=since_ns, size=size, unit=unit, text=text)

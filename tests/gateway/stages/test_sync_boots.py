@@ -99,7 +99,7 @@ def test_of_many_boots_the_last_few_are_remembered(bench):
     checked = bench.checked
     assert bench.sync.place(checked, 1_000_000).is_known
     clock = bench.sync._clocks[NODE]
-    assert sorted(clock.intervals) == list(range(2, BOOTS_MAX + 2))
+    assert sorted(clock.boots) == list(range(2, BOOTS_MAX + 2))
     assert bench.value(BOOTS_MAX, 2_000_000, now_ns).status == status.GOOD
 
 

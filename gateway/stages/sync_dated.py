@@ -1,0 +1,167 @@
+"""Sources that show a date: a polled device with a calendar, a server that stamps its values.
+
+    asked for its clock     request and response are the four stamps of an exchange (T2 = T3): the
+                            offset has a hard bound, and all checks of a node's clock apply
+    stamps its values only  heard one way: rate and change of offset; a jump ahead can be seen,
+                            a jump back looks like a delay, and the offset itself cannot be known
+
+Promises for a value with a stamp: with a clock that is known, the stamp on the gateway's time scale
+with that clock's bound; else the stamp shifted so that the fastest message took no time, never
+after its arrival, with the bound of an unknown clock. A date that no clock at work shows is a
+finding, and the value gets the time of its poll. Bounded by the number of sources.
+Left to others: the clocks of nodes (sync_clock.py), whose clock stepped (sync.py).
+"""
+
+from dataclasses import replace
+from typing import Final, final
+
+from gateway.models.clock_checks_exchange import ExchangeChecks, Found
+from gateway.models.clock_checks_stamps import wrong_date
+from gateway.models.clock_one_way import HeardVerdict, OneWayBelief, OneWayClock
+from gateway.models.node_clock import ExchangeVerdict, NodeClock
+from gateway.records import Reading, Verified
+from gateway.records_time import SyncCause
+from gateway.stages import sync_words as words
+from gateway.stages.sync_clock import OF_THE_CLOCK, CheckSettings
+from gateway.stages.sync_findings import Findings
+from gateway.stages.sync_placed import Placed, arrived, between
+
+_NS_PER_US: Final = 1_000
+_OF_THE_DATE: Final = (SyncCause.CLOCK_UNSET, SyncCause.ABSURD_STAMP)
+
+
+@final
+class DatedClock:
+    """The calendar of one source; made once for each."""
+
+    def __init__(self, source: str, settings: CheckSettings, unknown_bound_ns: int) -> None:
+        self.source = source
+        self.answers = 0
+        self.told_ns: int | None = None
+        """When an estimate of it was made."""
+        self._settings = settings
+        self._unknown_bound_ns = unknown_bound_ns
+        self._is_right = True
+        self._two_way: NodeClock | None = None
+        self._checks: ExchangeChecks | None = None
+        self._one_way = OneWayClock(drift_ppm=settings.crystal.drift_ppm)
+        self._newest_ns = -1
+        self._first_lateness_ns: int | None = None
+
+    @property
+    def clock(self) -> NodeClock | None:
+        """Return the clock of a source that was asked for it and whose date may be right."""
+        return self._two_way if self._is_right else None
+
+    @property
+    def is_one_way(self) -> bool:
+        """Tell whether the source was never asked for its clock, and stamps its values."""
+        return self._two_way is None and self._one_way.heard > 0
+
+    def change(self, now_ns: int) -> OneWayBelief | None:
+        """Return what is known of a clock that is heard one way."""
+        return self._one_way.at(now_ns)
+
+    @property
+    def is_suspect(self) -> bool:
+        """Tell whether something has changed and it is not clear yet what."""
+        return self._checks is not None and self._checks.is_suspect
+
+    def poll(self, item: Verified, findings: Findings) -> list[Found] | None:
+        """Take what a poll says of the source's clock; return what its exchange brought to light.
+
+        None when there was no exchange, or none that could be used.
+        """
+        if item.clock_ns is not None:
+            return self._exchange(item, item.clock_ns, findings)
+        stamps = [each.stamp_ns for each in item.readings if each.stamp_ns is not None]
+        if stamps and self._two_way is None:
+            self._hear(max(stamps), item.received_ns, findings)
+        return None
+
+    def restart(self, *, with_checks: bool = False) -> None:
+        """Follow the clock anew: it stepped, or the gateway's own did."""
+        if self._two_way is not None:
+            self._two_way.restart()
+        if with_checks and self._checks is not None:
+            self._checks.restart()
+        self._one_way.restart()
+        self._first_lateness_ns = None
+        self._newest_ns = -1
+
+    def place(self, item: Verified, reading: Reading) -> Placed:
+        """Return when the value of a poll was taken."""
+        stamp_ns = reading.stamp_ns
+        if stamp_ns is None:
+            return between(item)
+        if wrong_date(stamp_ns, item.received_ns) is not None:
+            return arrived(item, self._unknown_bound_ns)
+        clock = self.clock
+        placed = None if clock is None else clock.time_of(stamp_ns // _NS_PER_US)
+        if placed is not None:
+            time_ns = min(placed.time_ns, item.received_ns)
+            bound_ns = placed.bound_ns + placed.time_ns - time_ns
+            uncertainty_ns = min(placed.uncertainty_ns + placed.time_ns - time_ns, bound_ns)
+            return Placed(
+                time_ns=time_ns, bound_ns=bound_ns, is_known=True, uncertainty_ns=uncertainty_ns
+            )
+        unknown = arrived(item, self._unknown_bound_ns)
+        if self._first_lateness_ns is None or self._two_way is not None:
+            return unknown
+        belief = self._one_way.at(item.received_ns)
+        shift_ns = self._first_lateness_ns + (0 if belief is None else belief.change_ns)
+        return replace(unknown, time_ns=min(stamp_ns + shift_ns, item.received_ns))
+
+    def _exchange(self, item: Verified, clock_ns: int, findings: Findings) -> list[Found] | None:
+        if not self._is_date(clock_ns, item.received_ns, findings):
+            return None
+        sent_ns = item.received_ns if item.requested_ns is None else item.requested_ns
+        crystal = self._settings.crystal._replace(
+            tick_ns=max(item.clock_resolution_ns, self._settings.crystal.tick_ns)
+        )
+        if self._two_way is None or self._two_way.crystal != crystal:
+            self._two_way, self._checks = NodeClock(crystal), self._settings.checks(crystal)
+        clock, checks = self._two_way, self._checks
+        shown_us = clock_ns // _NS_PER_US
+        exchange = clock.exchange(sent_ns, shown_us, shown_us, item.received_ns)
+        if exchange.verdict is ExchangeVerdict.CONTRADICTION:
+            clock.restart()
+            clock.exchange(sent_ns, shown_us, shown_us, item.received_ns)
+        elif exchange.verdict is not ExchangeVerdict.USED:
+            claim = words.absurd_stamp("a poll", item.received_ns)
+            findings.counted(self.source, claim, item.received_ns)
+            return None
+        self.answers += 1
+        if checks is None:
+            return None
+        return checks.exchange(item.received_ns, exchange.offset_ns, exchange.delay_ns)
+
+    def _hear(self, stamp_ns: int, received_ns: int, findings: Findings) -> None:
+        """Take the newest stamp of a message; values that did not change keep their old ones."""
+        if stamp_ns <= self._newest_ns or not self._is_date(stamp_ns, received_ns, findings):
+            return
+        self._newest_ns = stamp_ns
+        heard = self._one_way.hear(stamp_ns, received_ns)
+        if heard.verdict is HeardVerdict.EARLY:
+            claim = words.ahead(-heard.excess_ns, heard.deviation_ns, received_ns)
+            findings.happened(self.source, claim, received_ns)
+            self._one_way.restart()
+            heard = self._one_way.hear(stamp_ns, received_ns)
+            self._first_lateness_ns = None
+        if self._first_lateness_ns is None:
+            self._first_lateness_ns = heard.lateness_ns
+
+    def _is_date(self, stamp_ns: int, now_ns: int, findings: Findings) -> bool:
+        """Tell whether a date may be right; a wrong one is a finding until a right one comes."""
+        found = wrong_date(stamp_ns, now_ns)
+        if found is not None:
+            if self._is_right:
+                findings.forget(self.source, now_ns, OF_THE_CLOCK)
+            self._is_right = False
+            findings.lasting(self.source, words.date(found, now_ns), now_ns)
+            return False
+        if not self._is_right:
+            self._is_right = True
+            findings.forget(self.source, now_ns, _OF_THE_DATE)
+            self.restart(with_checks=True)
+        return True
