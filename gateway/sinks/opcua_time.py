@@ -20,6 +20,7 @@ from typing import Final
 from asyncua import ua
 
 from gateway import status
+from gateway.records import TimeRecord
 from gateway.records_time import (
     ClockEstimate,
     KpiFigure,
@@ -33,7 +34,6 @@ from gateway.sinks.opcua_space import OBJECTS, Space, utc
 from gateway.sinks.time_tags import Facts, Kind
 from gateway.site import Site
 
-TimeRecord = ClockEstimate | SyncCheck | TimedEvent | Revision | LinkKpi
 _TYPES: Final = {
     Kind.FLAG: ua.VariantType.Boolean,
     Kind.COUNT: ua.VariantType.Int64,
@@ -67,16 +67,8 @@ async def build_time(space: Space, site: Site, now_ns: int) -> None:
 
     `now_ns` is the time of that statement.
     """
-    await space.add_object(OBJECTS, "Time")
-    for source in time_tags.clocks(site):
-        path = f"Time/{source}"
-        await space.add_object(space.node("Time"), source, path)
-        await _add(space, path, time_tags.CLOCK | time_tags.ACTIVE)
-        nothing = time_tags.active_facts(())
-        await _write(space, path, time_tags.ACTIVE, nothing, (now_ns, now_ns))
-        await space.add_object(space.node(path), "LastCheck", f"{path}/LastCheck")
-        await _add(space, f"{path}/LastCheck", time_tags.CHECK)
-    await _build_kpi(space, site)
+    await _build_clocks(space, site, now_ns)
+    await _build_links(space, site)
     await space.add_object(space.node(site.asset), "Machines", f"{site.asset}/Machines")
     for machine in site.machines:
         path = f"{site.asset}/Machines/{machine.name}"
@@ -84,11 +76,11 @@ async def build_time(space: Space, site: Site, now_ns: int) -> None:
         await _add(space, path, time_tags.EVENT)
     units = site.units()
     for signal in site.fused_signals():
-        parent = f"{site.asset}/Estimate/{signal}"
-        await space.add_object(space.node(parent), "Revision", f"{parent}/Revision")
-        await _add(space, f"{parent}/Revision", _REVISION)
+        path = f"{site.asset}/Estimate/{signal}"
+        await space.add_object(space.node(path), "Revision", f"{path}/Revision")
+        await _add(space, f"{path}/Revision", _REVISION)
         for name in _IN_UNIT:
-            await space.add_units(f"{parent}/Revision/{name}", units[signal])
+            await space.add_units(f"{path}/Revision/{name}", units[signal])
 
 
 def path_of(record: TimeRecord, asset: str) -> str:
@@ -107,18 +99,14 @@ def path_of(record: TimeRecord, asset: str) -> str:
 
 
 def is_configured(space: Space, record: TimeRecord, asset: str) -> bool:
-    """Tell whether the site file names what a record is about."""
+    """Tell whether the site file names what a record is about: whether it has nodes here."""
     match record:
-        case SyncCheck():
-            return space.knows(f"Time/{record.source}/LastCheck/Cause")
-        case ClockEstimate() | LinkKpi():
-            return space.knows(f"{path_of(record, asset)}/{_FIRST[type(record)]}")
+        case ClockEstimate() | SyncCheck():
+            return space.knows(f"Time/{record.source}/Text")
+        case LinkKpi():
+            return space.knows(f"Kpi/{record.source}/Link")
         case _:
             return space.knows(f"{path_of(record, asset)}/Time")
-
-
-_FIRST: Final[Mapping[type, str]] = {ClockEstimate: "Text", LinkKpi: "Link"}
-"""A variable that tells by its presence that a folder is there."""
 
 
 async def show_time(
@@ -155,7 +143,20 @@ async def show_kpi(space: Space, kpi: LinkKpi, now_ns: int) -> None:
             await _write(space, path, {name: Kind.NUMBER}, {name: figure.value}, times)
 
 
-async def _build_kpi(space: Space, site: Site) -> None:
+async def _build_clocks(space: Space, site: Site, now_ns: int) -> None:
+    """Add how the clock of every source stands, and what is wrong with it."""
+    await space.add_object(OBJECTS, "Time")
+    for source in time_tags.clocks(site):
+        path = f"Time/{source}"
+        await space.add_object(space.node("Time"), source, path)
+        await _add(space, path, time_tags.CLOCK | time_tags.ACTIVE)
+        nothing = time_tags.active_facts(())
+        await _write(space, path, time_tags.ACTIVE, nothing, (now_ns, now_ns))
+        await space.add_object(space.node(path), "LastCheck", f"{path}/LastCheck")
+        await _add(space, f"{path}/LastCheck", time_tags.CHECK)
+
+
+async def _build_links(space: Space, site: Site) -> None:
     """Add the figures of every link."""
     await space.add_object(OBJECTS, "Kpi")
     for source in time_tags.sources(site):
