@@ -28,7 +28,7 @@ def time_report(result: RunResult) -> list[RenderableType]:
         Text(f"    {item.check.source} {item.check.cause}: {item.check.text}")
         for item in result.checks.false_checks
     ]
-    parts.append(_truth_table(result))
+    parts.append(truth_table(result))
     return [*parts, Text()]
 
 
@@ -36,7 +36,7 @@ def findings_table(findings: Iterable[Finding]) -> Table:
     """One row for each fault: what it was, what it was called, how soon, how large."""
     table = Table(box=None, padding=(0, 1, 0, 1))
     for heading in ("fault", "of", "size", "found as", "cause"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     for heading in ("delay", "told", "error"):
         table.add_column(heading, justify="right")
     table.add_column("also named")
@@ -74,7 +74,8 @@ def _cells(finding: Finding) -> list[str | Text]:
     ]
 
 
-def _truth_table(result: RunResult) -> Table:
+def truth_table(result: RunResult) -> Table:
+    """How many stated times were true, by node; apart what was stated while a clock lied."""
     table = Table(box=None, padding=(0, 1, 0, 1))
     table.add_column("stated times of", no_wrap=True)
     for heading in ("claims", "false bounds", "k = 2 holds", "worst error", "mean bound"):

@@ -7,6 +7,8 @@ the hard bound b, so the claim is |t' - t| <= b. The clock being monotone around
 
 which needs no inverse. The error of t' is reading(t') - T, but for the rate, a part in 10^4.
 An estimate states the offset o at t', true is t' - reading(t').
+All of it is stated in the gateway's time, which may itself be wrong: t' is taken back to virtual
+time by the error that the gateway's clock has when it states it.
 
 Promises: counts, by node and apart for quiet times and for times with a fault in force, in which a
 clock that lies breaks every bound until it is found out. Nothing is judged in between.
@@ -21,7 +23,7 @@ from typing import Final, final
 from gateway.records import Aligned, Record, Verified
 from gateway.records_time import ClockEstimate
 from gateway.stages.sync import UNPLACED_BOUND_NS
-from hil.board_clock import BoardClock
+from hil.board_clock import NOMINAL, BoardClock
 
 _TICK_NS: Final = 1_000
 _FRAMES_MAX: Final = 256
@@ -70,7 +72,8 @@ class ClockTruth:
     """The witness; `see` every record with the virtual time at which it was made.
 
     clocks: by node, as the boards have them; started_ns(node): when its present boot began;
-    epoch_ns: UTC of virtual time 0; is_in_fault(node, virtual ns): whether a fault may show then.
+    epoch_ns: UTC of virtual time 0; gateway: its clock, which shows virtual time if it is right;
+    is_in_fault(node, virtual ns): whether a fault may show then.
     """
 
     def __init__(
@@ -79,11 +82,13 @@ class ClockTruth:
         started_ns: Callable[[str], int],
         epoch_ns: int,
         is_in_fault: Callable[[str, int], bool],
+        gateway: BoardClock = NOMINAL,
     ) -> None:
         self._clocks = clocks
         self._started_ns = started_ns
         self._epoch_ns = epoch_ns
         self._is_in_fault = is_in_fault
+        self._gateway = gateway
         self._now_ns = 0
         self._ticks: OrderedDict[tuple[str, int], Mapping[str, int]] = OrderedDict()
         self._boots: dict[str, tuple[int, int]] = {}
@@ -127,7 +132,7 @@ class ClockTruth:
         # What is stated so wide states nothing: it waited in a node for nobody knows how long.
         if ticks is None or record.signal not in ticks or record.bound_ns >= UNPLACED_BOUND_NS:
             return
-        virtual_ns = record.time_ns - self._epoch_ns
+        virtual_ns = self._virtual_ns(record.time_ns)
         shown_ns = self._reading_ns(record.source, virtual_ns)
         in_fault = self._may_lie(record.source, virtual_ns)
         found = self._found[record.source]
@@ -138,13 +143,20 @@ class ClockTruth:
     def _estimate(self, record: ClockEstimate) -> None:
         if record.offset_ns is None or record.bound_ns is None or not record.is_two_way:
             return
-        virtual_ns = record.time_ns - self._epoch_ns
+        virtual_ns = self._virtual_ns(record.time_ns)
         if self._may_lie(record.source, virtual_ns):
             return
         true_ns = record.time_ns - self._reading_ns(record.source, virtual_ns)
         uncertainty_ns = record.bound_ns if record.uncertainty_ns is None else record.uncertainty_ns
         tally = self._found[record.source].estimates
         tally.add(record.offset_ns - true_ns, record.bound_ns, uncertainty_ns, _TICK_NS)
+
+    def _virtual_ns(self, stated_ns: int) -> int:
+        """Return when the gateway's clock showed a time, if it had no leap since."""
+        shown_ns = stated_ns - self._epoch_ns
+        error_ns = self._gateway.reading_ns(self._now_ns) - self._now_ns
+        virtual_ns = max(0, shown_ns - error_ns)
+        return virtual_ns + shown_ns - self._gateway.reading_ns(virtual_ns)
 
     def _may_lie(self, node: str, stated_ns: int) -> bool:
         """Tell whether a fault may show in a time that is stated now."""

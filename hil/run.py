@@ -231,6 +231,7 @@ class Run:
             lambda node: next(p.started_ns for p in self.rig.ports if p.node == node),
             self._epoch_ns,
             self.plan.is_in_fault,
+            self.plan.clock(GATEWAY),
         )
 
     def _gateway(self) -> Gateway:

@@ -68,7 +68,7 @@ def truth_of(result: RunResult, node: str = "node-a") -> NodeTruth:
 # --- what a scenario may say --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["clean.toml", "faults.toml"])
+@pytest.mark.parametrize("name", ["clean.toml", "faults.toml", "rare.toml"])
 def test_the_examples_can_be_planned(name: str) -> None:
     scenario = load_scenario(BENCH / name)
     plan = plan_faults(scenario, FRAME)
@@ -270,7 +270,7 @@ def test_a_finding_is_timed_sized_and_shown(tmp_path: Path) -> None:
             console.print(part)
     text = shown.get()
     assert "step   node-a  0.4 s  step      right  8.2 s  0.45 s  +0.05 s" in text
-    assert "false alarms: 0 in 0.04 hours of a source without a fault" in text
+    assert "false alarms: 0 in 0.05 hours of a source without a fault" in text
 
 
 @pytest.mark.slow

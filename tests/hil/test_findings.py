@@ -179,3 +179,16 @@ def test_values_nobody_has_the_tick_of_are_not_judged():
     seen = witness(BoardClock())
     seen.see([aligned("a:flow", time_ns=20 * S, bound_ns=1, sequence=9)], 20 * S)
     assert seen.nodes[0].values == Tally()
+
+
+def test_a_gateway_that_is_ahead_states_its_own_time():
+    seen = ClockTruth(
+        {"a": BoardClock()},
+        lambda node: 0,
+        0,
+        lambda node, now_ns: False,
+        gateway=BoardClock([Rate(0, 50.0)], [Jump(10 * S, 2 * S)]),
+    )
+    shown_ns = 22 * S + 20 * 50_000
+    seen.see([estimate(shown_ns, shown_ns - 20 * S)], 21 * S)
+    assert seen.nodes[0].estimates.error_max_ns <= 5, "rate times error"

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,24 @@ def test_registers_are_a_function_of_virtual_time_alone():
         assert [state for _, _, state in seen] == [0, 0, 1, 1, 2, 2, 1]
 
     with_client(test, PROGRAM)
+
+
+def test_the_plc_shows_its_own_utc_in_seconds_and_in_milliseconds():
+    async def main() -> None:
+        plc = PumpPlc(utc_ns=lambda now_ns: 946_684_800 * S + 3 * now_ns)
+        await plc.start()
+        client = AsyncModbusTcpClient(HOST, port=plc.port, timeout=5, retries=0)
+        try:
+            assert await client.connect()
+            plc.advance(S // 2 + 999_999)
+            answer = await client.read_input_registers(1, count=6)
+        finally:
+            client.close()
+            await plc.stop()
+        words = b"".join(register.to_bytes(2, "big") for register in answer.registers)
+        assert struct.unpack(">IQ", words) == (946_684_801, 946_684_801_502)
+
+    asyncio.run(main())
 
 
 def test_the_heartbeat_counts_virtual_seconds_and_wraps():
