@@ -243,7 +243,8 @@ class Gateway:
                 async with asyncio.TaskGroup() as group:
                     for worker in control.workers():
                         group.create_task(worker, name="control")
-                    self._south.serve(group)
+                    for name, worker in self._south.workers():
+                        group.create_task(worker, name=name)
                     group.create_task(self._keep_house(), name="downlink, rows, replay marks")
             finally:
                 self._is_running = False

@@ -1,15 +1,15 @@
-"""All links of a site to its sources, in wall time a task each; what they bring goes to `deliver`.
+"""All links of a site to its sources; what they bring goes to `deliver`.
 
 Promises: a source that fails concerns itself alone; a message to a node that no link takes now is
-not kept, for its sender repeats it; nothing is open before `serve`, but for polled devices, which
+not kept, for its sender repeats it; nothing is open before the workers run, but for polled devices, which
 open when they are first asked.
-Left to others: what becomes of frames and polls (`app.py`), each connection (`links/`).
+Left to others: the tasks and what becomes of frames and polls (`app.py`), each connection
+(`links/`).
 """
 
-import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Final, final
 
@@ -69,28 +69,27 @@ class South:
         self._mqtt: NodeMqtt | None = None
 
     def close(self) -> None:
-        """Close what polling has opened; what `serve` opened ends with its tasks."""
+        """Close what polling has opened; what workers opened ends with them."""
         for link in self.polled:
             link.close()
 
-    def serve(self, group: asyncio.TaskGroup) -> None:
-        """Start one task per link; they run until cancelled."""
+    def workers(self) -> Iterator[tuple[str, Coroutine[None, None, None]]]:
+        """Yield (name, what must run until cancelled), one or two for each link."""
         nodes = self._site.nodes
         for node in nodes:
             if node.serial_port is not None:
-                group.create_task(self._serve_node(node), name=f"node {node.name}")
+                yield f"node {node.name}", self._serve_node(node)
         behind = [node.name for node in nodes if isinstance(node.link, MqttLink)]
         if behind and self._site.mqtt is not None:
             link = self._make_mqtt(behind, self._site.mqtt)
-            group.create_task(self._serve_broker(link), name="nodes on mqtt")
-            group.create_task(link.pump(), name="to nodes on mqtt")
+            yield "nodes on mqtt", self._serve_broker(link)
+            yield "to nodes on mqtt", link.pump()
         for server in self._site.opcua_servers:
-            group.create_task(self._serve_opcua(server), name=f"opcua {server.name}")
+            yield f"opcua {server.name}", self._serve_opcua(server)
         if self._site.mqtt_sources and self._site.mqtt is not None:
-            task = self._serve_values(self._site.mqtt)
-            group.create_task(task, name="plain values on mqtt")
+            yield "plain values on mqtt", self._serve_values(self._site.mqtt)
         for polled in self.polled:
-            group.create_task(self._keep_polling(polled), name=f"modbus {polled.device.name}")
+            yield f"modbus {polled.device.name}", self._keep_polling(polled)
 
     def send(self, node: str, sealed: bytes) -> None:
         """Hand a sealed message to the link of its node; what no link takes is repeated later."""
