@@ -1,8 +1,8 @@
 """All links of a site to its sources; what they bring goes to `deliver`.
 
 Promises: a source that fails concerns itself alone; a message to a node that no link takes now is
-not kept, for its sender repeats it; nothing is open before the workers run, but for polled devices, which
-open when they are first asked.
+not kept, for its sender repeats it; nothing is open before the workers run, but for polled devices,
+which open when they are first asked.
 Left to others: the tasks and what becomes of frames and polls (`app.py`), each connection
 (`links/`).
 """
