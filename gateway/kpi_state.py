@@ -79,6 +79,8 @@ def _as_json(state: LinkState) -> dict[str, object]:
         "untimely": state.untimely,
         "sent": state.sent,
         "lost": state.lost,
+        "lost_squares": state.lost_squares,
+        "untimely_squares": state.untimely_squares,
         "jitter_s": state.jitter_s,
         "histograms": {
             name: {
@@ -117,6 +119,8 @@ def _link(row: Mapping[str, object]) -> LinkState:
                 untimely=_count(row, "untimely"),
                 sent=_count(row, "sent"),
                 lost=_count(row, "lost"),
+                lost_squares=_count(row, "lost_squares"),
+                untimely_squares=_count(row, "untimely_squares"),
             )
         case _:
             raise ValueError("a link lacks a part, or has one of a wrong type")

@@ -7,7 +7,8 @@
                   n > 0                   r / mean ratio follows F: the limits of r are
                                           D/U [F(a/2; 2n, 2n), (1 + 1/n) F(1 - a/2; 2n + 2, 2n)]
                   n = 0                   r <= repair / (T / 3.0), for a repair time that is stated
-    ratio         k of n                  beta quantiles (Clopper and Pearson)
+    ratio         k of n                  beta quantiles (Clopper and Pearson) of k/f and n/f, with
+                                          f = sum of b^2 / sum of b over bursts of b in a row
     quantile p    ranks l <= u of n       P(X_(l) <= x_p <= X_(u)) >= 1 - a, binomial in the ranks
 
 with T = U up time, D down time, n failures, q and F quantiles of chi-square and F, a = 5 %.
@@ -16,14 +17,17 @@ unfavourable side: the failure that is due may be the next thing to happen.
 
 Promises: finite numbers or None, never an exception, for every count that can be. A limit that the
 observations cannot give is None, not a wide guess.
-Left to others: what a failure is (`stages/kpi_service.py`). All limits take failures, losses or
-values as independent; an outage that takes hundred messages in a row is one event, so limits of
-ratios and quantiles are too narrow for bursty links.
+Left to others: what a failure is (`stages/kpi_service.py`). Failures, and the bursts of a ratio,
+are taken as independent (a compound Poisson law, whose variance is f times that of single losses).
+So are the values of a quantile: of delays that stay high for long its limits are too narrow.
+`python -m benchmarks.kpi` prints what the limits are worth.
 
 Sources: Epstein and Sobel (1953), Life testing, for the chi-square law; NIST/SEMATECH e-Handbook
 of Statistical Methods, 8.4.5.1, for time-truncated tests and for none seen; Birolini (2017),
 Reliability Engineering, 7.2.2, for availability; Clopper and Pearson (1934); David and Nagaraja
-(2003), Order Statistics, 7.1, for quantiles. 3GPP TS 22.104, annex C, for the figures themselves.
+(2003), Order Statistics, 7.1, for quantiles; Korn and
+Graubard (1998), Confidence intervals for proportions with small expected number of positive
+counts, for dividing k and n. 3GPP TS 22.104, annex C, for the figures themselves.
 """
 
 import math
@@ -91,13 +95,19 @@ def availability_limits(
     return Limits(1.0 / (1.0 + most), 1.0 / (1.0 + least))
 
 
-def ratio_limits(count: int, of: int, confidence: float = CONFIDENCE) -> Limits:
-    """Return limits of a probability that showed `count` times in `of` trials."""
+def ratio_limits(count: int, of: int, squares: int = 0, confidence: float = CONFIDENCE) -> Limits:
+    """Return limits of a probability that showed `count` times in `of` trials.
+
+    `squares` is the sum of the squared lengths of the bursts that make up `count`; single ones are
+    assumed where it is less than that.
+    """
     if not 0 <= count <= of or of == 0:
         return UNKNOWN
     missed = 1.0 - confidence
-    low = 0.0 if count == 0 else float(betaincinv(count, of - count + 1, missed / 2.0))
-    high = 1.0 if count == of else float(betaincinv(count + 1, of - count, 1.0 - missed / 2.0))
+    burst = max(1.0, squares / count) if count else 1.0
+    seen, rest = count / burst, (of - count) / burst
+    low = 0.0 if count == 0 else float(betaincinv(seen, rest + 1.0, missed / 2.0))
+    high = 1.0 if count == of else float(betaincinv(seen + 1.0, rest, 1.0 - missed / 2.0))
     return Limits(low, high)
 
 

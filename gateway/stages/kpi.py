@@ -87,7 +87,8 @@ class Kpis:
             if link is None or link.budget.signals.isdisjoint(r.signal for r in frame.readings):
                 continue
             value = newest.get((frame.source, frame.sequence))
-            link.message(_message(frame, value), self._at_ns, now_ns)
+            lost = self._losses(frame.source, link)[1]
+            link.message(_message(frame, value), lost, self._at_ns, now_ns)
 
     def tick(self, now_ns: int) -> list[LinkKpi]:
         """Return the figures that are due: of all links now and then, of one that goes up or down.
@@ -176,11 +177,11 @@ class Kpis:
 
     def _losses(self, source: str, link: Link) -> tuple[int, int]:
         """Return how many messages of a source were sent and lost in this run."""
-        balance = self._ledger.balance(source)
+        account = self._ledger.account(source)
         if link.budget.is_polled:
-            lost = balance.line_errors.get("poll_failed", 0)
-            return balance.verified + lost, lost
-        return balance.announced, balance.lost + balance.declared + balance.unknown
+            lost = account.line_errors["poll_failed"]
+            return account.verified + lost, lost
+        return account.announced, account.lost + account.declared + account.unknown
 
 
 def _message(frame: Verified, value: Aligned | None) -> Message:

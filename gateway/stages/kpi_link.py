@@ -76,6 +76,9 @@ class LinkState:
     sent: int = 0
     """Messages that the source is known to have sent, or was asked for."""
     lost: int = 0
+    lost_squares: int = 0
+    """Sum of the squared lengths of bursts of lost messages, and of late ones."""
+    untimely_squares: int = 0
     jitter_s: float = 0.0
     histograms: Mapping[str, HistogramState] = field(default_factory=dict)
 
@@ -93,6 +96,11 @@ class Link:
         self.messages, self.untimely = known.messages, known.untimely
         self.sent_before, self.lost_before = known.sent, known.lost
         """Of earlier runs; the ledger counts this one."""
+        self.lost_squares, self.untimely_squares = known.lost_squares, known.untimely_squares
+        self._lost = 0
+        """Of this run, when the last message came."""
+        self._late = 0
+        """Messages in a row that were not in time."""
         self.jitter_s = known.jitter_s
         self.distributions = {
             name: LogHistogram(known.histograms.get(name)) for name in DISTRIBUTIONS
@@ -100,12 +108,14 @@ class Link:
         self._last: tuple[int, int, float] | None = None
         """Observed time, time of the value and latency of the last message in time."""
 
-    def message(self, message: Message, at_ns: int, now_ns: int) -> None:
-        """Take note of a message."""
+    def message(self, message: Message, lost: int, at_ns: int, now_ns: int) -> None:
+        """Take note of a message, before which `lost` had been lost in this run."""
         self.link = message.link
         self.messages += 1
+        self.lost_squares += max(lost - self._lost, 0) ** 2
+        self._lost = lost
         if message.time_ns is None:
-            self.untimely += 1
+            self._count_late()
             return
         latency_ns = now_ns - message.time_ns
         latency_s = latency_ns / NS_PER_S
@@ -113,8 +123,9 @@ class Link:
         self._add("time_bound", message.bound_ns / NS_PER_S)
         self._add("time_uncertainty", message.uncertainty_ns / NS_PER_S)
         if not -message.bound_ns <= latency_ns <= self.budget.latency_ns:
-            self.untimely += 1
+            self._count_late()
             return
+        self._late = 0
         self.service.message(at_ns)
         if self._last is not None:
             before_ns, value_ns, latency_before_s = self._last
@@ -138,9 +149,17 @@ class Link:
             untimely=self.untimely,
             sent=self.sent_before + sent,
             lost=self.lost_before + lost,
+            lost_squares=self.lost_squares,
+            untimely_squares=self.untimely_squares,
             jitter_s=self.jitter_s,
             histograms={name: kept.state() for name, kept in self.distributions.items()},
         )
+
+    def _count_late(self) -> None:
+        self.untimely += 1
+        # (n + 1)^2 - n^2: the burst is longer by one.
+        self.untimely_squares += 2 * self._late + 1
+        self._late += 1
 
     def _add(self, name: str, value_s: float) -> None:
         self.distributions[name].add(value_s)

@@ -24,6 +24,8 @@ STATE = LinkState(
     untimely=3,
     sent=1010,
     lost=10,
+    lost_squares=52,
+    untimely_squares=9,
     jitter_s=0.001,
     histograms={"update_time": HistogramState({-1: 2, 300: 998}, 12.5, -0.25, 1.5)},
 )
@@ -50,6 +52,8 @@ def damaged(**changes) -> str:
         "untimely": 0,
         "sent": 1,
         "lost": 0,
+        "lost_squares": 0,
+        "untimely_squares": 0,
         "jitter_s": 0,
         "histograms": {},
     }

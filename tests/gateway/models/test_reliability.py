@@ -87,6 +87,14 @@ def test_a_ratio_has_the_limits_of_clopper_and_pearson() -> None:
     assert ratio_limits(0, 0) == ratio_limits(3, 2) == ratio_limits(-1, 2) == UNKNOWN
 
 
+def test_a_burst_is_one_event() -> None:
+    # Ten losses in a row, three times, are three of a tenth of the messages.
+    assert ratio_limits(30, 1000, 300) == pytest.approx(ratio_limits(3, 100))
+    assert ratio_limits(30, 1000, 30) == ratio_limits(30, 1000) == ratio_limits(30, 1000, 1)
+    low, high = ratio_limits(5, 5, 25)
+    assert (low, high) == (pytest.approx(0.025), 1.0)
+
+
 @pytest.mark.parametrize(
     ("count", "ranks"), [(5, (None, None)), (6, (1, 6)), (10, (2, 9)), (20, (6, 15))]
 )

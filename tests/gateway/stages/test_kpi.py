@@ -198,6 +198,29 @@ def test_loss_is_what_the_ledger_says_over_all_runs() -> None:
     assert again.value("message_loss_ratio", 1.0) == pytest.approx(0.02)
 
 
+def test_losses_and_late_messages_in_a_row_are_one_event() -> None:
+    apart, together = Watch(), Watch()
+    for watch, lost in ((apart, (1, 2, 3, 4)), (together, (0, 4, 4, 4))):
+        watch.ledger.account("a").announced = 1000
+        for second, so_far in enumerate(lost):
+            watch.ledger.account("a").lost = so_far
+            watch.send(second + 1.0, 60.0 if watch is together or second % 2 else 0.1)
+    for name in ("message_loss_ratio", "untimely_message_ratio"):
+        single, burst = (watch.kpi(5.0).figure(name) for watch in (apart, together))
+        assert burst.high - burst.low > single.high - single.low, name
+
+
+def test_one_long_delay_is_not_held_against_the_latency_for_good() -> None:
+    """Forty messages late in a row are 2 % of them and one event: too little to tell."""
+    once, often = Watch(latency_ns=S), Watch(latency_ns=S)
+    for second in range(1, 2001):
+        once.send(float(second), 5.0 if second in range(1000, 1040) else 0.1)
+        often.send(float(second), 5.0 if second % 50 == 0 else 0.1)
+    figures = [watch.kpi(2000.0).figure("end_to_end_latency_p99_s") for watch in (once, often)]
+    assert [figure.low > figure.budget for figure in figures] == [True, True]
+    assert [figure.is_met for figure in figures] == [None, False]
+
+
 def test_a_poll_without_an_answer_is_a_lost_message() -> None:
     watch = Watch(is_polled=True)
     watch.ledger.account("a").verified = 8
