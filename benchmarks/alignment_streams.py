@@ -103,8 +103,13 @@ def skab_plant(data: Path) -> Plant:
     return Plant("SKAB", names, 1.0, found.rows, np.zeros(len(names)), 5.0, end_s, end_s)
 
 
-def streams(plant: Plant, clock_s: tuple[float, ...], seed: int) -> list[Stream]:
-    """Sample a plant; `clock_s` is how well each source knows its time, in standard deviations."""
+def streams(
+    plant: Plant, clock_s: tuple[float, ...], seed: int, lost_s: tuple[float, float] | None = None
+) -> list[Stream]:
+    """Sample a plant; `clock_s` is how well each source knows its time, in standard deviations.
+
+    `lost_s` is from when on the last source knows it only to so much, and says so.
+    """
     rng = np.random.default_rng(seed)
     end_s = plant.step_s * (len(plant.truth) - 1)
     errors = [_clock(end_s, CLOCK_ROWS * plant.row_s, rng) for _ in range(SOURCES)]
@@ -116,15 +121,16 @@ def streams(plant: Plant, clock_s: tuple[float, ...], seed: int) -> list[Stream]
             # A recording is only known at its own times.
             true_s = np.unique(np.rint(true_s / plant.step_s) * plant.step_s)
         grid_s, unit = errors[place % SOURCES]
-        deviation_s = clock_s[place % SOURCES]
+        deviation_s = np.full(len(true_s), clock_s[place % SOURCES])
+        if lost_s is not None and place % SOURCES == SOURCES - 1:
+            deviation_s[true_s >= lost_s[0]] = lost_s[1]
         stated_s = true_s + deviation_s * np.interp(true_s, grid_s, unit)
         late_s = rng.exponential(0.2 * plant.row_s, len(true_s))
         late_s += (rng.random(len(true_s)) < 0.02) * plant.row_s * rng.uniform(1, 2, len(true_s))
         values = plant.at(true_s, place) + plant.noise[place] * rng.normal(size=len(true_s))
-        spread = np.full(len(true_s), deviation_s)
         # Nothing arrives before its own stated time.
         arrival_s = np.maximum(true_s + late_s, stated_s)
-        made.append(Stream(true_s, stated_s, spread, arrival_s, values))
+        made.append(Stream(true_s, stated_s, deviation_s, arrival_s, values))
     return made
 
 
