@@ -144,7 +144,7 @@ class OpcUaLink:
         """Read some nodes and deliver what they said, with the server's clock."""
         read = await session.read([self._ids[index] for index in indices])
         readings = self._readings(zip(indices, read.values, strict=True))
-        self._hand_on(readings, read.requested_ns, read.received_ns, read.clock_ns)
+        self._hand_on(self._polled(readings, read.requested_ns, read.received_ns, read.clock_ns))
 
     # --- subscription ----------------------------------------------------------------------------
 
@@ -158,17 +158,23 @@ class OpcUaLink:
         limit_ns = _SILENT_PERIODS * self._cadence.period_ns + self.server.timeout_ms * NS_PER_MS
         while True:
             now_ns = self._clock.now_ns()
-            if self._cadence.take(now_ns):
-                shown = await session.read([_CURRENT_TIME])
-                self._hand_on((), shown.requested_ns, shown.received_ns, shown.clock_ns)
-            if notices.silent_ns(now_ns) > limit_ns:
-                silent_s = notices.silent_ns(now_ns) / NS_PER_S
-                raise LinkError(self.server.name, LINK, f"told nothing for {silent_s:.1f} s")
-            due_ns = self._cadence.due_ns(self._clock.now_ns())
-            for said in await notices.wait(due_ns):
+            shown = await session.read([_CURRENT_TIME]) if self._cadence.take(now_ns) else None
+            found = [
+                self._polled(self._readings(n.values.items()), n.since_ns, n.received_ns, None)
+                for n in notices.take()
+            ]
+            if found:
                 proof_of_life()
-                readings = self._readings(said.values.items())
-                self._hand_on(readings, said.since_ns, said.received_ns, None)
+            if shown is not None:
+                clock_ns = shown.clock_ns
+                found.append(self._polled((), shown.requested_ns, shown.received_ns, clock_ns))
+            for polled in sorted(found, key=lambda polled: polled.received_ns):
+                self._hand_on(polled)
+            silent_ns = notices.silent_ns(self._clock.now_ns())
+            if silent_ns > limit_ns:
+                silent_s = silent_ns / NS_PER_S
+                raise LinkError(self.server.name, LINK, f"told nothing for {silent_s:.1f} s")
+            await notices.wait(self._cadence.due_ns(self._clock.now_ns()))
 
     # --- both ------------------------------------------------------------------------------------
 
@@ -189,28 +195,29 @@ class OpcUaLink:
             name = f"{self.server.name}:{self.server.nodes[index].name}"
             _LOG.info("opcua_node signal=%s error=%r", name, why)
 
-    def _hand_on(
+    def _polled(
         self,
         readings: tuple[Reading, ...],
         requested_ns: int,
         received_ns: int,
         clock_ns: int | None,
-    ) -> None:
-        """Deliver readings, or the server's clock, or both."""
-        if not readings and clock_ns is None:
-            return
+    ) -> Polled:
+        """Return readings, or the server's clock, or both, as the record of a poll."""
         step_ns = round(self.server.clock_step_ms * NS_PER_MS)
-        self._deliver(
-            Polled(
-                source=self.server.name,
-                link=LINK,
-                readings=readings,
-                requested_ns=requested_ns,
-                received_ns=received_ns,
-                clock_ns=clock_ns,
-                clock_resolution_ns=0 if clock_ns is None else step_ns,
-            )
+        return Polled(
+            source=self.server.name,
+            link=LINK,
+            readings=readings,
+            requested_ns=requested_ns,
+            received_ns=received_ns,
+            clock_ns=clock_ns,
+            clock_resolution_ns=0 if clock_ns is None else step_ns,
         )
+
+    def _hand_on(self, polled: Polled) -> None:
+        """Deliver a record that says something."""
+        if polled.readings or polled.clock_ns is not None:
+            self._deliver(polled)
 
     async def _new_session(self) -> OpcUaSession:
         """Return a session that has not connected; makes our certificate when it is first needed.

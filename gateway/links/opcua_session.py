@@ -34,6 +34,8 @@ LINK: Final = "opcua"
 _GRACE_S: Final = 0.5
 """Our deadline after the library's own, in case that one fails."""
 _CLOSE_S: Final = 1.0
+_SESSION_MS: Final = 600_000
+"""How long a server keeps a session whose client has gone without a word."""
 _HEALTH_S: Final = 3600.0
 """The library's own look at the connection: rare, since ours is every reading."""
 _POLICIES: Final[dict[str, type[security_policies.SecurityPolicy]]] = {
@@ -250,6 +252,7 @@ class OpcUaSession:
         """Return a client that has not connected."""
         server = self._server
         client = Client(server.endpoint, timeout=self._timeout_s, watchdog_intervall=_HEALTH_S)
+        client.session_timeout = _SESSION_MS
         client.application_uri = self._application_uri
         client.name = "Twinrig"
         client.description = "Twinrig"

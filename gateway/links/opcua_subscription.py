@@ -10,6 +10,7 @@ follows, the next one is of the same cycle and keeps its beginning.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,18 +68,19 @@ class Notices:
         """Return how long nothing has come."""
         return now_ns - self._arrivals[-1]
 
-    async def wait(self, until_ns: int) -> list[Notice]:
-        """Return what has come, at `until_ns` at the latest."""
-        pause_s = max(0, until_ns - self._clock.now_ns()) / NS_PER_S
-        try:
-            async with asyncio.timeout(pause_s):
-                await self._has_come.wait()
-        except TimeoutError:
-            return []
+    def take(self) -> list[Notice]:
+        """Return what has come since the last time, oldest first."""
         self._has_come.clear()
         said = list(self._waiting)
         self._waiting.clear()
         return said
+
+    async def wait(self, until_ns: int) -> None:
+        """Return when something has come that was not taken, at `until_ns` at the latest."""
+        pause_s = max(0, until_ns - self._clock.now_ns()) / NS_PER_S
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._has_come.wait()
 
 
 def _changes(result: ua.PublishResult) -> Iterator[tuple[int, ua.DataValue]]:

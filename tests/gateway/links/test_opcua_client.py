@@ -207,6 +207,16 @@ async def test_a_subscription_tells_changes_and_repeats_what_stands(
         assert clock.requested_ns - NS_PER_MS <= clock.clock_ns <= clock.received_ns + NS_PER_MS
 
 
+async def test_what_a_subscription_delivers_is_in_the_order_in_which_it_came(
+    press: Press, tmp_path: Path
+) -> None:
+    changes = {"mode": "subscription", "period_ms": 10}
+    async with way_to(press) as way, reading(make_bench(tmp_path, way.url, **changes)) as bench:
+        polls = [await bench.polls.get() for _ in range(40)]
+    assert all(first.received_ns <= then.received_ns for first, then in pairwise(polls))
+    assert {bool(poll.readings) for poll in polls} == {True, False}
+
+
 async def test_a_subscription_that_has_ended_is_made_anew(press: Press, tmp_path: Path) -> None:
     changes = {"mode": "subscription", "timeout_ms": 500}
     async with way_to(press) as way, reading(make_bench(tmp_path, way.url, **changes)) as bench:

@@ -143,22 +143,22 @@ def shown(notice) -> dict[int, float]:
     return {handle: value.Value.Value for handle, value in notice.values.items()}
 
 
-async def test_the_window_of_a_notice_begins_when_the_one_before_the_last_came() -> None:
+def test_the_window_of_a_notice_begins_when_the_one_before_the_last_came() -> None:
     clock = ManualClock(1000)
     notices = Notices(clock)
     said = [published((0, 1.0), (1, 5.0)), published(), published((0, 2.0)), published()]
     for second, result in enumerate(said):
         clock.advance_to(2000 + 1000 * second)
         notices.hear(result)
-    heard = await notices.wait(0)
+    heard = notices.take()
     assert [(n.since_ns, n.received_ns) for n in heard] == [
         (1000, 2000), (1000, 3000), (2000, 4000), (3000, 5000),
     ]  # fmt: skip
     assert [shown(n) for n in heard] == [{0: 1.0, 1: 5.0}] * 2 + [{0: 2.0, 1: 5.0}] * 2
-    assert await notices.wait(0) == []
+    assert notices.take() == []
 
 
-async def test_a_cycle_in_several_notices_keeps_its_beginning() -> None:
+def test_a_cycle_in_several_notices_keeps_its_beginning() -> None:
     clock = ManualClock(0)
     notices = Notices(clock)
     for time_ns, more in (
@@ -171,27 +171,37 @@ async def test_a_cycle_in_several_notices_keeps_its_beginning() -> None:
     ):
         clock.advance_to(time_ns)
         notices.hear(published((0, 1.0), more=more))
-    heard = await notices.wait(0)
+    heard = notices.take()
     assert [n.since_ns for n in heard] == [0, 0, 10, 10, 10, 31]
 
 
-async def test_a_clock_that_is_set_back_makes_no_window_that_ends_before_it_begins() -> None:
+def test_a_clock_that_is_set_back_makes_no_window_that_ends_before_it_begins() -> None:
     clock = ManualClock(5000)
     notices = Notices(clock)
     clock._now_ns = 100
     for _ in range(3):
         notices.hear(published((0, 1.0)))
-    heard = await notices.wait(0)
+    heard = notices.take()
     assert [(n.since_ns, n.received_ns) for n in heard] == [(100, 100)] * 3
 
 
-async def test_what_waits_is_bounded_and_silence_is_measured() -> None:
+def test_what_waits_is_bounded_and_silence_is_measured() -> None:
     clock = ManualClock(0)
     notices = Notices(clock)
     for count in range(1000):
         notices.hear(published((0, float(count))))
-    heard = await notices.wait(0)
+    heard = notices.take()
     assert len(heard) == 64
     assert shown(heard[-1]) == {0: 999.0}
     clock.advance_to(77)
     assert notices.silent_ns(clock.now_ns()) == 77
+
+
+async def test_waiting_ends_with_a_notice_or_with_its_time() -> None:
+    clock = ManualClock(0)
+    notices = Notices(clock)
+    await notices.wait(0)
+    assert notices.take() == []
+    notices.hear(published())
+    await notices.wait(3600 * NS_PER_S)
+    assert len(notices.take()) == 1
