@@ -28,8 +28,8 @@ _FEW: Final = 8
 _PAST_MAX: Final = 256
 _PAST_MIN: Final = 8
 """Exchanges before a run without which chance explains it."""
-_RARE: Final = -4.0
-"""Log of the chance of a run of which more should be known soon: one in fifty."""
+_RARE: Final = -1.5
+"""Log of the chance of a run of which more should be known soon: one in four."""
 RUN_MAX: Final = 16
 _RUN_MIN: Final = 3
 _ONE_SIDED: Final = 0.7

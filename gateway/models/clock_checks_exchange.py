@@ -126,6 +126,9 @@ class ExchangeChecks:
 
     def _rated(self, at_ns: int) -> list[Found]:
         """Return that the rate has left the class of the crystal, or come back."""
+        if self._changes.is_suspect:
+            # A step kicks the filter's rate until it is known to be one.
+            return []
         skew_ppm, deviation_ppm = self._changes.skew_ppm
         beyond_ppm = abs(skew_ppm) - self._crystal.drift_ppm
         if not self._is_beyond and beyond_ppm > self._limit * deviation_ppm:

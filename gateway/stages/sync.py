@@ -149,6 +149,8 @@ class Sync:
         if host is not None and self._gateway.machine(host, now_ns, self._findings):
             self._follow_anew()
         self._decide(now_ns, is_tick=True)
+        for clock in self._clocks.values():
+            clock.tick(now_ns, self._findings)
         self._findings.tick(now_ns)
 
     def probe_sent(self, source: str, probe_id: int, sent_ns: int) -> None:

@@ -32,12 +32,18 @@ from gateway.models.node_clock import (
 from gateway.records import Rejected, Verified
 from gateway.records_time import SyncCause
 from gateway.stages import sync_words as words
-from gateway.stages.sync_findings import Findings
+from gateway.stages.sync_findings import Claim, Findings
 from wire import content, messages
 
 PENDING_MAX: Final = 8
 """Probes of one node that may be on their way; the oldest is forgotten first."""
 BOOTS_MAX: Final = 8
+_BEFORE_BOOT_NS: Final = 5_000_000_000
+"""A node that has restarted sends again what it does not know to be receipted, then says so."""
+_OUT_OF_ORDER: Final = 5
+_OUT_OF_ORDER_NS: Final = 20_000_000_000
+"""A node that stores sends again what got lost, so its data is out of order now and then: at a
+frame a second and a loss of one in a hundred so often within this time once in a hundred days."""
 _ANSWERED_MAX: Final = 32
 _NUMBERS_MAX: Final = 256
 _TWICE_NS: Final = 10_000_000_000
@@ -129,6 +135,11 @@ class SourceClock:
         self._numbers: OrderedDict[int, int] = OrderedDict()
         self._arrivals = Arrivals(settings.stale_ns)
         self._first_ns: int | None = None
+        self._boot_ns: int | None = None
+        """When the newest boot was heard first."""
+        self._doubtful: tuple[Claim, int] | None = None
+        """A frame that came again, unless a restart explains it; and when it came."""
+        self._out_of_order: deque[int] = deque(maxlen=_OUT_OF_ORDER)
 
     @property
     def newest(self) -> BootClock | None:
@@ -150,6 +161,7 @@ class SourceClock:
                 self._arrivals = Arrivals(self._settings.stale_ns)
             self.hasty = 0
             self.boot_id = boot_id
+            self._boot_ns, self._doubtful = now_ns, None
         if len(self.boots) > BOOTS_MAX:
             del self.boots[min(self.boots, key=lambda known_id: known_id or 0)]
         return made
@@ -169,7 +181,7 @@ class SourceClock:
         is_live = content.is_live(item.content_type)
         counter = boot.order.frame(item.sequence, tick_us, item.received_ns, is_live=is_live)
         if counter is not None:
-            self._counted(boot, item, tick_us, counter, findings)
+            self._counted(boot, item, counter, findings)
             if counter.counter is CounterVerdict.ABSURD:
                 return
         if item.sequence >= boot.first_sequence:
@@ -219,13 +231,34 @@ class SourceClock:
             return
         first_ns = self._numbers.get(rejected.sequence)
         age_ns = None if first_ns is None else rejected.received_ns - first_ns
-        if age_ns is not None and not 0 <= age_ns <= _TWICE_NS:
-            if self.is_storing and 0 <= age_ns <= _AGAIN_NS:
-                self.faults["sent_again"] += 1
-                return
-            age_ns = None
-        claim = words.repeated(rejected.sequence, now_ns, age_ns)
-        findings.counted(self.source, claim, now_ns)
+        if age_ns is not None and 0 <= age_ns <= _TWICE_NS:
+            claim = words.repeated(rejected.sequence, now_ns, age_ns)
+            findings.counted(self.source, claim, now_ns)
+        elif self._is_sent_again(age_ns, now_ns):
+            self.faults["sent_again"] += 1
+        elif self.is_storing:
+            claim = words.repeated(rejected.sequence, now_ns, None)
+            self._doubtful = self._doubtful or (claim, now_ns)
+            self.tick(now_ns, findings)
+        else:
+            claim = words.repeated(rejected.sequence, now_ns, None)
+            findings.counted(self.source, claim, now_ns)
+
+    def tick(self, now_ns: int, findings: Findings) -> None:
+        """Tell of a frame that came again when no restart has explained it."""
+        if self._doubtful is None:
+            return
+        claim, since_ns = self._doubtful
+        if not 0 <= now_ns - since_ns < _BEFORE_BOOT_NS:
+            findings.counted(self.source, claim, now_ns)
+            self._doubtful = None
+
+    def _is_sent_again(self, age_ns: int | None, now_ns: int) -> bool:
+        """Tell whether it is a node that stores, and sends what it has no receipt for."""
+        if not self.is_storing:
+            return False
+        is_young = self._boot_ns is not None and 0 <= now_ns - self._boot_ns < _STRANGER_NS
+        return is_young or (age_ns is not None and 0 <= age_ns <= _AGAIN_NS)
 
     def withdraw(self) -> None:
         """Follow all clocks anew: the gateway's own clock was set."""
@@ -240,16 +273,16 @@ class SourceClock:
         self,
         boot: BootClock,
         item: Verified,
-        tick_us: int,
         counter: CounterFinding,
         findings: Findings,
     ) -> None:
         """Tell what the counter did; if it went back, its clock is another one from here on."""
         claim = words.counter(counter, item.received_ns)
         if counter.counter is CounterVerdict.REORDERED:
-            sent = boot.place(item.sequence, tick_us)
-            is_sent_again = sent is None or item.received_ns - sent.time_ns > _TWICE_NS
-            if not (self.is_storing and is_sent_again):
+            self._out_of_order.append(item.received_ns)
+            oldest_ns = item.received_ns - self._out_of_order[0]
+            is_often = len(self._out_of_order) == _OUT_OF_ORDER and oldest_ns <= _OUT_OF_ORDER_NS
+            if is_often or not self.is_storing:
                 findings.counted(self.source, claim, item.received_ns)
             return
         self.fault(counter.counter.value)
