@@ -9,8 +9,9 @@ The 99 % latency is within its budget if at most 1 % of the messages are late. L
 in bursts, which limits of a quantile do not know and those of a ratio do; so its budget is met, or
 not, only if both say so. The limits of a latency hold the time uncertainty of the values too, added
 and not squared: it is the same clock in every message. Clock synchronicity is the hard bound of the
-time of values: that share of the messages is guaranteed to be that well timed; the uncertainty
-beside it is what is likely (k = 2).
+time of values against the gateway's clock: that share of the messages is guaranteed to be that well
+timed; the uncertainty beside it is what is likely (k = 2). How far the gateway's clock is from UTC
+is no part of it (`SyncCause.GATEWAY_CLOCK`).
 
 Sources: 3GPP TS 22.104, 3.1, 5.6 and annex C; TS 22.261, 3.1.
 """
@@ -66,15 +67,9 @@ def figures(link: Link, sent: int, lost: int) -> tuple[KpiFigure, ...]:
 def _timing(link: Link) -> list[KpiFigure]:
     """Return transfer interval, update time, latency and jitter."""
     budget = link.budget
-    spread_s = link.distributions["time_uncertainty"].quantile(0.99) or 0.0
-    latency_s = budget.latency_ns / NS_PER_S
+    latency = "end_to_end_latency"
     p99 = _quantile(
-        link,
-        "end_to_end_latency",
-        0.99,
-        "end_to_end_latency_p99_s",
-        spread_s=spread_s,
-        budget=latency_s,
+        link, latency, 0.99, "end_to_end_latency_p99_s", budget=budget.latency_ns / NS_PER_S
     )
     if p99.is_met != _untimely(link).is_met:
         p99 = replace(p99, is_met=None)
@@ -84,9 +79,7 @@ def _timing(link: Link) -> list[KpiFigure]:
         _quantile(link, "transfer_interval", 0.5, "transfer_interval_s"),
         _quantile(link, "update_time", 0.5, "update_time_median_s"),
         _quantile(link, "update_time", 0.99, "update_time_p99_s"),
-        _quantile(
-            link, "end_to_end_latency", 0.5, "end_to_end_latency_median_s", spread_s=spread_s
-        ),
+        _quantile(link, latency, 0.5, "end_to_end_latency_median_s"),
         p99,
         _figure("jitter_s", jitter_s),
     ]
@@ -166,11 +159,12 @@ def _quantile(
     probability: float,
     name: str,
     *,
-    spread_s: float = 0.0,
     budget: float | None = None,
 ) -> KpiFigure:
-    """Return a quantile as a figure, its limits wider by `spread_s` on both sides."""
-    kept = link.distributions[distribution]
+    """Return a quantile as a figure; limits of a latency are wider by the same quantile of u(t)."""
+    kept, spread_s = link.distributions[distribution], 0.0
+    if distribution == "end_to_end_latency":
+        spread_s = link.distributions["time_uncertainty"].quantile(probability) or 0.0
     low, high = kept.quantile_limits(probability)
     limits = Limits(
         None if low is None else low - spread_s, None if high is None else high + spread_s
