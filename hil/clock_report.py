@@ -34,12 +34,11 @@ def time_report(result: RunResult) -> list[RenderableType]:
 
 def findings_table(findings: Iterable[Finding]) -> Table:
     """One row for each fault: what it was, what it was called, how soon, how large."""
-    table = Table(box=None, padding=(0, 1, 0, 1))
+    table = Table(box=None, padding=(0, 1, 0, 0))
     for heading in ("fault", "of", "size", "found as", "cause"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("delay", "told", "error"):
-        table.add_column(heading, justify="right")
-    table.add_column("also named")
+    for heading in ("delay", "error"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for finding in findings:
         table.add_row(*_cells(finding))
     return table
@@ -59,18 +58,15 @@ def _cells(finding: Finding) -> list[str | Text]:
     truth, check = finding.truth, None if finding.found is None else finding.found.check
     is_quiet = truth.expect.cause == QUIET
     found = "nothing" if check is None else check.cause.value
-    unit = truth.unit if check is None else check.unit
     right = Text("right", style="green") if finding.is_cause_right else Text("WRONG", style="red")
     return [
         truth.kind,
         truth.node,
-        "" if truth.size is None else f"{truth.size:g} {truth.unit}",
+        "" if truth.size is None else f"{truth.size:.4g} {truth.unit}",
         Text(found, style="" if (check is None) == is_quiet else "bold red"),
         right,
         "" if finding.delay_s is None else f"{finding.delay_s:.1f} s",
-        "" if check is None else f"{check.size:.4g} {unit}",
-        "" if finding.size_error is None else f"{finding.size_error:+.2g} {unit}",
-        ", ".join(finding.others),
+        "" if finding.size_error is None else f"{finding.size_error:+.2g}",
     ]
 
 

@@ -101,7 +101,7 @@ def plan_faults(scenario: Scenario, frame: Frame) -> FaultPlan:
         if disturbances or node in ambient:
             draw = random.Random(scenario.scenario.seed * 1009 + index)  # noqa: S311 - no secret
             paths[node] = LinkPath(ambient.get(node, Ambient()), disturbances, draw)
-    everyone = (*nodes, *([] if plc is None else [plc]), frame.site_name)
+    everyone = (*nodes, *([] if plc is None else [plc]), frame.site_name, GATEWAY)
     return FaultPlan(
         clocks={node: clock for node, clock in clocks.items() if clock is not NOMINAL},
         paths=paths,
@@ -181,12 +181,12 @@ class _Timed:
         )
 
     def truth(self, sources: tuple[str, ...], frame: Frame, clock: BoardClock) -> FaultTruth:
-        """Return what is true of the fault; a lasting one is news until it must be found."""
+        """Return what is true of the fault; a rate may stay wrong, a leap is over at once."""
         fault = self.fault
         within_ns = round((fault.expect.within_s or 0.0) * NS_PER_S)
         over_ns = self.until_ns
         if over_ns is None:
-            over_ns = self.begin_ns + max(within_ns, round((fault.ramp_s or 0.0) * NS_PER_S))
+            over_ns = frame.end_ns if fault.kind in _OF_RATE else self.begin_ns + within_ns
         elif fault.kind == "temperature":
             over_ns += round((fault.ramp_s or 0.0) * NS_PER_S)
         return FaultTruth(
@@ -218,13 +218,12 @@ class _Timed:
         if fault.kind == "temperature":
             hot_ns = self.begin_ns + round((fault.ramp_s or 0.0) * NS_PER_S)
             return clock.ppm_at(hot_ns) - clock.ppm_at(self.begin_ns - 1)
-        if fault.kind == "skew":
-            return fault.size_ppm
-        if fault.kind == "hold_back":
-            return fault.for_s
-        if fault.kind in ("step", "wrap", "delay_up", "delay_down"):
-            return fault.size_s
-        return None
+        if fault.kind == "delay_down" and fault.size_s is not None:
+            # The sign of an asymmetry tells the way: positive from the source to the gateway.
+            return -fault.size_s
+        sizes = {"skew": fault.size_ppm, "hold_back": fault.for_s}
+        sizes |= dict.fromkeys(("step", "wrap", "delay_up"), fault.size_s)
+        return sizes.get(fault.kind)
 
 
 def _clock(timed: list[_Timed], crystal: Crystal) -> BoardClock:

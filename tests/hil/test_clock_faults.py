@@ -164,7 +164,7 @@ def test_a_one_sided_delay_breaks_no_hard_bound(tmp_path: Path) -> None:
 def test_a_clock_that_leaps_breaks_the_bounds_and_only_from_then_on(
     tmp_path: Path, board: str, virtual_s: float, at_s: float
 ) -> None:
-    faults = a_fault("step", at_s=at_s, size_s=-0.4)
+    faults = a_fault("step", at_s=at_s, size_s=-0.4, cause="step")
     result = played(tmp_path, faults, virtual_s=virtual_s, board=board)
     truth = truth_of(result)
     assert truth.values.claims >= at_s - 1
@@ -172,6 +172,11 @@ def test_a_clock_that_leaps_breaks_the_bounds_and_only_from_then_on(
     assert truth.values_in_fault.broken > 0
     assert truth.values_in_fault.error_max_ns > 300_000_000
     assert truth_of(result, "node-b").values.broken == 0
+    (finding,) = result.checks.findings
+    assert finding.is_cause_right
+    assert finding.delay_s is not None
+    assert finding.delay_s < 15.0, "a probe period and a half"
+    assert finding.size_error == pytest.approx(0.0, abs=0.02)
 
 
 @pytest.mark.slow
@@ -269,7 +274,7 @@ def test_a_finding_is_timed_sized_and_shown(tmp_path: Path) -> None:
         for part in time_report(result):
             console.print(part)
     text = shown.get()
-    assert "step   node-a  0.4 s  step      right  8.2 s  0.45 s  +0.05 s" in text
+    assert "step  node-a 0.4 s step     right 8.2 s +0.05" in text
     assert "false alarms: 0 in 0.05 hours of a source without a fault" in text
 
 
