@@ -5,8 +5,8 @@
 
 Promises: a quantile is off by at most 2.2 % of itself (half a bucket), limits of it go outwards to
 the edges, the least and the greatest value are exact; powers of two microseconds are edges, so
-cumulative counts at them are exact. Memory is bounded by `BUCKETS_MAX` whatever comes; NaN and
-infinities are refused. What is not above zero has a bucket of its own and counts as the least of
+cumulative counts at them are exact. Memory is bounded by `BUCKETS_MAX` whatever comes; what is no
+duration at all is refused. What is not above zero has a bucket of its own and counts as the least of
 its kind. Left to others: what is measured (`stages/kpi_link.py`).
 
 Sources: Masson, Rim and Lee (2019), DDSketch, 2, for quantiles with a relative error.
@@ -26,6 +26,8 @@ BUCKETS_MAX: Final = 800
 """Fifty octaves above a microsecond: 35 years."""
 _NOT_POSITIVE: Final = -1
 """Place of what is zero or less: a value that seems to come before it was measured."""
+BEYOND_S: Final = 1e15
+"""Thirty million years: no duration, and no sum of such is infinite."""
 COUNT_MAX: Final = 1 << 62
 
 
@@ -59,8 +61,8 @@ class LogHistogram:
             self.least_s, self.greatest_s = state.least_s, state.greatest_s
 
     def add(self, value_s: float) -> bool:
-        """Count one duration; False for what is no number."""
-        if not math.isfinite(value_s):
+        """Count one duration; False for NaN and for what is beyond `BEYOND_S`."""
+        if not abs(value_s) <= BEYOND_S:
             return False
         place = _place(value_s)
         self._counts[place] = self._counts.get(place, 0) + 1
