@@ -6,8 +6,8 @@
 Promises: a quantile is off by at most 2.2 % of itself (half a bucket), limits of it go outwards to
 the edges, the least and the greatest value are exact; powers of two microseconds are edges, so
 cumulative counts at them are exact. Memory is bounded by `BUCKETS_MAX` whatever comes; what is no
-duration at all is refused. What is not above zero has a bucket of its own and counts as the least of
-its kind. Left to others: what is measured (`stages/kpi_link.py`).
+duration at all is refused. What is not above zero has a bucket of its own and counts as the least
+of its kind. Left to others: what is measured (`stages/kpi_link.py`).
 
 Sources: Masson, Rim and Lee (2019), DDSketch, 2, for quantiles with a relative error.
 """
