@@ -74,6 +74,10 @@ class LagLaw(NamedTuple):
     overlap: float
     """Nats that count for each nat that is summed: tapered frequencies share what they know."""
 
+    def __deepcopy__(self, memo: dict[int, object]) -> "LagLaw":
+        """Return the law itself, which never changes and is large."""
+        return self
+
 
 class Profile(NamedTuple):
     """What a window says about the lag of one group of signals."""
