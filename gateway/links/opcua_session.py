@@ -2,9 +2,10 @@
 
 Promises: unless the site says otherwise the channel is signed and encrypted, to exactly the
 certificate that lies in `trusted/` (an unknown one is put into `rejected/`, and the message says
-what to do); every wait has a deadline; every failure of the library is a `LinkError`; when a server
-refuses us because the clocks disagree, the error says by how much. The server's clock is the
-Timestamp of its response headers (OPC 10000-4, 7.33): the time at which it answered.
+what to do); every wait has a deadline and every answer a limit (`opcua_guard.py`); every failure of
+the library is a `LinkError`; when a server refuses us because the clocks disagree, the error says
+by how much. The server's clock is the Timestamp of its response headers (OPC 10000-4, 7.33): the
+time at which it answered.
 Left to others: when to try again (`supervisor.py`), what is read (`opcua_client.py`).
 """
 
@@ -24,6 +25,7 @@ from cryptography.exceptions import InvalidSignature
 from gateway.clock import NS_PER_S, Clock
 from gateway.errors import LinkError
 from gateway.keyfile import load_password
+from gateway.links.opcua_guard import Guards
 from gateway.links.opcua_values import status_name, utc_ns
 from gateway.links.supervisor import honour_cancellation
 from gateway.sinks.opcua_identity import Identity, TrustList, thumbprint
@@ -96,6 +98,7 @@ class OpcUaSession:
         self._clock = clock
         self._timeout_s = server.timeout_ms / 1000
         self._clock_hint = ""
+        self._guards: dict[Client, Guards] = {}
         self.client = self._new_client()
 
     async def open(self) -> None:
@@ -256,6 +259,7 @@ class OpcUaSession:
         client.application_uri = self._application_uri
         client.name = "Twinrig"
         client.description = "Twinrig"
+        self._guards[client] = Guards(client)
         if server.username is not None:
             client.set_user(server.username)
         if server.password_file is not None:
@@ -267,6 +271,7 @@ class OpcUaSession:
         protocol = client.uaclient.protocol
         if protocol is None:
             raise ConnectionError("connection is closed")
+        self._guards[client].asked()
         async with asyncio.timeout(self._timeout_s + _GRACE_S):
             body = await protocol.send_request(request)
             honour_cancellation()

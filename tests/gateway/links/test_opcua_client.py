@@ -1,5 +1,7 @@
 """The OPC UA link against a real server: stamps, a wrong clock, a way that fails, certificates."""
 
+import asyncio
+import contextlib
 import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -180,6 +182,31 @@ async def test_a_machine_that_takes_connections_and_says_nothing_is_no_server(
         with pytest.raises(LinkError, match="press over opcua: connecting: no answer"):
             await link.connect()
         await link.close()
+
+
+async def test_a_server_that_never_ends_its_answer_is_cut_off(tmp_path: Path) -> None:
+    """It claims a chunk of 4 GB in place of an acknowledgement, and sends it."""
+    sent = asyncio.get_running_loop().create_future()
+
+    async def pour(reader, writer) -> None:
+        await reader.read(1000)
+        count = 0
+        with contextlib.suppress(OSError):
+            writer.write(b"ACKF" + b"\xff" * 4)
+            while not writer.is_closing():
+                writer.write(bytes(65536))
+                await writer.drain()
+                count += 65536
+        sent.set_result(count)
+        writer.transport.abort()
+
+    async with await asyncio.start_server(pour, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        link = make_bench(tmp_path, f"opc.tcp://127.0.0.1:{port}").link
+        with pytest.raises(LinkError, match="press over opcua: connecting"):
+            await link.connect()
+        await link.close()
+        assert await sent < 20_000_000, "what was taken, and what sockets hold"
 
 
 # --- subscriptions -------------------------------------------------------------------------------
