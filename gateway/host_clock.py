@@ -10,11 +10,11 @@ Sources: Linux adjtimex(2); RFC 1589 for maxerror, esterror and the status bits.
 """
 
 import ctypes
-import ctypes.util
 import sys
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol, final
+from functools import cache
+from typing import Final, NamedTuple, Protocol, cast, final
 
 from gateway.clock import SystemClock
 from gateway.models.clock_checks_host import HostState
@@ -24,6 +24,7 @@ _STA_UNSYNC: Final = 0x0040
 _TIME_ERROR: Final = 5
 """Return value of adjtimex: the clock is not synchronised."""
 _NS_PER_US: Final = 1_000
+_POINTER_BYTES: Final = 8
 
 
 class _Timex(ctypes.Structure):
@@ -77,17 +78,27 @@ def steady_ns() -> int:
     return time.clock_gettime_ns(clock)
 
 
-def ask_kernel() -> Kernel | None:
-    """Return what the kernel says of its clock; None on a machine that cannot be asked."""
-    if not sys.platform.startswith("linux") or ctypes.sizeof(ctypes.c_void_p) != 8:
+@cache
+def _adjtimex() -> Callable[..., int] | None:
+    """Return the function of the C library this program is linked with; None without one."""
+    if not sys.platform.startswith("linux") or ctypes.sizeof(ctypes.c_void_p) != _POINTER_BYTES:
         return None
     try:
-        library = ctypes.CDLL(ctypes.util.find_library("c") or "libc.so.6")
-        adjtimex = library.adjtimex
+        function = ctypes.CDLL(None).adjtimex
     except (OSError, AttributeError):
         return None
+    function.argtypes = (ctypes.POINTER(_Timex),)
+    function.restype = ctypes.c_int
+    return cast("Callable[..., int]", function)
+
+
+def ask_kernel() -> Kernel | None:
+    """Return what the kernel says of its clock; None on a machine that cannot be asked."""
+    adjtimex = _adjtimex()
+    if adjtimex is None:
+        return None
     timex = _Timex()
-    state = int(adjtimex(ctypes.byref(timex)))
+    state = adjtimex(ctypes.byref(timex))
     return Kernel(state, timex.status, timex.max_error_us, timex.estimated_error_us, timex.tai_s)
 
 

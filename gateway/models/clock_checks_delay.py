@@ -22,7 +22,8 @@ from collections import deque
 from typing import Final, NamedTuple, final
 
 _WINDOW: Final = 64
-"""Exchanges after which a shortest delay is looked for anew; it is kept for up to twice as many."""
+"""Exchanges, a period apart, after which a shortest delay is looked for anew; it is kept for up to
+twice as many. Time counts as well, for in doubt there are many exchanges in a short while."""
 _FEW: Final = 8
 """Before so many round trips nothing is said of the shortest: all of each may be queueing."""
 _PAST_MAX: Final = 256
@@ -42,9 +43,11 @@ _OVER: Final = 3
 class ShortestDelay:
     """The least round trip of late, and how sure that is."""
 
-    __slots__ = ("_count", "_mean", "_newer", "_older", "_total")
+    __slots__ = ("_count", "_mean", "_newer", "_older", "_since_ns", "_total", "_window_ns")
 
-    def __init__(self) -> None:
+    def __init__(self, period_ns: int) -> None:
+        self._window_ns = _WINDOW * period_ns
+        self._since_ns = 0
         self._older = self._newer = math.inf
         self._count = self._total = 0
         self._mean = 0.0
@@ -54,14 +57,16 @@ class ShortestDelay:
         """Return it; infinite before the first round trip."""
         return min(self._older, self._newer)
 
-    def take(self, delay_ns: float, *, is_usual: bool = True) -> float:
+    def take(self, at_ns: int, delay_ns: float, *, is_usual: bool = True) -> float:
         """Take a round trip; return by how much the shortest one was forgotten to be shorter.
 
         That is above 0 when only longer ones have come for a while. With `is_usual` False nothing
         is forgotten: the path is known to be longer at present.
         """
         gone = 0.0
-        if self._count >= _WINDOW and is_usual:
+        is_old = not 0 <= at_ns - self._since_ns < self._window_ns
+        if self._count >= _WINDOW and is_old and is_usual:
+            self._since_ns = at_ns
             gone = max(self._newer - self._older, 0.0) if self._older < math.inf else 0.0
             self._older, self._newer, self._count = self._newer, math.inf, 0
         self._count += 1
@@ -111,6 +116,7 @@ class OneSidedDelay:
         self._floor_ns = floor_ns
         self._span_ns = span_ns
         self._past: deque[int] = deque(maxlen=_PAST_MAX)
+        self._total_ns = 0
         self._run: deque[_Trip] = deque()
         self._before_ns = 0
         self._fast = 0
@@ -131,6 +137,9 @@ class OneSidedDelay:
         if len(self._run) > RUN_MAX:
             oldest = self._run.popleft()
             self._before_ns = oldest.at_ns
+            self._total_ns += oldest.delay_ns
+            if len(self._past) == _PAST_MAX:
+                self._total_ns -= self._past[0]
             self._past.append(oldest.delay_ns)
         self.found = self._search()
         return self.found is not None
@@ -155,7 +164,8 @@ class OneSidedDelay:
 
     def _length(self, trips: list[_Trip]) -> int:
         """Return how many of the newest were slower than all but a few of those before them."""
-        if len(self._past) + len(trips) <= _PAST_MIN:
+        is_usual = bool(self._past) and trips[-1].delay_ns <= self._total_ns / len(self._past)
+        if is_usual or len(self._past) + len(trips) <= _PAST_MIN:
             return 0
         delays = sorted([*self._past, *(trip.delay_ns for trip in trips)])
         best, most = 0, 0.0
@@ -180,7 +190,12 @@ class OneSidedDelay:
             return None
         shift = sum(trip.residual_ns * more for trip, more in zip(run, extra, strict=True))
         share = 2 * shift / sum(more * more for more in extra)
-        if abs(share) < _ONE_SIDED:
+        # On the slower way every one is late; where both ways queue, some are not.
+        way = math.copysign(1.0, share)
+        least = min(
+            more / 2 + way * trip.residual_ns for trip, more in zip(run, extra, strict=True)
+        )
+        if abs(share) < _ONE_SIDED or least < size / 2:
             return None
         spread = sum((delay - usual) ** 2 for delay in usual_ns) / len(usual_ns)
         spread_run = sum((more - size) ** 2 for more in extra) / len(run)

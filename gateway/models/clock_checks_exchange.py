@@ -76,7 +76,7 @@ class ExchangeChecks:
         chance, floor_ns, span_ns = self._asymmetry
         self._changes = ClockChanges(self._crystal, limit=self._limit)
         self._delay = OneSidedDelay(chance=chance, floor_ns=floor_ns, span_ns=span_ns)
-        self._shortest = ShortestDelay()
+        self._shortest = ShortestDelay(round(span_ns))
         self._is_beyond = False
 
     @property
@@ -101,7 +101,7 @@ class ExchangeChecks:
         if extra is not None and delay_ns >= self._shortest.least_ns + _least_extra_ns(extra):
             usual_ns -= abs(extra.size_ns)
             shift_ns = extra.size_ns / 2
-        gone_ns = self._shortest.take(usual_ns, is_usual=extra is None)
+        gone_ns = self._shortest.take(at_ns, usual_ns, is_usual=extra is None)
         if gone_ns > 0.0:
             self._changes.allow(gone_ns / 2)
         excess_ns = self._shortest.excess_ns(usual_ns)
