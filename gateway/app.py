@@ -305,6 +305,10 @@ class Gateway:
             self._put(record)
             if self.site.store is None and record.provenance is Provenance.SEALED:
                 self._talk().settled(record)
+        kpis = self._started().kpis
+        if kpis is not None:
+            # The clock now, not at arrival: the way through our own stages is part of the latency.
+            kpis.observe(records, self._clock.now_ns())
         return records
 
     def _put(self, record: Record) -> None:

@@ -39,7 +39,7 @@ class Watches:
     events: Events = field(default_factory=lambda: Events(()))
     """State machines against their order and timing."""
     kpis: Kpis | None = None
-    """How the links serve."""
+    """How the links serve; told by the application of what went to the sinks."""
 
 
 @final
@@ -92,7 +92,7 @@ class Pipeline:
             if not self.sync.is_holding(checked):
                 self._understand(checked, values, now_ns, made)
         self._release(now_ns, made)
-        return self._observed(made, now_ns)
+        return self._with_findings(made)
 
     def tick(self, now_ns: int, host: HostState | None = None, /) -> list[Record]:
         """Let time pass without input: rows that waited long enough are judged as they are.
@@ -106,7 +106,7 @@ class Pipeline:
             self._judge(line.fuse.tick(now_ns), line, now_ns, made)
         made.extend(self.watches.events.tick(now_ns))
         made.extend(self.watches.silence.tick(now_ns))
-        self._observed(made, now_ns)
+        self._with_findings(made)
         if self.watches.kpis is not None:
             made.extend(self.watches.kpis.tick(now_ns))
         return made
@@ -144,14 +144,12 @@ class Pipeline:
             made.extend(line.lag.feed(estimate, line.fuse.model))
         made.extend(line.fuse.take_revisions())
 
-    def _observed(self, made: list[Record], now_ns: int) -> list[Record]:
-        """Append what was found out about time, and have the links measured by all of it."""
+    def _with_findings(self, made: list[Record]) -> list[Record]:
+        """Append what was found out about time."""
         found = [*self.sync.findings(), *self.watches.events.findings()]
         for record in found:
             if isinstance(record, ClockEstimate):
                 for line in self._lines:
                     line.lag.note(record)
         made.extend(found)
-        if self.watches.kpis is not None:
-            self.watches.kpis.observe(made, now_ns)
         return made
