@@ -59,7 +59,7 @@ class Press:
         self._do(self._start())
 
     def stop(self) -> None:
-        self._do(self.server.stop())
+        self._do(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_PATIENCE_S)
         self._loop.close()
@@ -76,6 +76,14 @@ class Press:
 
     def _do(self, coroutine) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_PATIENCE_S)
+
+    async def _stop(self) -> None:
+        await self.server.stop()
+        # The library leaves tasks of clients behind that went without a word.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def _start(self) -> None:
         self.server = server = Server()
