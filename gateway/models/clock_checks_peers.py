@@ -85,7 +85,7 @@ class StepPeers:
                 source for source, at_ns in self._heard_ns.items()
                 if source != name and abs(now_ns - at_ns) <= alive_ns
             }  # fmt: skip
-            if others - asked and 0 <= now_ns - step.found_ns < WAIT_NS:
+            if others - asked and abs(now_ns - step.found_ns) < WAIT_NS:
                 continue
             alike = [other for other in self._waiting.values() if _are_alike(step, other)]
             is_gateway = len(alike) >= 2 and 2 * (len(alike) - 1) >= len(asked)
