@@ -48,7 +48,7 @@ for half a normal one, 1.7 for a uniform one, 2.3 for a whole normal one of 60 p
 _SHARPNESS_MAX_FEW: Final = 1.5
 _FEW: Final = 48
 """... of 16 points 1.8, so that fewer points than these must be clearly sharp."""
-_BLUNT_WORTH: Final = 0.5
+_BLUNT_WORTH: Final = 0.25
 """Share of its information that a measurement without a sharp edge is worth."""
 _LONG: Final = 16.0
 """Waiting counts as at most so many means when the mean is learnt: exp(-16) of an exponential law
@@ -72,12 +72,13 @@ def truncation(alpha: float) -> tuple[float, float]:
     """
     if alpha > 8:
         return 0.0, 1.0
-    if alpha > -5:
+    if alpha > -20:
         peak = _DENSITY_0 * math.exp(-alpha * alpha / 2)
         rate = peak / (0.5 * math.erfc(-alpha / _SQRT_2))
         return rate, max(1 - alpha * rate - rate * rate, 0.0)
     inverse = 1 / (alpha * alpha)
-    return -alpha * (1 + inverse * (1 - 2 * inverse)), inverse * (1 - 6 * inverse)
+    rate = -alpha * (1 + inverse * (1 - inverse * (2 - 10 * inverse)))
+    return rate, inverse * (1 - inverse * (6 - 50 * inverse))
 
 
 def singer_noise(step_s: float, wander: float, time_s: float) -> tuple[float, ...]:
@@ -114,9 +115,30 @@ class ClockKalman:
     """The filter of one clock; times in seconds from an origin of the caller's."""
 
     __slots__ = (
-        "_floor_ns", "_wander", "count", "down_mean_ns", "down_variance", "drift", "half_ns",
-        "offset_ns", "p_dd", "p_hd", "p_hh", "p_hs", "p_sd", "p_ss", "p_xd", "p_xh", "p_xs", "p_xx",
-        "skew", "time_s", "up_mean_ns", "up_variance", "worth",
+        "_floor_ns",
+        "_wander",
+        "count",
+        "down_mean_ns",
+        "down_variance",
+        "drift",
+        "flatness",
+        "half_ns",
+        "offset_ns",
+        "p_dd",
+        "p_hd",
+        "p_hh",
+        "p_hs",
+        "p_sd",
+        "p_ss",
+        "p_xd",
+        "p_xh",
+        "p_xs",
+        "p_xx",
+        "skew",
+        "time_s",
+        "up_mean_ns",
+        "up_variance",
+        "worth",
     )  # fmt: skip
 
     def __init__(
@@ -130,7 +152,8 @@ class ClockKalman:
         """
         delay_ns = max(up_ns + down_ns, floor_ns)
         self._floor_ns, self._wander = floor_ns, wander
-        self.time_s, self.count, self.worth = time_s, 1, 1.0
+        self.time_s, self.count = time_s, 1
+        self.worth = self.flatness = 1.0
         self.offset_ns, self.half_ns = (up_ns - down_ns) / 2, 0.375 * delay_ns
         self.skew = self.drift = 0.0
         self.p_xx, self.p_hh = delay_ns**2 / 12, delay_ns**2 / 16
@@ -217,6 +240,7 @@ class ClockKalman:
         """
         is_sharp = line.sharpness <= (_SHARPNESS_MAX_FEW if line.points < _FEW else SHARPNESS_MAX)
         self.worth = 1.0 if is_sharp else _BLUNT_WORTH
+        self.flatness = max(line.sharpness, 1.0) if line.sharpness <= SHARPNESS_MAX else 1.0
         if not is_sharp:
             return False
         bend = self._wander * line.span_s
@@ -233,7 +257,8 @@ class ClockKalman:
         self.p_xs = age * line.skew_variance
         self.p_hh = line.offset_variance
         self.p_xh = self.p_xd = self.p_hs = self.p_hd = self.p_sd = 0.0
-        self.up_mean_ns, self.down_mean_ns = line.up_excess_ns, line.down_excess_ns
+        self.up_mean_ns = line.up_excess_ns / self.flatness
+        self.down_mean_ns = line.down_excess_ns / self.flatness
         # The line was believed because the edge is sharp: to a tenth of the waiting above it.
         self.up_variance = max(0.1 * line.up_excess_ns, self._floor_ns) ** 2
         self.down_variance = max(0.1 * line.down_excess_ns, self._floor_ns) ** 2
@@ -250,8 +275,10 @@ class ClockKalman:
         total = sign * x + h + noise
         ahead = measured_ns - sign * self.offset_ns - self.half_ns
         deviation = math.sqrt(total)
-        rate, kappa = truncation((ahead - total / mean_ns) / deviation)
-        shift = total / mean_ns - deviation * rate
+        # As in `Hull.edge_scale`: what counts is how dense the delays are at the edge.
+        pull = total / (mean_ns * self.flatness)
+        rate, kappa = truncation((ahead - pull) / deviation)
+        shift = pull - deviation * rate
         weight = shift / total
         self.offset_ns += weight * x
         self.half_ns += weight * h
