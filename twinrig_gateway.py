@@ -81,6 +81,8 @@ def gateway_run(
     # The libraries' own chatter at INFO runs to a thousand lines at every start.
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("twinrig").setLevel(logging.INFO)
+    # Our own link says once and in words what this library says at length at every attempt.
+    logging.getLogger("asyncua.client").setLevel(logging.CRITICAL)
 
     loaded = load_site(site)
     on_a_rig = [
