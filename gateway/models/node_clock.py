@@ -203,7 +203,9 @@ class NodeClock:
         skew_innovation = (0.0, math.inf)
         if verdict is ExchangeVerdict.USED:
             self._interval.exchange(t1_ns, t2_us, t3_us, t4_ns)
-            skew_innovation = self._learn(self._filter, time_s, up, down)
+            # The filter takes them in order; one that was asked long ago narrows the interval only.
+            if time_s >= self._filter.time_s:
+                skew_innovation = self._learn(self._filter, time_s, up, down)
         least_ns = round(self._window.least_ns) - self.crystal.tick_ns
         return Exchange(
             verdict, t4_ns, offset_ns, delay_ns, least_ns, *told[:2], *skew_innovation,
