@@ -23,6 +23,12 @@ unsure that is widens their innovations: the Kalman filter of the autoregression
 levels, which count as known there. In windows of several rows an innovation beyond `REACH`
 deviations counts no further.
 
+A value with an extra variance of its own, of its time (alignment.py), is replaced by a stand-in as
+far from what all others make expected as it would be without, in deviations: with e the innovations
+less what levels explain, P the inverse of covariance + diag(extra), v_i = 1 / P_ii,
+
+    stand-in = y_i - (1 - sqrt(1 - extra_i / v_i)) (P e)_i / P_ii
+
 Left to others: learning the law (joint_law.py), levels (evidence_steps.py), limits
 (calibration.py).
 
@@ -54,6 +60,8 @@ PATTERNS_KEPT: Final = 64
 """Patterns of missing values whose matrices are kept; a lost sensor needs one or two."""
 _SETTLED: Final = 1e-9
 """Relative change per row below which how unsure a filled-in past is stays as it is."""
+_NEGLIGIBLE: Final = 0.01
+"""Extra variance over that of a value given all others, below which it changes nothing."""
 _REST_DOUBLINGS: Final = 6
 """Doublings to the law of rows of which nothing is known: what 64 rows can add."""
 
@@ -150,6 +158,7 @@ class Innovations:
         self._made = 1
         self._until_renewal = 0
         self._levels = np.zeros(len(law.mean))
+        self._sharpness = np.diag(np.linalg.inv(law.covariance))
         self.forget()
 
     def forget(self) -> None:
@@ -159,13 +168,18 @@ class Innovations:
         self._last: _Take | None = None
         self._before = 0
 
-    def step(self, values: Floats, level: Floats, spread: Floats) -> list[tuple[int, int, Weight]]:
+    def step(
+        self, values: Floats, level: Floats, spread: Floats, own: Floats | None = None
+    ) -> list[tuple[int, int, Weight]]:
         """Take a scaled row (u,); return place, rows and weight of each full window.
 
-        `level` and `spread` (u,) are mean and variance of the healthy levels before the row.
+        `level` and `spread` (u,) are mean and variance of the healthy levels before the row, `own`
+        the extra variances of its values.
         """
         law = self._law
         offset = self._passed @ (level - law.mean) if law.follows_levels else 0.0 * level
+        if own is not None:
+            values = self._stand_in(values, offset, own)
         self._take(values, offset)
         if law.follows_levels and self._until_renewal == 0:
             self._levels = spread
@@ -176,6 +190,21 @@ class Innovations:
             for place, window in enumerate(WINDOWS)
             if len(self._rows) >= window
         ]
+
+    def _stand_in(self, values: Floats, offset: Floats, own: Floats) -> Floats:
+        """Return a row (u,) whose values are as far off as without their extra variances."""
+        places = np.flatnonzero(~np.isnan(values))
+        if not (own[places] * self._sharpness[places] > _NEGLIGIBLE).any():
+            return values
+        law = self._law
+        away = (values - law.mean - self._past @ law.coefficients - offset)[places]
+        covariance = law.covariance[np.ix_(places, places)] + np.diag(own[places])
+        precision = np.linalg.inv(covariance)
+        sharpness = np.diag(precision)
+        kept = np.sqrt(np.maximum(1.0 - own[places] * sharpness, 0.0))
+        result = values.copy()
+        result[places] -= (1.0 - kept) * (precision @ away) / sharpness
+        return result
 
     def _take(self, values: Floats, offset: Floats) -> None:
         """Keep the innovation of a row (u,), and the row, gaps filled in, for those after it."""

@@ -18,7 +18,7 @@ A signal whose own evidence is above its limit is judged false or at least not t
 factors are then learnt from the others, and what is given as true is what those make expected.
 A value may bring a variance of its own, of its time above all (alignment.py): the factors take it
 with that much more noise, and evidence takes a stand-in as far from what the other signals expect
-as a value without it would be, in deviations:
+as a value without it would be, in deviations (of all together by evidence_joint.py):
 
     stand-in = expected + (value - expected) sqrt(own / (own + extra))
 
@@ -44,7 +44,6 @@ from numpy.typing import NDArray
 
 from gateway.models import (
     change,
-    evidence_joint,
     evidence_spectrum,
     evidence_spread,
     evidence_steps,
@@ -53,7 +52,7 @@ from gateway.models import (
 )
 from gateway.models.calibration import LOG_PRIOR_ODDS, Calibration, left_out, uncalibrated
 from gateway.models.change import Changes
-from gateway.models.evidence_joint import Innovations
+from gateway.models.evidence_joint import Innovations, Weight
 from gateway.models.evidence_spectrum import Rhythm
 from gateway.models.scaling import scaled
 from gateway.models.state_space import Belief
@@ -170,7 +169,8 @@ class Tracker:
             self._limits.steps, self._bank, values - offset, model.drift
         )
         odds = evidence_steps.log_odds(self._bank)
-        evidence = self._weigh(odds, values - offset, level, spread)
+        together = self._windows(measured - offset, level, spread, own)
+        evidence = self._weigh(odds, values - offset, together)
         is_false = _logistic(odds - self._limits.step_limits) >= self._habits.distrust
         is_false |= np.abs(values - centre) > self._far
         updated = state_space.update(model.state_space, ahead, measured - centre, wide)
@@ -232,7 +232,9 @@ class Tracker:
         self._chain = weights / total if total > 0.0 else ahead
         return int(np.argmax(self._chain))
 
-    def _weigh(self, odds: Floats, values: Floats, level: Floats, spread: Floats) -> _Evidence:
+    def _weigh(
+        self, odds: Floats, values: Floats, together: list[tuple[int, float, Weight]]
+    ) -> _Evidence:
         """Return the loudest evidence, of signals (u,) or of windows of innovations."""
         limits = self._limits
         odds = self._heard(odds)
@@ -240,7 +242,7 @@ class Tracker:
         rows, kind = 0, "shift"
         score = max(float(odds.max()), 0.0)
         contributions = _shared(np.maximum(odds, 0.0), score)
-        for window, limit, weight in self._windows(values, level, spread):
+        for window, limit, weight in together:
             found = weight.evidence + LOG_PRIOR_ODDS
             if found - limit > excess:
                 excess, rows, kind = found - limit, window, "level"
@@ -312,15 +314,15 @@ class Tracker:
         ]
 
     def _windows(
-        self, values: Floats, level: Floats, spread: Floats
-    ) -> list[tuple[int, float, evidence_joint.Weight]]:
+        self, values: Floats, level: Floats, spread: Floats, own: Floats
+    ) -> list[tuple[int, float, Weight]]:
         """Return rows, limit and weight of each full window of innovations after a row (u,)."""
         if self._joint is None:
             return []
         seen = np.where(self._left_out, np.nan, values)
         return [
             (window, float(self._limits.joint_limits[place]), weight)
-            for place, window, weight in self._joint.step(seen, level, spread)
+            for place, window, weight in self._joint.step(seen, level, spread, own)
         ]
 
     def _true(

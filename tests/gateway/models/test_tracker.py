@@ -275,3 +275,64 @@ def test_noise_that_grows_or_goes_has_a_kind_of_its_own(model, factor, kind):
     assert max(step.probability for step in steps[:60]) < 0.5
     assert kind in {step.kind for step in steps[75:]}
     assert np.argmax(sum(step.contributions for step in steps[90:])) == 3
+
+
+# --- values with a variance of their own ---------------------------------------------------------
+
+
+def with_extra(model, rows, extra):
+    """Return the steps of rows (n, S) whose values have these extra variances (S,)."""
+    tracker = Tracker(model, Habits())
+    return [tracker.step(row, extra) for row in rows]
+
+
+def shifted(count, place, deviations):
+    """Return live rows in which one signal is off by so many deviations."""
+    rows = live(count, seed=4)
+    rows[:, place] += deviations * assets.SCALE[place]
+    return rows
+
+
+def test_no_extra_variance_changes_nothing(model):
+    rows = live(20)
+    without, with_none = steps_of(model, rows), with_extra(model, rows, np.zeros(6))
+    for one, other in zip(without, with_none, strict=True):
+        assert one.probability == other.probability
+        np.testing.assert_array_equal(one.fused, other.fused)
+
+
+def test_the_more_extra_variance_the_less_a_value_says(model):
+    rows = shifted(12, 2, 6.0)
+    found = []
+    for share in (0.0, 1.0, 30.0, 1e4):
+        extra = np.zeros(6)
+        extra[2] = share * assets.SCALE[2] ** 2
+        found.append(with_extra(model, rows, extra)[-1])
+    probabilities = [step.probability for step in found]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert probabilities[0] > 0.9
+    assert probabilities[-1] < 0.1
+    assert abs(found[-1].fused[2] - assets.LOCATION[2]) < 3 * assets.SCALE[2]
+
+
+def test_a_value_with_endless_variance_is_a_missing_one(model):
+    rows = live(10)
+    gone = rows.copy()
+    gone[:, 1] = np.nan
+    missing = steps_of(model, gone)[-1]
+    for endless in (np.inf, np.nan, 1e300):
+        extra = np.zeros(6)
+        extra[1] = endless
+        step = with_extra(model, rows, extra)[-1]
+        assert step.probability == missing.probability
+        np.testing.assert_array_equal(step.fused, missing.fused)
+
+
+def test_rows_that_are_worse_by_just_what_they_say_raise_no_alarm(model):
+    rng = np.random.default_rng(11)
+    rows = live(300, seed=12)
+    off = 3.0 * assets.SCALE * rng.normal(size=rows.shape)
+    said = with_extra(model, rows + off, (3.0 * assets.SCALE) ** 2)
+    unsaid = steps_of(model, rows + off)
+    assert np.mean([step.probability >= 0.5 for step in unsaid]) > 0.5
+    assert np.mean([step.probability >= 0.5 for step in said]) < 0.02

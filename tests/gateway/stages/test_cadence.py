@@ -60,3 +60,15 @@ def test_old_times_and_a_clock_set_back_change_no_period():
     assert due_rows(cadence, [1, 2]) == [1, 2]
     cadence.heard("a:x", 5 * SECOND_NS)
     assert due_rows(cadence, range(6, 20)) == [15]
+
+
+def test_a_faster_signal_has_more_to_say_until_its_last_sample_of_the_row():
+    cadence = heard([0.0, 0.1, 0.2, 0.3, 0.4, 0.5])
+    end_ns = 2 * SECOND_NS
+    said = [cadence.has_more("a:x", end_ns - ms * 1_000_000, end_ns) for ms in (900, 130, 120, 10)]
+    assert said == [True, True, False, False]
+
+
+def test_nothing_more_is_waited_for_of_a_signal_about_as_fast_as_the_rows_or_not_known():
+    assert not heard([0, 1, 2, 3, 4, 5]).has_more("a:x", 6 * SECOND_NS, 7 * SECOND_NS)
+    assert not heard([0.0, 0.1]).has_more("a:x", SECOND_NS, 2 * SECOND_NS)

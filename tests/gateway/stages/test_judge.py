@@ -256,3 +256,47 @@ def test_a_clock_set_back_within_a_run_gives_no_beginning_after_the_end():
     ]
     assert [verdict.state for verdict in said] == [State.ALARM]
     assert said[0].since_ns == said[0].time_ns
+
+
+# --- time that is badly known --------------------------------------------------------------------
+
+
+def judged_with_bound(probabilities, bound_s, period_s=1):
+    """Return (row, verdict) for rows whose times are known to +- `bound_s`."""
+    judge = Judge("pump", period_ns=period_s * SECOND_NS)
+    rows = [
+        replace(estimate(second, probability), bound_ns=int(bound_s * SECOND_NS))
+        for second, probability in enumerate(probabilities)
+    ]
+    return [(at, verdict) for at, row in enumerate(rows) for verdict in judge.feed(row, 0)]
+
+
+@pytest.mark.parametrize(
+    ("bound_s", "period_s", "more"),
+    [(0.0, 1, 0), (0.49, 1, 0), (0.5, 1, 1), (1.2, 1, 2), (1.2, 10, 0), (3600.0, 1, 3)],
+)
+def test_a_run_is_longer_by_the_rows_its_time_bound_covers_up_to_double(bound_s, period_s, more):
+    out = judged_with_bound([0.1] + [0.9] * 10, bound_s, period_s)
+    assert [(row, verdict.state) for row, verdict in out[1:]] == [(3 + more, State.ALARM)]
+    said = f"{more} rows longer than asked for, since times are known to +-{bound_s:.3g} s only"
+    assert (said in out[-1][1].evidence) == (more > 0)
+
+
+def test_the_worst_bound_of_the_run_counts_and_that_of_the_run_before_does_not():
+    judge = Judge("pump", period_ns=SECOND_NS)
+    rows = [0.1, 0.9, 0.1, 0.9, 0.9, 0.9, 0.9, 0.9]
+    bounds_s = [0, 50, 0, 0, 1, 0, 0, 0]
+    out = [
+        (at, verdict.state)
+        for at, (probability, bound_s) in enumerate(zip(rows, bounds_s, strict=True))
+        for verdict in judge.feed(
+            replace(estimate(at, probability), bound_ns=bound_s * SECOND_NS), 0
+        )
+    ]
+    assert out == [(0, State.NORMAL), (7, State.ALARM)]
+
+
+def test_without_a_period_bounds_say_nothing():
+    judge = Judge("pump")
+    rows = [replace(estimate(at, 0.9 if at else 0.1), bound_ns=9 * SECOND_NS) for at in range(4)]
+    assert [at for at, row in enumerate(rows) for _ in judge.feed(row, 0)] == [0, 3]
