@@ -195,7 +195,7 @@ class OneSidedDelay:
         least = min(
             more / 2 + way * trip.residual_ns for trip, more in zip(run, extra, strict=True)
         )
-        if abs(share) < _ONE_SIDED or least < size / 2:
+        if abs(share) < _ONE_SIDED or least < _ONE_SIDED * size:
             return None
         spread = sum((delay - usual) ** 2 for delay in usual_ns) / len(usual_ns)
         spread_run = sum((more - size) ** 2 for more in extra) / len(run)
@@ -209,6 +209,10 @@ class OneSidedDelay:
         self._fast = self._fast + 1 if delay_ns < self._line_ns else 0
         if self._fast < _OVER:
             return False
+        self.forget()
+        return True
+
+    def forget(self) -> None:
+        """Take what was found for over; runs begin anew."""
         self.found = None
         self._run.clear()
-        return True

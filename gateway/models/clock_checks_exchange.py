@@ -11,6 +11,7 @@ A rate is beyond its class when it is so by more deviations than chance explains
 again when its best estimate is. Left to others: hard contradictions (models/node_clock.py).
 """
 
+import math
 from enum import StrEnum
 from typing import Final, NamedTuple, final
 
@@ -106,9 +107,9 @@ class ExchangeChecks:
             self._changes.allow(gone_ns / 2)
         excess_ns = self._shortest.excess_ns(usual_ns)
         change = self._changes.exchange(at_ns, offset_ns - round(shift_ns), excess_ns)
-        if extra is not None and change is not None and change.kind is ChangeKind.FALSE_STAMP:
-            # One exchange alone may as well have gone the usual way.
-            change = None
+        if extra is not None and change is not None and not _is_of_the_clock(change, extra):
+            self._delay.forget()
+            return [self._delayed(at_ns, extra)]
         found = [] if change is None else [_told(change)]
         if self._delay.exchange(at_ns, delay_ns, self._changes.residual_ns):
             found.append(self._delayed(at_ns, extra))
@@ -140,6 +141,19 @@ class ExchangeChecks:
         else:
             return []
         return [Found(finding, at_ns, -skew_ppm, deviation_ppm)]
+
+
+def _is_of_the_clock(change: Change, extra: ExtraDelay) -> bool:
+    """Tell a change from the sign that a delay is not, or not any more, on one way.
+
+    One exchange alone may have gone the usual way; and by half of the delay the offset leaps when
+    what was taken off it was not there.
+    """
+    if change.kind is ChangeKind.FALSE_STAMP:
+        return False
+    away_ns = abs(abs(change.size) - abs(extra.size_ns) / 2)
+    error_ns = math.hypot(change.deviation, extra.deviation_ns)
+    return change.kind is not ChangeKind.STEP or away_ns > 3 * error_ns
 
 
 def _least_extra_ns(extra: ExtraDelay) -> float:
