@@ -13,7 +13,6 @@ from rich.text import Text
 from hil.clock_truth import Tally
 from hil.findings import CheckResult, Finding
 from hil.result import RunResult
-from hil.scenario_faults import QUIET
 
 _MS_NS = 1e6
 
@@ -56,14 +55,13 @@ def false_alarm_line(checks: CheckResult) -> str:
 
 def _cells(finding: Finding) -> list[str | Text]:
     truth, check = finding.truth, None if finding.found is None else finding.found.check
-    is_quiet = truth.expect.cause == QUIET
     found = "nothing" if check is None else check.cause.value
     right = Text("right", style="green") if finding.is_cause_right else Text("WRONG", style="red")
     return [
         truth.kind,
         truth.node,
         "" if truth.size is None else f"{truth.size:.4g} {truth.unit}",
-        Text(found, style="" if (check is None) == is_quiet else "bold red"),
+        Text(found, style="" if (check is None) == truth.expect.is_quiet else "bold red"),
         right,
         "" if finding.delay_s is None else f"{finding.delay_s:.1f} s",
         "" if finding.size_error is None else f"{finding.size_error:+.2g}",

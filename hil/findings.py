@@ -17,7 +17,7 @@ from typing import Final, final
 from scipy.stats import chi2
 
 from gateway.records_time import SyncCheck
-from hil.scenario_faults import QUIET, FaultExpect
+from hil.scenario_faults import FaultExpect
 
 SETTLE_NS: Final = 90_000_000_000
 """The end of a fault is a change like its begin, and what was learnt meanwhile has to be unlearnt:
@@ -88,11 +88,12 @@ class Finding:
         truth, expect = self.truth, self.truth.expect
         where = f"{truth.kind} of {truth.node}"
         found = []
-        if expect.cause != QUIET and (self.delay_s is None or expect.within_s is None):
-            found.append(f"{where}: {expect.cause} expected, not found")
+        causes = " or ".join(expect.cause)
+        if not expect.is_quiet and self.delay_s is None:
+            found.append(f"{where}: {causes} expected, not found")
         elif self.delay_s is not None and self.delay_s > (expect.within_s or 0.0):
             found.append(
-                f"{where}: {expect.cause} expected within {expect.within_s:g} s,"
+                f"{where}: {causes} expected within {expect.within_s:g} s,"
                 f" came after {self.delay_s:.1f} s"
             )
         if not self.is_size_right:
@@ -166,11 +167,11 @@ def _explains(item: TimedCheck, ordered: Sequence[FaultTruth]) -> int | None:
 
 def _finding(truth: FaultTruth, checks: Sequence[TimedCheck]) -> Finding:
     expect = truth.expect
-    found = next((item for item in checks if item.check.cause == expect.cause), None)
-    true = {expect.cause, *expect.also}
+    found = next((item for item in checks if item.check.cause in expect.cause), None)
+    true = {*expect.cause, *expect.also}
     untrue = [item for item in checks if item.check.cause not in true]
     size = truth.size if expect.size is None else expect.size
-    if expect.cause == QUIET:
+    if expect.is_quiet:
         is_right = not untrue
     else:
         is_right = found is not None and not (untrue and untrue[0].emitted_ns < found.emitted_ns)

@@ -89,8 +89,9 @@ class Path(Confined):
 class FaultExpect(Confined):
     """`expect` of a fault: which cause must be named, how soon, and how large."""
 
-    cause: Name
-    """One of `SyncCause`, or "none": this must not be called a fault of time."""
+    cause: Annotated[tuple[Name, ...], Field(min_length=1, max_length=4, strict=False)]
+    """One of `SyncCause`, or several of which one is enough where chance decides which is seen, or
+    "none": this must not be called a fault of time."""
     within_s: Seconds | None = None
     """Longest delay after the begin of the fault."""
     size: Annotated[float, Field(allow_inf_nan=False, strict=False)] | None = None
@@ -100,20 +101,31 @@ class FaultExpect(Confined):
     also: Annotated[tuple[Name, ...], Field(strict=False)] = ()
     """Causes that are true of this fault as well and may be named beside."""
 
+    @field_validator("cause", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
     @field_validator("cause", "also")
     @classmethod
-    def _is_known(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    def _is_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         known = [*(cause.value for cause in SyncCause), QUIET]
-        for name in (value,) if isinstance(value, str) else value:
+        for name in value:
             if name not in known:
                 raise ValueError(f"{did_you_mean(name, known)}causes: {', '.join(known)}")
         return value
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing must be found."""
+        return self.cause == (QUIET,)
+
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        if self.cause == QUIET and (self.within_s, self.size, self.tolerance) != (None, None, None):
-            raise ValueError('cause "none" has neither within_s nor size nor tolerance')
-        if self.cause != QUIET and self.within_s is None:
+        if QUIET in self.cause:
+            if not self.is_quiet or (self.within_s, self.size, self.tolerance) != (None,) * 3:
+                raise ValueError('cause "none" has neither within_s nor size nor tolerance')
+        elif self.within_s is None:
             raise ValueError("give within_s, the longest delay until it is found")
         return self
 

@@ -83,6 +83,15 @@ def test_another_cause_is_wrong_unless_it_is_true_as_well():
     assert finding.others == ("stale",)
 
 
+def test_of_several_causes_one_is_enough():
+    either = fault(cause=["backwards", "step"])
+    (finding,) = judged(check(SyncCause.STEP, 104, size=0.05), faults=[either]).findings
+    assert finding.is_cause_right
+    assert finding.failures() == []
+    (none,) = judged(faults=[either]).findings
+    assert none.failures() == ["step of a: backwards or step expected, not found"]
+
+
 def test_a_quiet_fault_is_one_of_which_nothing_is_said():
     quiet = fault(cause="none", within_s=None, tolerance=None)
     assert judged(faults=[quiet]).findings[0].failures() == []
