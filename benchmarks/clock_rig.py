@@ -115,6 +115,27 @@ def _named(findings: Iterable[Finding], name: str) -> str:
     return f"in {sum(name in each.others for each in findings)}"
 
 
+def _print_outside(console: Console, results: Sequence[RunResult]) -> int:
+    """Print what was found where nothing was wrong; return how many hard bounds did not hold."""
+    checks = sum(len(result.checks.false_checks) for result in results)
+    hours = sum(result.checks.quiet_s for result in results) / 3600
+    broken = sum(node.values.broken + node.estimates.broken for r in results for node in r.truth)
+    claims = sum(node.values.claims + node.estimates.claims for r in results for node in r.truth)
+    console.print(
+        f"outside of every fault, {hours:.1f} hours of a source: {checks} checks,"
+        f" {broken} of {claims:,} hard bounds false"
+    )
+    for result in results:
+        _print_checks(console, result)
+    return broken
+
+
+def _print_checks(console: Console, result: RunResult) -> None:
+    for item in result.checks.false_checks:
+        at_s = item.emitted_ns / 1e9
+        console.print(f"  {at_s:.0f} s {item.check.source} {item.check.cause}: {item.check.text}")
+
+
 def main() -> int:
     """Play and print; 0 if every clean hour was quiet and every hard bound held."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -132,15 +153,12 @@ def main() -> int:
         seeds = range(options.first_seed, options.first_seed + options.runs)
         results = [played(varied(faults, seed), opened, folder / "run") for seed in seeds]
         console.print(fault_table(results))
-        outside = sum(len(result.checks.false_checks) for result in results)
-        broken = sum(node.values.broken for result in results for node in result.truth)
-        console.print(f"outside of every fault: {outside} checks, {broken} false bounds")
+        broken = _print_outside(console, results)
         clean = load_scenario(EXAMPLES / "clean.toml")
         trace = open_trace(clean, folder, long_trace(folder / "long.csv", options.hours))
         quiet = played(clean, trace, folder / "run")
     console.print(false_alarm_line(quiet.checks))
-    for item in quiet.checks.false_checks:
-        console.print(f"  {item.check.source} {item.check.cause}: {item.check.text}")
+    _print_checks(console, quiet)
     console.print(truth_table(quiet))
     clean_broken = sum(node.values.broken + node.estimates.broken for node in quiet.truth)
     return int(bool(broken or clean_broken or quiet.checks.false_checks))
