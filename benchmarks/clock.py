@@ -12,6 +12,7 @@ to probe, and it is covered almost always or almost never.
 
 import argparse
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,7 +36,11 @@ from gateway.models.node_clock import Crystal, ExchangeVerdict, NodeClock
 PROBES_PER_LINK: Final = 1_000
 WARM: Final = 64
 """Exchanges before the rate is counted: about one window at 1 probe/s."""
-BASELINES: Final = {"last probe": LastProbe, "NTP filter": NtpFilter, "least squares": LeastSquares}
+BASELINES: Final[dict[str, Callable[[], Baseline]]] = {
+    "last probe": LastProbe,
+    "NTP filter": NtpFilter,
+    "least squares": LeastSquares,
+}
 
 
 @dataclass
@@ -69,7 +74,7 @@ class Tally:
 def replay(recording: Recording, tally: Tally) -> None:
     """Pass the probes of one node through its clock and the baselines; count against the truth."""
     clock = NodeClock(Crystal(recording.oscillator.class_ppm))
-    others: dict[str, Baseline] = {name: kind() for name, kind in BASELINES.items()}
+    others = {name: kind() for name, kind in BASELINES.items()}
     base_ns = (recording.t1_ns[0] - recording.t2_us[0] * 1000) if recording.t1_ns else 0
     for index, stamps in enumerate(
         zip(recording.t1_ns, recording.t2_us, recording.t3_us, recording.t4_ns, strict=True)

@@ -243,17 +243,19 @@ class ClockKalman:
         self.flatness = max(line.sharpness, 1.0) if line.sharpness <= SHARPNESS_MAX else 1.0
         if not is_sharp:
             return False
-        bend = self._wander * line.span_s
-        skew_variance = line.skew_variance + (bend / 2) ** 2
-        age = time_s - line.time_s
-        variance = (
-            line.offset_variance + age * age * line.skew_variance + (bend * line.span_s / 8) ** 2
-        )
+        variance, skew_variance = self._sureness(line, time_s)
         if skew_variance >= self.p_ss or variance >= self.p_xx:
             return False
+        self.take(line, time_s)
+        return True
+
+    def take(self, line: LineFit, time_s: float) -> None:
+        """Start anew from a line, whatever was believed before."""
+        age = time_s - line.time_s
+        self.p_xx, self.p_ss = self._sureness(line, time_s)
+        self.p_dd = self._wander**2
         self.offset_ns, self.half_ns = line.offset_ns + age * line.skew, line.half_ns
         self.skew, self.drift = line.skew, 0.0
-        self.p_xx, self.p_ss, self.p_dd = variance, skew_variance, self._wander**2
         self.p_xs = age * line.skew_variance
         self.p_hh = line.offset_variance
         self.p_xh = self.p_xd = self.p_hs = self.p_hd = self.p_sd = 0.0
@@ -262,7 +264,18 @@ class ClockKalman:
         # The line was believed because the edge is sharp: to a tenth of the waiting above it.
         self.up_variance = max(0.1 * line.up_excess_ns, self._floor_ns) ** 2
         self.down_variance = max(0.1 * line.down_excess_ns, self._floor_ns) ** 2
-        return True
+
+    def _sureness(self, line: LineFit, time_s: float) -> tuple[float, float]:
+        """Return the variances of offset and rate that a line gives at a time.
+
+        A rate that drifts by `wander` bends the line: by span / 2 of it in rate, span^2 / 8 in
+        offset.
+        """
+        age, bend = time_s - line.time_s, self._wander * line.span_s
+        return (
+            line.offset_variance + age * age * line.skew_variance + (bend * line.span_s / 8) ** 2,
+            line.skew_variance + (bend / 2) ** 2,
+        )
 
     def _way(
         self, sign: float, measured_ns: float, mean_ns: float, noise: float, gain: float

@@ -25,7 +25,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple, final
 
 from gateway.models.clock import OffsetInterval
-from gateway.models.clock_kalman import ClockKalman, Prediction
+from gateway.models.clock_kalman import SHARPNESS_MAX, ClockKalman, Prediction
 from gateway.models.clock_uncertainty import COVERAGE, Contribution, inside, resolution
 from gateway.models.clock_window import ClockWindow
 
@@ -63,7 +63,7 @@ class ExchangeVerdict(StrEnum):
     CONTRADICTION = "contradiction"
     """Possible in itself, and impossible with what was known."""
     ABSURD = "absurd"
-    """A stamp that no clock shows: negative, or beyond 2^63 ns."""
+    """A stamp that no clock shows: negative, or beyond 2^63 ns; or an answer after an hour."""
 
 
 class Exchange(NamedTuple):
@@ -141,6 +141,15 @@ class ClockBelief(NamedTuple):
 
 
 _STAMP_END_NS: Final = 1 << 63
+_DELAY_END_NS: Final = 3_600_000_000_000
+"""An answer that took an hour is no answer: a clock was set meanwhile."""
+_SURPRISE: Final = 5.0
+"""The rate of a block alone, so many deviations from the believed one, takes its place: no
+temperature does that (one block in a million if it were chance)."""
+_BLUNT_SURPRISE: Final = 20.0
+"""The same where delays have no sharp edge and a line claims too much."""
+_SKEW_REACH: Final = 10.0
+"""Lines are looked for up to so many times the class, so that a broken class is seen as such."""
 
 
 @final
@@ -176,7 +185,8 @@ class NodeClock:
         crystal = self.crystal
         self._interval = OffsetInterval(crystal.drift_ppm, crystal.tick_ns)
         self._window = ClockWindow(
-            skew_max=max(crystal.drift_ppm, 1e-3) * _PPM, floor_ns=crystal.tick_ns * _FLOOR_TICKS
+            skew_max=max(crystal.drift_ppm, 1.0) * _PPM * _SKEW_REACH,
+            floor_ns=crystal.tick_ns * _FLOOR_TICKS,
         )
         self._filter: ClockKalman | None = None
         self._origin_ns = self._base_ns = self._used = 0
@@ -275,7 +285,7 @@ class NodeClock:
         """Return what an exchange is worth, and how far it is from what was known."""
         if min(t1_ns, t2_us, t3_us, t4_ns) < 0 or max(t1_ns, t4_ns) >= _STAMP_END_NS:
             return ExchangeVerdict.ABSURD, 0
-        if max(t2_us, t3_us) * 1000 >= _STAMP_END_NS:
+        if max(t2_us, t3_us) * 1000 >= _STAMP_END_NS or t4_ns - t1_ns >= _DELAY_END_NS:
             return ExchangeVerdict.ABSURD, 0
         if not self._interval.is_possible(t1_ns, t2_us, t3_us, t4_ns):
             return ExchangeVerdict.NEGATIVE_DELAY, 0
@@ -311,10 +321,13 @@ class NodeClock:
         if block is None:
             return 0.0, math.inf
         before, variance = self._skew_mark
-        self._skew_mark = (clock.skew, clock.p_ss)
         # Both are rates over a while: a steady change lies between them, by span x wander.
         wander = self.crystal.wander_ppm_per_s * _PPM * block.span_s
         deviation = math.sqrt(block.skew_variance + variance + wander * wander)
+        limit = _SURPRISE if block.sharpness <= SHARPNESS_MAX else _BLUNT_SURPRISE
+        if abs(block.skew - before) > limit * deviation:
+            clock.take(block, time_s)
+        self._skew_mark = (clock.skew, clock.p_ss)
         return (block.skew - before) / _PPM, deviation / _PPM
 
     def _asymmetry_ns(self) -> float:
