@@ -18,6 +18,9 @@ receiver. In the mean of healthy windows c(f) = tr(P_GG S_GG) - |G|, for one sig
 ratio g^2 / (1 - g^2) with all others. What a window has to say about a shift s is therefore
 L(0) - L(s), in nats, and needs no trial.
 
+A move from one row to the next beyond `MOVE_MAX` of its deviations is taken out: the step of a
+level, or of several at once, is one event and no evidence for a lag.
+
 As a check of the weights, `Profile.plain` is the cross-correlation of the signal with what the
 others make expected of it, in which no frequency counts more than another.
 
@@ -54,6 +57,11 @@ STEPS_PER_ROW: Final = 4
 """A lag need not be a whole number of rows."""
 MISSING_MAX: Final = 0.5
 """Share of values that may be missing: a signal of half the rate is still one."""
+MOVE_MAX: Final = 4.0
+"""Deviations of a move from row to row; of Gaussian ones one in 16,000 gets there."""
+JUMPS_MAX: Final = 0.02
+"""Share of such moves, five in a window, beyond which a signal is not itself and says nothing about
+time: one that has become loud is not late."""
 _TAPER: Final = 0.5
 """Part of the window that rises and falls; keeps slow movements out of the fast frequencies."""
 _PERSISTENCE_MAX: Final = 0.97
@@ -71,6 +79,8 @@ class LagLaw(NamedTuple):
     """(f, u, u): P."""
     weight: Floats
     """(f,): 1, and one half at the highest frequency, which has no twin below zero."""
+    move: Floats
+    """(u,): deviation of the difference of neighbouring rows."""
     overlap: float
     """Nats that count for each nat that is summed: tapered frequencies share what they know."""
 
@@ -131,7 +141,10 @@ def law_of(model: TwinModel, rows: int = WINDOW_ROWS) -> LagLaw:
         weight[-1] = 0.5
     overlap = 1.0 / (rows * float((taper**4).sum()))
     precision = np.asarray(np.linalg.inv(density), dtype=np.complex128)
-    return LagLaw(rows, taper, precision, weight, overlap)
+    turn = np.abs(1.0 - np.exp(-1j * frequencies)) ** 2 * weight
+    spectra = np.einsum("fuu->fu", density).real
+    move = np.sqrt(2.0 / rows * (turn @ spectra))
+    return LagLaw(rows, taper, precision, weight, move, overlap)
 
 
 def spectral_density(model: TwinModel, frequencies: Floats) -> Complexes:
@@ -151,9 +164,9 @@ def weigh(law: LagLaw, rows: Floats, groups: Sequence[Ints]) -> list[Profile | N
 
     None for a group without a usable signal, or without another one to compare it with.
     """
-    usable = np.isnan(rows).mean(axis=0) <= MISSING_MAX
+    prepared, usable = _prepared(law, rows)
     precision = _among(law.precision, usable)
-    values = np.fft.rfft(_prepared(rows, usable) * law.taper[:, None], axis=0)[1:]
+    values = np.fft.rfft(prepared * law.taper[:, None], axis=0)[1:]
     found: list[Profile | None] = []
     for group in groups:
         members = group[usable[group]]
@@ -229,18 +242,25 @@ def _among(precision: Complexes, usable: NDArray[np.bool_]) -> Complexes:
     return result
 
 
-def _prepared(rows: Floats, usable: NDArray[np.bool_]) -> Floats:
-    """Return rows (n, u) without gaps and without their straight line; zeros if not usable."""
+def _prepared(law: LagLaw, rows: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return rows (n, u) without gaps, jumps and their straight line, and which are usable (u,).
+
+    Zeros where not.
+    """
+    usable = np.isnan(rows).mean(axis=0) <= MISSING_MAX
     place = np.arange(len(rows), dtype=np.float64)
     filled = np.zeros_like(rows)
     for signal in np.flatnonzero(usable):
         column = rows[:, signal]
         seen = ~np.isnan(column)
         filled[:, signal] = np.interp(place, place[seen], column[seen])
+    moves = np.diff(filled, axis=0, prepend=filled[:1])
+    is_jump = np.abs(moves) > MOVE_MAX * law.move
+    usable &= is_jump.mean(axis=0) <= JUMPS_MAX
+    walked = np.cumsum(np.where(is_jump | ~usable, 0.0, moves), axis=0)
     centred = place - place.mean()
-    slope = centred @ filled / (centred @ centred)
-    result: Floats = filled - filled.mean(axis=0) - np.outer(centred, slope)
-    return result
+    slope = centred @ walked / (centred @ centred)
+    return walked - walked.mean(axis=0) - np.outer(centred, slope), usable
 
 
 def _profile(

@@ -11,7 +11,7 @@
 A lag of one signal makes others look shifted the other way. All gains are log likelihood ratios
 against the same hypothesis, so the largest names the culprit, one at a time. Where two groups are
 coupled with each other alone, nothing can tell whether the one is late or the other early: of those
-whose gain is at least `RIVAL_SHARE` of the largest one that is late is named, for values are held
+whose gain is near the largest one that is late is named, for values are held
 back more often than they come from the future, and `Lag.rivals` has the others.
 
 Promises: bounded memory, O(u^2) work for a row in the mean; a gap of a window or more starts the
@@ -34,7 +34,10 @@ HOP_ROWS: Final = 32
 """An eighth of a window: a lag is found at most that much later than it could be."""
 LEARN_WINDOWS: Final = 24
 JUDGE_WINDOWS: Final = 4
-RIVAL_SHARE: Final = 0.8
+RIVAL_SHARE: Final = 0.5
+"""Of the largest gain: what explains that much is named too."""
+_TIE_SHARE: Final = 0.8
+"""Of the largest gain: what explains that much is as good."""
 FALSE_ALARMS_PER_DAY: Final = 0.1
 """Set-point for all groups of an asset together: one in ten days."""
 _HEALTHY_MIN: Final = 0.95
@@ -190,7 +193,13 @@ class LagMonitor:
             for each in candidates
             if each.horizon == most.horizon and each.found.gain >= RIVAL_SHARE * most.found.gain
         ]
-        late = [each for each in near if each.found.lag_rows > 0.0 and each in above]
+        late = [
+            each
+            for each in near
+            if each in above
+            and each.found.lag_rows > 0.0
+            and each.found.gain >= _TIE_SHARE * most.found.gain
+        ]
         best = most if most in late or not late else max(late, key=lambda each: each.found.gain)
         found = best.found
         return Lag(
@@ -216,7 +225,7 @@ class LagMonitor:
                 last = self._together(place, 1)
                 if together is None or last is None:
                     continue
-                found = lag_reference.held_against(reference, together)
+                found = lag_reference.held_against(reference, together, horizon)
                 if found.is_agreed and _against(reference, last, found.lag_rows) < 0.0:
                     candidates.append(_Candidate(group.name, found, limit, horizon))
         return candidates

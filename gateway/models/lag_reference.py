@@ -14,8 +14,10 @@ is that of Lomax (Pareto of the second kind), and
 
     limit = (PRIOR_WINDOWS + sum max(g_w, 1)) (p^(-1 / (PRIOR_WINDOWS + W)) - 1)
 
-so few windows, or restless ones, make it high. A shift s is detectable if in nine of ten healthy
-windows its gain, L(reference) - L(reference - s), is above the limit, on both sides.
+so few windows, or restless ones, make it high. And a true lag s is worth what healthy windows would
+lose by it, L(reference) - L(reference - s) in their mean: a gain that is a small share of that, as
+if a signal had come loose from all others, is none. A shift is detectable if in nine of ten healthy
+windows it is worth more than the limit, on both sides.
 
 Promises: pure and deterministic; nothing is claimed of a signal without a detectable shift.
 Left to others: profiles (lag.py), the flow of rows (lag_monitor.py).
@@ -40,6 +42,8 @@ Floats = NDArray[np.float64]
 
 HORIZONS: Final = (1, 4)
 """Windows that are looked at together: one finds a large lag soon, four a small one at all."""
+SHARE_MIN: Final = 1.0 / 3.0
+"""Of what a lag is worth in health: two thirds of a window are behind the onset then."""
 PRIOR_WINDOWS: Final = 8.0
 """What the theory of likelihood ratios is worth against what is seen, in windows."""
 _TENTH: Final = 1.2815515655446004
@@ -57,6 +61,8 @@ class Reference(NamedTuple):
     """By how much variances of a lag are wider than the likelihood's curvature says; 1 at least."""
     detectable_rows: tuple[float | None, ...]
     """For each of `HORIZONS`: smallest shift that is found; None if none within reach is."""
+    worth: tuple[float, ...]
+    """Nats that a window gains, in the mean, where the best lag is the one at each place."""
     windows: int
 
     @property
@@ -75,7 +81,8 @@ class Found(NamedTuple):
     gain: float
     """Nats by which it explains the values better than the reference."""
     is_agreed: bool
-    """Whether the plain correlation, without weights, prefers it too."""
+    """Whether the plain correlation, without weights, prefers it too, and the gain is a fair share
+    of what such a lag is worth."""
 
 
 def learn(profiles: Sequence[Profile], chance: float) -> Reference:
@@ -95,7 +102,8 @@ def learn(profiles: Sequence[Profile], chance: float) -> Reference:
     gains = [gain(each, place) for each in profiles]
     # Half of a chi-square with one degree of freedom is 1/2 in the mean.
     spread = max(1.0, 2.0 * float(np.mean(gains)))
-    return Reference(place, tuple(limits), spread, tuple(detectable), len(profiles))
+    worth = _worth(profiles, place)
+    return Reference(place, tuple(limits), spread, tuple(detectable), worth, len(profiles))
 
 
 def together(profiles: Sequence[Profile]) -> Profile:
@@ -109,8 +117,8 @@ def gain(profile: Profile, place: int) -> float:
     return gain_of(profile, best, place)
 
 
-def held_against(reference: Reference, profile: Profile) -> Found:
-    """Return what a profile says."""
+def held_against(reference: Reference, profile: Profile, windows: int = 1) -> Found:
+    """Return what the profile of so many windows says."""
     course = profile.log_likelihood
     best = int(np.argmax(course))
     step = 1.0 / lag.STEPS_PER_ROW
@@ -122,11 +130,13 @@ def held_against(reference: Reference, profile: Profile) -> Found:
     variance = looseness * reference.spread * step**2 / bend if bend > 0.0 else math.inf
     reach = float(lag.REACH_ROWS)
     plain = profile.plain
+    gained = gain_of(profile, best, reference.place)
+    is_fair = gained >= SHARE_MIN * windows * reference.worth[best]
     return Found(
         float(lag.lags()[best]) + shift * step - reference.lag_rows,
         min(math.sqrt(variance + step**2 / 12.0), reach),
-        gain_of(profile, best, reference.place),
-        bool(plain[best] > plain[reference.place]),
+        gained,
+        bool(is_fair and plain[best] > plain[reference.place]),
     )
 
 
@@ -143,6 +153,17 @@ def limit_of(gains: Sequence[float], chance: float) -> float:
     windows = PRIOR_WINDOWS + len(gains)
     total = PRIOR_WINDOWS + sum(max(each, 1.0) for each in gains)
     return total * math.expm1(-math.log(chance) / windows)
+
+
+def _worth(profiles: Sequence[Profile], place: int) -> tuple[float, ...]:
+    """Return what a window gains at each place (lags,), if that is where it is best.
+
+    Values that stand late by s lose at the reference what healthy ones lose s before it.
+    """
+    courses = np.array([each.log_likelihood / each.looseness(place) for each in profiles])
+    lost = (courses[:, place, None] - courses).mean(axis=0)
+    mirrored = np.clip(2 * place - np.arange(len(lost)), 0, len(lost) - 1)
+    return tuple(float(value) for value in lost[mirrored])
 
 
 def _detectable(

@@ -136,17 +136,32 @@ def test_without_others_nothing_is_said() -> None:
     assert lag.weigh(lag.law_of(lagging.model()), rows, [ONE]) == [None]
 
 
-def test_loud_noise_is_no_evidence_for_a_lag() -> None:
-    """What no lag explains divides the evidence: a broken sensor is not a late one."""
+def gain(profile):
+    """Return what speaks for the best lag against none, in nats."""
+    best = int(profile.log_likelihood.argmax())
+    return (profile.log_likelihood[best] - profile.log_likelihood[ZERO]) / profile.looseness(best)
+
+
+def test_a_sensor_that_has_become_loud_says_nothing() -> None:
     rng = np.random.default_rng(9)
-    law, gains, plain_gains = lag.law_of(lagging.model()), [], []
+    rows = lagging.values(lag.WINDOW_ROWS, seed=200)
+    rows[:, 0] = 20.0 * rng.normal(size=len(rows))
+    assert lag.weigh(lag.law_of(lagging.model()), rows, [ONE]) == [None]
+
+
+@pytest.mark.parametrize("size", [3.0, 30.0, 1e6])
+def test_steps_of_several_levels_are_no_evidence_for_a_lag(size) -> None:
+    law = lag.law_of(lagging.model())
+    rng, gains = np.random.default_rng(10), []
     for seed in range(10):
-        rows = lagging.values(lag.WINDOW_ROWS, seed=200 + seed)
-        rows[:, 0] = 20.0 * rng.normal(size=len(rows))
-        profile = lag.weigh(law, rows, [ONE])[0]
-        best = int(profile.log_likelihood.argmax())
-        raw = profile.log_likelihood[best] - profile.log_likelihood[ZERO]
-        plain_gains.append(raw)
-        gains.append(raw / profile.looseness(best))
-    assert max(plain_gains) > 20.0
-    assert max(gains) < 8.0
+        rows = lagging.values(lag.WINDOW_ROWS, seed=220 + seed)
+        rows[int(rng.integers(40, 200)) :] += size * rng.normal(size=6)
+        groups = [np.array([place]) for place in range(6)]
+        gains += [gain(profile) for profile in lag.weigh(law, rows, groups)]
+    assert max(gains) < 15.0
+
+
+def test_a_move_is_as_wide_as_in_the_rows() -> None:
+    rows = lagging.values(4_000, seed=60)
+    seen = np.diff(rows, axis=0).std(axis=0)
+    assert lag.law_of(lagging.model()).move == pytest.approx(seen, rel=0.15)

@@ -98,6 +98,19 @@ def test_a_stream_that_is_coupled_with_nothing_has_no_detectable_shift() -> None
     assert lag_reference.learn(found, CHANCE).detectable_rows == (None, None)
 
 
+@pytest.mark.parametrize("size", [0.5, 1.0, 1.2])
+def test_a_signal_that_has_come_loose_is_not_late(size) -> None:
+    """White noise in its place is better explained at some lag or other, but hardly."""
+    learnt = lag_reference.learn(profiles(16, seed=19), CHANCE)
+    law, rng = lag.law_of(lagging.model()), np.random.default_rng(20)
+    found = []
+    for seed in range(20):
+        rows = lagging.values(lag.WINDOW_ROWS, seed=400 + seed)
+        rows[:, 0] = size * rng.normal(size=len(rows))
+        found.append(lag_reference.held_against(learnt, lag.weigh(law, rows, [ONE])[0]))
+    assert not any(each.is_agreed and each.gain > learnt.limits[0] for each in found)
+
+
 def test_nothing_is_learnt_from_nothing() -> None:
     with pytest.raises(ValueError, match="no healthy window"):
         lag_reference.learn([], CHANCE)
