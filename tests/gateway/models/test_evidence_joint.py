@@ -218,3 +218,25 @@ def test_scale_of_a_signal_does_not_matter(law):
     ours = [each.evidence for each in weighed(law, healthy(40, seed=6))]
     theirs = [each.evidence for each in weighed(other, healthy(40, seed=6) * scale)]
     np.testing.assert_allclose(theirs, ours, atol=1e-6)
+
+
+# --- values with a variance of their own ---------------------------------------------------------
+
+
+def test_a_value_that_is_as_much_worse_as_it_says_leaves_the_evidence_of_health():
+    """The stand-in has the law of a healthy value, however sharply the others know it."""
+    rng = np.random.default_rng(21)
+    common = rng.normal(size=(1_500, 1))
+    rows = common + 0.1 * rng.normal(size=(1_500, 4))
+    law = joint_law.learn(rows[:1_000])
+    own = np.array([0.0, 0.0, 0.0, 0.5])
+    spoilt = rows[1_000:].copy()
+    spoilt[:, 3] += np.sqrt(0.5) * rng.normal(size=500)
+    found = []
+    for extra in (None, own):
+        innovations = evidence_joint.Innovations(law)
+        weights = [innovations.step(row, law.mean, np.zeros(4), extra) for row in spoilt]
+        evidence = np.array([each[0][2].evidence for each in weights if each])
+        found.append(np.mean(evidence > 3.0))
+    assert found[0] > 0.5
+    assert found[1] < 0.02
