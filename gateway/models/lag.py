@@ -26,7 +26,7 @@ others make expected of it, in which no frequency counts more than another.
 
 Promises: a missing value is filled in on the line between its neighbours, which shifts nothing; a
 signal with too many of them says nothing and is not used. Deterministic; O(u^2 n) for a window.
-Left to others: what is normal for an asset, and limits (lag_limits.py), words (stages/lag.py).
+Left to others: what is normal for an asset, and limits (lag_reference.py), words (stages/lag.py).
 
 Sources: Knapp and Carter (1976), The generalized correlation method for estimation of time delay,
 section III; Whittle (1953) for the likelihood by frequencies; Brillinger, Time Series (1981), 8.2
@@ -176,14 +176,6 @@ def weigh(law: LagLaw, rows: Floats, groups: Sequence[Ints]) -> list[Profile | N
         else:
             found.append(None)
     return found
-
-
-def expected_cross(density: Complexes, group: Ints) -> Floats:
-    """Return the mean of c(f) (f,) in healthy windows: tr(P_GG S_GG) - |G|."""
-    precision = np.linalg.inv(density)
-    inner = precision[:, group[:, None], group] @ density[:, group[:, None], group]
-    result: Floats = np.einsum("fgg->f", inner).real - len(group)
-    return result
 
 
 def _factors(space: StateSpace, turn: Complexes) -> Complexes:

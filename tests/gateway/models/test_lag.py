@@ -73,15 +73,23 @@ def test_regimes_add_the_spectrum_of_a_telegraph_signal() -> None:
     assert more == pytest.approx(expected, rel=1e-6)
 
 
-def test_what_a_frequency_says_is_the_coherence_ratio() -> None:
-    """Knapp and Carter (1976): g^2 / (1 - g^2), here with all others together."""
-    density = lag.spectral_density(plain_model(), np.array([0.2, 1.5]))
-    others = np.arange(1, 6)
+@pytest.mark.parametrize("shift", [1, 3])
+def test_a_shift_costs_what_the_coherence_says(shift) -> None:
+    """Knapp and Carter (1976): a frequency f says 2 g^2 / (1 - g^2) (1 - cos(f shift)) of it."""
+    found = plain_model()
+    law = lag.law_of(found)
+    frequencies = 2.0 * np.pi * np.arange(1, law.rows // 2 + 1) / law.rows
+    density = lag.spectral_density(found, frequencies)
     inner = np.linalg.solve(density[:, 1:, 1:], density[:, 1:, :1])
-    explained = (density[:, :1, 1:] @ inner)[:, 0, 0].real
-    coherence = explained / density[:, 0, 0].real
-    assert len(others) == 5
-    assert lag.expected_cross(density, ONE) == pytest.approx(coherence / (1.0 - coherence))
+    coherence = ((density[:, :1, 1:] @ inner)[:, 0, 0] / density[:, 0, 0]).real
+    said = 2.0 * coherence / (1.0 - coherence) * (1.0 - np.cos(frequencies * shift))
+    expected = float((said * law.weight).sum()) * law.overlap
+    rng, lost = np.random.default_rng(4), []
+    for _ in range(60):
+        rows = state_space.sample(found.state_space, lag.WINDOW_ROWS, rng)
+        course = lag.weigh(law, rows, [ONE])[0].log_likelihood
+        lost.append(course[ZERO] - course[ZERO + shift * lag.STEPS_PER_ROW])
+    assert np.mean(lost) == pytest.approx(expected, rel=0.1)
 
 
 def test_the_likelihood_is_that_of_the_time_domain() -> None:
