@@ -173,13 +173,9 @@ class Tracker:
         evidence = self._weigh(odds, values - offset, together)
         is_false = _logistic(odds - self._limits.step_limits) >= self._habits.distrust
         is_false |= np.abs(values - centre) > self._far
-        updated = state_space.update(model.state_space, ahead, measured - centre, wide)
-        log_density = updated.log_density
         believed = np.where(is_false, np.nan, measured)
-        if is_false.any():
-            updated = state_space.update(model.state_space, ahead, believed - centre, wide)
-        self._belief = updated.belief
-        fused, fused_variance = self._true(updated.belief, believed, centre, spread, own)
+        log_density = self._believe(ahead, measured - centre, believed - centre, wide)
+        fused, fused_variance = self._true(self._belief, believed, centre, spread, own)
         fused_variance = fused_variance + self._unsure(level, evidence)
         used = model.scaling.used
         location, scale = model.scaling.location[used], model.scaling.scale[used]
@@ -198,6 +194,16 @@ class Tracker:
             scale * np.sqrt(fused_variance),
             float(self._changes.step(values - offset).max()),
         )
+
+    def _believe(self, ahead: Belief, measured: Floats, believed: Floats, wide: Floats) -> float:
+        """Take believed values (u,) into the factors; return the log density of all measured."""
+        space = self._model.state_space
+        updated = state_space.update(space, ahead, measured, wide)
+        log_density = updated.log_density
+        if (np.isnan(believed) & ~np.isnan(measured)).any():
+            updated = state_space.update(space, ahead, believed, wide)
+        self._belief = updated.belief
+        return log_density
 
     def skip(self, rows: int) -> None:
         """Let `rows` rows pass of which nothing is known: levels age, factors go to rest."""
