@@ -283,3 +283,16 @@ def test_a_finding_is_timed_sized_and_shown(tmp_path: Path) -> None:
 def test_what_no_fault_explains_fails_a_clean_run(tmp_path: Path) -> None:
     result = played(tmp_path, "[expect]\nsync_checks_max = 0\n", virtual_s=45)
     assert result.failures == ("sync checks: at most 0 false, got 1 (node-a step)",)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["clean.toml", "faults.toml"])
+def test_the_example_comes_out_as_it_says(tmp_path: Path, name: str) -> None:
+    """Every fault of the bench by its cause, in time and in size; nothing where nothing is."""
+    (result,) = repeat_scenario(BENCH / name, folder=tmp_path)
+    assert result.failures == ()
+    assert result.checks.false_checks == ()
+    assert all(finding.is_cause_right for finding in result.checks.findings)
+    for node in result.truth:
+        assert node.values.claims > 500
+        assert (node.values.broken, node.estimates.broken) == (0, 0)
