@@ -6,19 +6,24 @@
                             a jump back looks like a delay, and the offset itself cannot be known
 
 Promises for a value with a stamp: with a clock that is known, the stamp on the gateway's time scale
-with that clock's bound; else the stamp shifted so that the fastest message took no time, never
-after its arrival, with the bound of an unknown clock. A date that no clock at work shows is a
-finding, and the value gets the time of its poll. Bounded by the number of sources.
+with that clock's bound, if the stamp is by that clock. A stamp that is new must lie between the
+poll before and this one; where it does not, it is by another clock (a device behind the server),
+and the value gets the time of its poll like one without a stamp. What cannot be seen is a clock
+behind the server that is off by less than the time between two polls. Heard one way: the stamp
+shifted so that the fastest message took no time, never after its arrival, with the bound of an
+unknown clock or the longest delay the site states, whichever is more. A date that no clock at work
+shows is a finding. Bounded by the number of sources and signals.
 Left to others: the clocks of nodes (sync_clock.py), whose clock stepped (sync.py).
 """
 
+from collections import OrderedDict
 from dataclasses import replace
 from typing import Final, final
 
 from gateway.models.clock_checks_exchange import ExchangeChecks, Found
 from gateway.models.clock_checks_stamps import wrong_date
 from gateway.models.clock_one_way import HeardVerdict, OneWayBelief, OneWayClock
-from gateway.models.node_clock import ExchangeVerdict, NodeClock
+from gateway.models.node_clock import ExchangeVerdict, NodeClock, PlacedTime
 from gateway.records import Reading, Verified
 from gateway.records_time import SyncCause
 from gateway.stages import sync_words as words
@@ -27,6 +32,8 @@ from gateway.stages.sync_findings import Findings
 from gateway.stages.sync_placed import Placed, arrived, between
 
 _NS_PER_US: Final = 1_000
+_SIGNALS_MAX: Final = 4096
+"""Signals of one source whose stamps are remembered."""
 _OF_THE_DATE: Final = (SyncCause.CLOCK_UNSET, SyncCause.ABSURD_STAMP)
 
 
@@ -47,6 +54,11 @@ class DatedClock:
         self._one_way = OneWayClock(drift_ppm=settings.crystal.drift_ppm)
         self._newest_ns = -1
         self._first_lateness_ns: int | None = None
+        self._asked_ns: int | None = None
+        self._asked_before_ns: int | None = None
+        """When the poll before this one was asked for."""
+        self._believed: OrderedDict[str, tuple[int, bool]] = OrderedDict()
+        """By signal: its newest stamp, and whether that was by the clock the source shows."""
 
     @property
     def clock(self) -> NodeClock | None:
@@ -72,6 +84,8 @@ class DatedClock:
 
         None when there was no exchange, or none that could be used.
         """
+        self._asked_before_ns = self._asked_ns
+        self._asked_ns = item.received_ns if item.requested_ns is None else item.requested_ns
         if item.clock_ns is not None:
             return self._exchange(item, item.clock_ns, findings)
         stamps = [each.stamp_ns for each in item.readings if each.stamp_ns is not None]
@@ -99,18 +113,40 @@ class DatedClock:
         clock = self.clock
         placed = None if clock is None else clock.time_of(stamp_ns // _NS_PER_US)
         if placed is not None:
+            if not self._believes(reading.signal, stamp_ns, placed, item.received_ns):
+                return between(item)
             time_ns = min(placed.time_ns, item.received_ns)
             bound_ns = placed.bound_ns + placed.time_ns - time_ns
             uncertainty_ns = min(placed.uncertainty_ns + placed.time_ns - time_ns, bound_ns)
             return Placed(
                 time_ns=time_ns, bound_ns=bound_ns, is_known=True, uncertainty_ns=uncertainty_ns
             )
-        unknown = arrived(item, self._unknown_bound_ns)
+        requested_ns = item.received_ns if item.requested_ns is None else item.requested_ns
+        unknown = arrived(item, max(self._unknown_bound_ns, item.received_ns - requested_ns))
         if self._first_lateness_ns is None or self._two_way is not None:
             return unknown
         belief = self._one_way.at(item.received_ns)
         shift_ns = self._first_lateness_ns + (0 if belief is None else belief.change_ns)
         return replace(unknown, time_ns=min(stamp_ns + shift_ns, item.received_ns))
+
+    def _believes(self, signal: str, stamp_ns: int, placed: PlacedTime, received_ns: int) -> bool:
+        """Tell whether a stamp is by the clock that the source shows; one stamp has one answer.
+
+        A value that was not there in the poll before was taken after that was asked for.
+        """
+        before = self._believed.get(signal)
+        if before is not None and before[0] == stamp_ns:
+            return before[1]
+        is_possible = (
+            self._asked_before_ns is not None
+            and placed.time_ns + placed.bound_ns >= self._asked_before_ns
+            and placed.time_ns - placed.bound_ns <= received_ns
+        )
+        self._believed[signal] = stamp_ns, is_possible
+        self._believed.move_to_end(signal)
+        if len(self._believed) > _SIGNALS_MAX:
+            self._believed.popitem(last=False)
+        return is_possible
 
     def _exchange(self, item: Verified, clock_ns: int, findings: Findings) -> list[Found] | None:
         if not self._is_date(clock_ns, item.received_ns, findings):

@@ -360,9 +360,42 @@ def test_a_stamp_by_a_known_clock_keeps_its_bound_and_its_status():
     plant = Plant()
     for _ in range(20):
         shown_ns = plant.now_ns + S - 5 * MS - 60 * S
-        value = polled(plant, shown_ns, shown_ns - 2 * S, status=0x4000_0000)
-    assert abs(value.time_ns - (plant.now_ns - 5 * MS - 2 * S)) <= value.bound_ns < 20 * MS
+        value = polled(plant, shown_ns, shown_ns - S // 2, status=0x4000_0000)
+    assert abs(value.time_ns - (plant.now_ns - 5 * MS - S // 2)) <= value.bound_ns < 20 * MS
     assert value.status == 0x4000_0000
+    # What does not change keeps its stamp, and its time.
+    assert polled(plant, shown_ns + S, shown_ns - S // 2).time_ns == pytest.approx(
+        value.time_ns, abs=MS
+    )
+
+
+@pytest.mark.parametrize("behind_ns", [2 * S, 3600 * S, -S])
+def test_a_stamp_of_a_clock_behind_the_server_is_not_taken_for_the_servers(behind_ns):
+    plant = Plant()
+    for _ in range(20):
+        shown_ns = plant.now_ns + S - 5 * MS
+        value = polled(plant, shown_ns, shown_ns - behind_ns)
+        assert abs(value.time_ns - (plant.now_ns - 5 * MS)) <= value.bound_ns == 5 * MS
+
+
+def test_a_slow_message_heard_one_way_is_inside_the_longest_delay_of_its_site():
+    plant = Plant()
+    for _ in range(20):
+        taken_ns = plant.now_ns + S - 1700 * MS
+        value = polled(plant, None, taken_ns, took_ns=2 * S)
+        assert abs(value.time_ns - taken_ns) <= value.bound_ns
+
+
+def test_a_jump_between_two_polls_that_follow_closely_is_a_step():
+    plant = Plant()
+    for _ in range(30):
+        polled(plant, plant.now_ns + S - 5 * MS)
+    for _ in range(6):
+        plant.now_ns -= S - 20 * MS
+        polled(plant, plant.now_ns + S - 5 * MS + 7200 * S)
+    plant.sync.tick(plant.now_ns + 6 * S)
+    plant.records += plant.sync.findings()
+    assert [cause for _, cause, _ in plant.begun()] == [SyncCause.STEP]
 
 
 def test_a_source_that_only_stamps_claims_no_offset():
