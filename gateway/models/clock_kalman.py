@@ -38,8 +38,9 @@ _OFFSET_NOISE_NS: Final = 10.0
 """Random walk of the offset per square root of a second: white frequency noise of 1e-8 at 1 s, the
 poor end of crystals."""
 _WAY_NOISE_NS: Final = 100.0
-"""Random walk of the shortest way: a microsecond in 100 s, so that a path that becomes longer is
-followed in hours, not held for a queue for ever."""
+"""Random walk of the shortest way per square root of a second: a microsecond in 100 s ..."""
+_PATH_RATE: Final = 0.5 / 3600
+"""... and half of the way itself in an hour of silence, in which another path may be in use."""
 _MEMORY: Final = 64
 """Exchanges over which the laws of the delays are learnt."""
 SHARPNESS_MAX: Final = 1.9
@@ -50,6 +51,8 @@ _FEW: Final = 48
 """... of 16 points 1.8, so that fewer points than these must be clearly sharp."""
 _BLUNT_WORTH: Final = 0.25
 """Share of its information that a measurement without a sharp edge is worth."""
+_LONGER: Final = 4.0
+"""Deviations by which a round trip is longer before it counts as another path."""
 _LONG: Final = 16.0
 """Waiting counts as at most so many means when the mean is learnt: exp(-16) of an exponential law
 is beyond, and one message that was held for a day must not blunt the filter for an hour."""
@@ -118,6 +121,7 @@ class ClockKalman:
         "_floor_ns",
         "_wander",
         "count",
+        "detour_variance",
         "down_mean_ns",
         "down_variance",
         "drift",
@@ -154,6 +158,7 @@ class ClockKalman:
         self._floor_ns, self._wander = floor_ns, wander
         self.time_s, self.count = time_s, 1
         self.worth = self.flatness = 1.0
+        self.detour_variance = 0.0
         self.offset_ns, self.half_ns = (up_ns - down_ns) / 2, 0.375 * delay_ns
         self.skew = self.drift = 0.0
         self.p_xx, self.p_hh = delay_ns**2 / 12, delay_ns**2 / 16
@@ -205,7 +210,7 @@ class ClockKalman:
         self.p_xh += t * self.p_hs + c1 * self.p_hd
         self.p_xs = xs + c2 * xd + q12
         self.p_xd = decay * xd + q13
-        self.p_hh += _WAY_NOISE_NS**2 * t
+        self.p_hh += _WAY_NOISE_NS**2 * t + (_PATH_RATE * self.half_ns * t) ** 2
         self.p_hs += c2 * self.p_hd
         self.p_hd *= decay
         self.p_ss += c2 * (p_sd + sd) + q22
@@ -244,7 +249,7 @@ class ClockKalman:
         if not is_sharp:
             return False
         variance, skew_variance = self._sureness(line, time_s)
-        if skew_variance >= self.p_ss or variance >= self.p_xx:
+        if skew_variance >= self.p_ss or variance + self._detour(line) >= self.p_xx:
             return False
         self.take(line, time_s)
         return True
@@ -252,6 +257,8 @@ class ClockKalman:
     def take(self, line: LineFit, time_s: float) -> None:
         """Start anew from a line, whatever was believed before."""
         age = time_s - line.time_s
+        is_shorter = line.half_ns < self.half_ns
+        self.detour_variance = max(self._detour(line), 0.0 if is_shorter else self.detour_variance)
         self.p_xx, self.p_ss = self._sureness(line, time_s)
         self.p_dd = self._wander**2
         self.offset_ns, self.half_ns = line.offset_ns + age * line.skew, line.half_ns
@@ -264,6 +271,17 @@ class ClockKalman:
         # The line was believed because the edge is sharp: to a tenth of the waiting above it.
         self.up_variance = max(0.1 * line.up_excess_ns, self._floor_ns) ** 2
         self.down_variance = max(0.1 * line.down_excess_ns, self._floor_ns) ** 2
+
+    def _detour(self, line: LineFit) -> float:
+        """Return the variance of the offset due to a round trip that became longer; 0 if not.
+
+        If all of the extra time is spent on one way, the middle moves by half of it either way;
+        anything between is as likely (GUM 4.3.7).
+        """
+        longer_ns = line.half_ns - self.half_ns
+        if longer_ns <= _LONGER * math.sqrt(max(self.p_hh, 0.0) + line.offset_variance):
+            return 0.0
+        return longer_ns * longer_ns / 3
 
     def _sureness(self, line: LineFit, time_s: float) -> tuple[float, float]:
         """Return the variances of offset and rate that a line gives at a time.

@@ -332,8 +332,10 @@ class NodeClock:
 
     def _asymmetry_ns(self) -> float:
         """Return the standard uncertainty that the unknown asymmetry leaves."""
-        half_ns = 0.0 if self._filter is None else self._filter.half_ns
-        return self.asymmetry * max(half_ns - self.crystal.tick_ns / 2, 0.0)
+        if self._filter is None:
+            return 0.0
+        half_ns = max(self._filter.half_ns - self.crystal.tick_ns / 2, 0.0)
+        return math.hypot(self.asymmetry * half_ns, math.sqrt(self._filter.detour_variance))
 
     def _variance(self, expected: Prediction) -> float:
         """Return the variance of the offset, asymmetry included."""

@@ -75,7 +75,7 @@ def test_prediction_is_the_matrix_form():
     noise = np.zeros((4, 4))
     noise[np.ix_([0, 2, 3], [0, 2, 3])] = [[q11, q12, q13], [q12, q22, q23], [q13, q23, q33]]
     noise[0, 0] += 100.0 * step
-    noise[1, 1] += 10_000.0 * step
+    noise[1, 1] += 10_000.0 * step + (0.5 / 3600 * ours.half_ns * step) ** 2
     said = ours.at(8.0)
     ours.predict(8.0)
     assert np.allclose(variance(ours), f @ before @ f.T + noise, rtol=1e-6)

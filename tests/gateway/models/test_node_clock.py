@@ -146,16 +146,33 @@ def test_what_is_told_about_an_exchange():
     assert abs(slow.down_excess_ns) < 0.5 * MS
 
 
-def test_a_slow_way_does_not_pull_the_estimate():
-    """One way longer by 20 ms for 30 exchanges: the estimate stays, the bound says why it may."""
+@pytest.mark.slow
+def test_a_way_made_longer_does_not_pull_the_estimate():
+    """One way longer by 20 ms for ten minutes, as in an attack by delay: the estimate stays.
+
+    The middle of every exchange is off by 10 ms meanwhile; the hard bound says that it may be so.
+    """
     node = Node()
-    clock, now = settled(node)
-    before = clock.at(now)
+    clock, now = settled(node, probes=200)
     node.up_ns += 20 * MS
-    for index in range(30):
+    for index in range(600):
         node.probe(clock, now + index * S)
-    after = clock.at(now + 30 * S)
-    assert after.offset_ns == pytest.approx(before.offset_ns, abs=MS // 2)
+    belief = clock.at(now + 600 * S)
+    assert abs(belief.offset_ns - node.behind_ns) < MS // 2
+    assert belief.bound_ns > 15 * MS
+
+
+def test_after_hours_of_silence_the_path_is_a_new_one():
+    """The old shortest way says nothing any more: U is that of the prior for 15 ms each way."""
+    node = Node()
+    clock, now = settled(node, probes=200)
+    assert clock.at(now).uncertainty_ns == pytest.approx(2.5 * MS, rel=0.1)
+    node.up_ns, node.down_ns = 20 * MS, 10 * MS
+    for index in range(200):
+        node.probe(clock, now + 40_000 * S + index * S)
+    belief = clock.at(now + 40_200 * S)
+    assert belief.uncertainty_ns == pytest.approx(7.5 * MS, rel=0.1)
+    assert abs(belief.offset_ns - node.behind_ns) <= belief.uncertainty_ns
 
 
 def test_a_step_is_a_contradiction_and_moves_nothing():
