@@ -98,8 +98,7 @@ class OffsetInterval:
         """
         if self._low_ns is None:
             return 0
-        widening_ns = self._widening_ns(abs(t4_ns - t1_ns))
-        reach_ns = self._widening_ns(abs(t4_ns - self._at_ns)) + widening_ns
+        reach_ns = self._widening_ns(abs(t4_ns - self._at_ns)) + self._widening_ns(t4_ns - t1_ns)
         above_ns = t1_ns - t2_us * 1000 - self._tick_ns - (self._high_ns + reach_ns)
         below_ns = t4_ns - t3_us * 1000 - (self._low_ns - reach_ns)
         return above_ns if above_ns > 0 else min(below_ns, 0)

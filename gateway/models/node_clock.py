@@ -31,11 +31,11 @@ from gateway.models.clock_window import ClockWindow
 
 ASYMMETRY_DEVIATION: Final = 0.25
 """Prior of A: with k = 2 one way may take up to three times as long as the other (ADR 0029)."""
-_FIT_POINTS: Final = 16
+_FIT_POINTS: Final = 32
 """Exchanges between two lines: one costs as much as three updates ..."""
 _FIT_POINTS_YOUNG: Final = 8
 _YOUNG: Final = 128
-"""... and half as many in the beginning, where each line is much better than the one before."""
+"""... and a quarter as many at first, where each line is much better than the one before."""
 _FLOOR_TICKS: Final = 0.1
 """Least scale of delays that is believed, in steps of the clock: below that it cannot be seen."""
 _NS_PER_S: Final = 1e9
