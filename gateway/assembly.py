@@ -29,6 +29,7 @@ from gateway.stages.pipeline import Pipeline, Watches
 from gateway.stages.replay_window import ReplayMark
 from gateway.stages.silence import Silence
 from gateway.stages.sync import Sync
+from gateway.stages.sync_options import SyncOptions
 from gateway.stages.verify import Verify
 from gateway.stages.work import Begin
 from gateway.time_board import TimeBoard
@@ -91,6 +92,15 @@ def make_pipeline(
         bound_max_ns=int(time.bound_max_ms * NS_PER_MS),
         unsynchronised_bound_ns=int(time.unsynchronised_bound_ms * NS_PER_MS),
         storing=storing,
+        options=SyncOptions(
+            wander_ppm_per_s=time.wander_ppm_per_s,
+            hold_ns=int(time.hold_s * NS_PER_S),
+            false_alarms_per_day=time.false_alarms_per_day,
+            asymmetry_min_ns=int(time.asymmetry_min_ms * NS_PER_MS),
+            stale_ns=int(time.stale_s * NS_PER_S),
+            host_error_max_ns=int(time.host_error_max_ms * NS_PER_MS),
+            site=site.name,
+        ),
     )
     verify = Verify(keys, ledger, marks, units=site.units(), storing=storing)
     watches = Watches(

@@ -11,14 +11,15 @@ of it. What `tick` repeats because nothing newer has come is for the sinks alone
 judge sees it again.
 """
 
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import final
 
 from gateway.loss import LossLedger
 from gateway.models.clock_checks_host import HostState
 from gateway.records import Aligned, Estimate, Input, Record, Verified
-from gateway.records_time import ClockEstimate
+from gateway.records_time import ClockEstimate, SyncCheck
 from gateway.stages.events import Events
 from gateway.stages.fuse import Fuse
 from gateway.stages.judge import Judge
@@ -68,6 +69,7 @@ class Pipeline:
         self.sync = sync
         self.ledger = ledger
         self.watches = Watches() if watches is None else watches
+        self._found: Counter[str] = Counter()
         self._lines = [_Line(fuse, judge, LagWatch()) for fuse, judge in assets]
 
     @property
@@ -106,7 +108,7 @@ class Pipeline:
             self._judge(line.fuse.tick(now_ns), line, now_ns, made)
         made.extend(self.watches.events.tick(now_ns))
         made.extend(self.watches.silence.tick(now_ns))
-        self._with_findings(made)
+        made = self._with_findings(made)
         if self.watches.kpis is not None:
             made.extend(self.watches.kpis.tick(now_ns))
         return made
@@ -145,11 +147,16 @@ class Pipeline:
         made.extend(line.fuse.take_revisions())
 
     def _with_findings(self, made: list[Record]) -> list[Record]:
-        """Append what was found out about time."""
+        """Append what was found out about time; number the findings of each source together."""
         found = [*self.sync.findings(), *self.watches.events.findings()]
         for record in found:
             if isinstance(record, ClockEstimate):
                 for line in self._lines:
                     line.lag.note(record)
         made.extend(found)
-        return made
+        return [self._numbered(each) if isinstance(each, SyncCheck) else each for each in made]
+
+    def _numbered(self, check: SyncCheck) -> SyncCheck:
+        number = self._found[check.source]
+        self._found[check.source] += 1
+        return replace(check, sequence=number)
