@@ -192,9 +192,11 @@ def _us(errors_ns: list[float] | list[int], share: float) -> str:
 
 def show(tallies: dict[str, Tally], console: Console) -> None:
     """Print the tables of the population."""
-    whole = Tally()
-    for tally in tallies.values():
-        whole.add(tally)
+    whole, drawn = Tally(), Tally()
+    for link in LINKS:
+        whole.add(tallies[link.name])
+        if link.is_asymmetric:
+            drawn.add(tallies[link.name])
     bounds = Table(title="Hard bound and expanded uncertainty (k = 2) of a time, per kind of link")
     for column in ("link", "probes", "restarts", "violations", "covered", "bound, median us",
                    "U, median us", "rate covered", "rate error, median ppm", "95 %"):  # fmt: skip
@@ -203,7 +205,7 @@ def show(tallies: dict[str, Tally], console: Console) -> None:
     names = ("Twinrig", *BASELINES)
     for column in ("link", *names):
         errors.add_column(column, justify="right")
-    for name, tally in (*tallies.items(), ("all", whole)):
+    for name, tally in (*tallies.items(), ("all of the prior", drawn), ("all", whole)):
         if not tally.probes:
             continue
         skews = tally.skew_errors_ppm or [float("nan")]
