@@ -31,6 +31,9 @@ SITE = """
 name = "skid"
 asset = "pump"
 
+[time]
+hold_s = 0    # most nodes of these tests answer no probe
+
 [[nodes]]
 name = "a"
 link = "rig"

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway import status
 from gateway.canonical import canonical
 from gateway.loss import LossLedger
 from gateway.models.calibration import calibrate
@@ -18,7 +19,8 @@ from gateway.stages.judge import Judge
 from gateway.stages.learning import Known
 from gateway.stages.pipeline import Pipeline, Watches
 from gateway.stages.silence import REPEATED, Silence
-from gateway.stages.sync import Sync
+from gateway.stages.sync import UNPLACED_BOUND_NS, Sync
+from gateway.stages.sync_options import SyncOptions
 from gateway.stages.verify import Verify
 from tests.gateway.models import healthy
 from tests.gateway.stages.frames import NODE, ROOT_KEY, SECOND_NS, NodeSim, received
@@ -127,6 +129,49 @@ def test_a_poll_goes_through_beside_the_frames():
     line = pipeline()
     assert [type(record) for record in line.feed(poll, 2)] == [Verified, Aligned]
     assert line.ledger.adds_up()
+
+
+def storing_pipeline(hold_s):
+    """Return a pipeline whose node keeps frames for a receipt, and whose clock nobody knows yet."""
+    ledger = LossLedger()
+    options = SyncOptions(hold_ns=hold_s * SECOND_NS)
+    sync = Sync(
+        [NODE],
+        probe_period_ns=SECOND_NS,
+        drift_ppm=50,
+        bound_max_ns=SECOND_NS,
+        storing=[NODE],
+        options=options,
+    )
+    return Pipeline(Verify({NODE: ROOT_KEY}, ledger, storing=[NODE]), sync, [], ledger)
+
+
+def test_a_stored_frame_is_published_when_the_clock_of_its_boot_is_known():
+    line, node, now_ns = storing_pipeline(5), NodeSim(), 1000 * SECOND_NS
+    stored = node.frame(0, [("x", "V", 1.0, 0.0)], tick_us=5_000_000)
+    assert line.feed(received(stored, received_ns=now_ns), now_ns) == []
+    assert line.ledger.balance(NODE).delivered == 0, "no receipt follows from it"
+    (probe,) = line.sync.due_probes(now_ns)
+    line.sync.probe_sent(NODE, probe.probe_id, now_ns)
+    later_ns = now_ns + SECOND_NS // 100
+    answer = node.answer(1, probe.probe_id, 100_000_000, 100_002_000)
+    made = line.feed(received(answer, received_ns=later_ns), later_ns)
+    frame, value = [record for record in made if isinstance(record, Verified | Aligned)][1:]
+    assert (frame.sequence, value.signal) == (0, f"{NODE}:x")
+    truth_ns = now_ns - 95 * SECOND_NS
+    assert abs(value.time_ns - truth_ns) <= value.bound_ns < SECOND_NS // 10
+    assert line.ledger.balance(NODE).delivered == 2
+
+
+def test_a_stored_frame_waits_no_longer_than_it_may():
+    line, node, now_ns = storing_pipeline(5), NodeSim(), 1000 * SECOND_NS
+    stored = node.frame(0, [("x", "V", 1.0, 0.0)], tick_us=5_000_000)
+    assert line.feed(received(stored, received_ns=now_ns), now_ns) == []
+    assert line.tick(now_ns + 4 * SECOND_NS) == []
+    frame, value = line.tick(now_ns + 5 * SECOND_NS)
+    assert isinstance(frame, Verified)
+    assert value.bound_ns >= UNPLACED_BOUND_NS
+    assert not status.is_good(value.status)
 
 
 def test_tick_closes_thin_rows(faulty):
