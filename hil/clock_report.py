@@ -64,8 +64,15 @@ def _cells(finding: Finding) -> list[str | Text]:
         Text(found, style="" if (check is None) == truth.expect.is_quiet else "bold red"),
         right,
         "" if finding.delay_s is None else f"{finding.delay_s:.1f} s",
-        "" if finding.size_error is None else f"{finding.size_error:+.2g}",
+        "" if finding.size_error is None else _error(finding.size_error, truth.unit),
     ]
+
+
+def _error(size_error: float, unit: str) -> str:
+    """An error of a size as far as it means anything: to 0.1 ms, to 1 ppm."""
+    if unit == "s":
+        return f"{size_error * 1e3:+.1f} ms"
+    return f"{size_error:+.0f} {unit}"
 
 
 def truth_table(result: RunResult) -> Table:
