@@ -159,8 +159,9 @@ class Gateway:
 
     def receive(self, item: Input, now_ns: int) -> list[Record]:
         """Take one frame or poll through all stages; queue and return every record it made."""
-        records = self._started().feed(item, now_ns)
-        self._talk().heard(records)
+        pipeline = self._started()
+        records = pipeline.feed(item, now_ns)
+        self._talk().heard([*records, *pipeline.take_held()])
         return self._publish(records)
 
     def tick(self, now_ns: int) -> list[Record]:

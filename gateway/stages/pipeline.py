@@ -70,6 +70,7 @@ class Pipeline:
         self.ledger = ledger
         self.watches = Watches() if watches is None else watches
         self._found: Counter[str] = Counter()
+        self._held: list[Verified] = []
         self._lines = [_Line(fuse, judge, LagWatch()) for fuse, judge in assets]
 
     @property
@@ -91,7 +92,9 @@ class Pipeline:
                 self.sync.refused(checked, now_ns)
                 continue
             values = self.sync.feed(checked, now_ns)
-            if not self.sync.is_holding(checked):
+            if self.sync.is_holding(checked):
+                self._held.append(checked)
+            else:
                 self._understand(checked, values, now_ns, made)
         self._release(now_ns, made)
         return self._with_findings(made)
@@ -112,6 +115,14 @@ class Pipeline:
         if self.watches.kpis is not None:
             made.extend(self.watches.kpis.tick(now_ns))
         return made
+
+    def take_held(self) -> list[Verified]:
+        """Return, and forget, the frames that `feed` has begun to hold back since the last call.
+
+        They count as taken and as not done with: no receipt and no kept mark may name them yet.
+        """
+        held, self._held = self._held, []
+        return held
 
     def _release(self, now_ns: int, made: list[Record]) -> None:
         """Go on with frames that sync has held back until now."""
