@@ -18,10 +18,9 @@ Findings: what is wrong with the time of a source (sync_clock.py, sync_dated.py)
 own clock, and how every clock stands after each exchange. A step is told when the other sources
 have been asked whether they saw it too.
 
-Probes: `due_probes` says whom to ask, the caller seals and sends and reports `probe_sent`; the
-answer arrives as a TIME_ANSWER frame. An answer nobody asked for is counted and changes nothing.
-A probe due later than one period from now was planned before the gateway's clock was set back: it
-is due at once, and counted, `clock_set_back`.
+Probes: `due_probes` says whom to ask and `next_probe_ns` when (sync_probes.py), the caller seals
+and sends and reports `probe_sent`; the answer arrives as a TIME_ANSWER frame. An answer nobody
+asked for is counted and changes nothing.
 """
 
 import math
@@ -36,6 +35,7 @@ from gateway.models.clock_checks_peers import Step
 from gateway.models.node_clock import Crystal
 from gateway.records import Aligned, Reading, Rejected, Verified
 from gateway.records_time import SyncCause
+from gateway.stages import sync_probes
 from gateway.stages import sync_words as words
 from gateway.stages.sync_clock import BOOTS_MAX, BootClock, CheckSettings, SourceClock
 from gateway.stages.sync_dated import DatedClock
@@ -63,8 +63,6 @@ __all__ = (
     "SyncOptions",
 )
 
-_PROBE_IDS: Final = 1 << 30
-"""Probe ids wrap here, so that they stay small integers on a 32-bit node."""
 _TIME_END_NS: Final = 7_258_118_400_000_000_000
 """2200-01-01; every time and bound before it fits in 64 bits."""
 UNPLACED_BOUND_NS: Final = 10 * 365 * 86_400 * 1_000_000_000
@@ -81,7 +79,7 @@ _HASTY_MAX: Final = 16
 
 @final
 class Sync:
-    """Aligns values to UTC; `sources` are the nodes to probe, one probe per `probe_period_ns`.
+    """Aligns values to UTC; `sources` are the nodes to probe, once in each `probe_period_ns`.
 
     `bound_max_ns` is the time budget: a value whose bound is wider gets an uncertain status.
     `storing` are the nodes that keep frames until they have a receipt; their values wait up to
@@ -105,7 +103,7 @@ class Sync:
         self._storing = frozenset(storing)
         self._settings = CheckSettings(
             crystal=Crystal(drift_ppm, options.wander_ppm_per_s),
-            period_s=probe_period_ns / 1e9,
+            period_s=probe_period_ns * sync_probes.PERIOD_MEAN / 1e9,
             false_alarms_per_day=options.false_alarms_per_day,
             asymmetry_min_ns=options.asymmetry_min_ns,
             stale_ns=options.stale_ns,
@@ -173,18 +171,15 @@ class Sync:
         return [(item, self._sealed(item)) for item in freed]
 
     def due_probes(self, now_ns: int) -> list[ProbeRequest]:
-        """Return the probes to send now; each is due once per period, the first one at once."""
-        due = []
-        for source, clock in self._clocks.items():
-            if clock.due_ns is not None and clock.due_ns - now_ns > self._probe_period_ns:
-                clock.fault("clock_set_back")
-            if clock.due_ns is not None and now_ns < clock.due_ns:
-                continue
-            clock.due_ns = now_ns + self._probe_period_ns
-            # Milliseconds make an id differ from those of an earlier run of the gateway.
-            clock.probe_id = max(clock.probe_id + 1, now_ns // 1_000_000 % _PROBE_IDS) % _PROBE_IDS
-            due.append(ProbeRequest(source=source, probe_id=clock.probe_id))
-        return due
+        """Return the probes to send now; the first one of a node is due at once."""
+        return sync_probes.due(self._clocks.values(), now_ns, self._probe_period_ns)
+
+    def next_probe_ns(self) -> int | None:
+        """Return when `due_probes` gives the next probe, 0: at once; None without a node.
+
+        Whoever sends probes does so at this time and not on a grid: it has no period.
+        """
+        return sync_probes.next_due_ns(self._clocks.values())
 
     def place(self, item: Verified, tick_us: int) -> Placed:
         """Return when, on the common timeline, a node's clock stood at `tick_us` of a frame's boot.
@@ -267,8 +262,8 @@ class Sync:
             clock.hasty = 0
         elif clock.hasty < _HASTY_MAX and clock.due_ns is not None:
             clock.hasty += 1
-            soon_ns = _SUSPECT_NS if is_accurate else _HASTY_NS
-            clock.due_ns = min(clock.due_ns, now_ns + soon_ns)
+            wait_ns = _SUSPECT_NS if is_accurate else _HASTY_NS
+            sync_probes.hasten(clock, now_ns, wait_ns)
 
     def _weigh(self, source: str, found: list[Found], now_ns: int, *, is_suspect: bool) -> None:
         """Tell what an exchange brought to light; a step waits for the other sources."""
