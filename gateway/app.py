@@ -176,6 +176,13 @@ class Gateway:
         """
         return [(node, frame(sealed)) for node, sealed in self._talk().due(now_ns)]
 
+    def next_probe_ns(self) -> int | None:
+        """Return when to call `downlink` for the next time probe, 0: now; None without a node.
+
+        Probes keep no period, so that they beat with nothing a node does; a grid would give one.
+        """
+        return self._talk().next_probe_ns()
+
     def request(
         self, node: str, verb: int, arguments: Arguments, *, expires_s: float = EXPIRES_S
     ) -> Request:
@@ -338,7 +345,12 @@ class Gateway:
                 self._save_marks()
             if kpis.take(now_ns):
                 self._save_kpis()
-            await self._clock.sleep_until(now_ns + _HOUSEKEEPING_NS)
+            await self._clock.sleep_until(self._next_look_ns(now_ns + _HOUSEKEEPING_NS))
+
+    def _next_look_ns(self, latest_ns: int) -> int:
+        """Return when to keep house again: as usual, or for a probe before that."""
+        probe_ns = self.next_probe_ns()
+        return latest_ns if not probe_ns else min(latest_ns, probe_ns)
 
     def _send_due(self, now_ns: int) -> None:
         """Send what is to be said to the nodes now."""

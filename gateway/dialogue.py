@@ -120,6 +120,10 @@ class Dialogue:
             self._verify.asked(command.node)
         return found
 
+    def next_probe_ns(self) -> int | None:
+        """Return when `due` has the next time probe, 0: now; None without a node."""
+        return self._sync.next_probe_ns()
+
     def request(
         self, node: str, verb: int, arguments: Arguments, now_ns: int, expires_s: float = EXPIRES_S
     ) -> Request:

@@ -56,6 +56,7 @@ def whole_line(_node: str, _time_ns: int, data: bytes, _is_up: bool, /) -> bytes
 
 
 _TICK = "tick"
+_PROBE = "probe"
 _END = "end"
 
 
@@ -183,6 +184,8 @@ class Run:
             elif event.tag == _TICK:
                 await self._tick(event)
                 playing(event.time_ns / 1e9, end_ns / 1e9)
+            elif event.tag == _PROBE:
+                self._talk(event.time_ns, self._advance(event.time_ns))
             elif event.tag in self._acts:
                 self._acts.pop(event.tag)()
             elif event.tag in self._late:
@@ -279,14 +282,22 @@ class Run:
             else:
                 self.at(arrival.at_ns, partial(self.rig.lockstep.send, node, arrival.data))
 
+    def _talk(self, time_ns: int, now_ns: int) -> None:
+        """What is due goes down to the nodes; a probe that is due before the next tick is timed."""
+        gateway = self._gateway()
+        for node, data in gateway.downlink(now_ns):
+            self._send(node, time_ns, self._line(node, time_ns, data, False))
+        wait_ns = (gateway.next_probe_ns() or now_ns) - now_ns
+        if 0 < wait_ns < _TICK_NS - (time_ns - _TICK_PHASE_NS) % _TICK_NS:
+            self.rig.lockstep.set_timer(time_ns + wait_ns, _PROBE)
+
     async def _tick(self, event: TimerDue) -> None:
         """What the gateway does by itself once a second: talk to its nodes, poll Modbus."""
         self._check_boards()
         now_ns = self._advance(event.time_ns)
         gateway = self._gateway()
         self.rig.lockstep.set_timer(event.time_ns + _TICK_NS, _TICK)
-        for node, data in gateway.downlink(now_ns):
-            self._send(node, event.time_ns, self._line(node, event.time_ns, data, False))
+        self._talk(event.time_ns, now_ns)
         if self.plc is not None:
             self.plc.advance(event.time_ns)
         self._observe(await gateway.poll_modbus(now_ns), now_ns)
