@@ -34,6 +34,8 @@ from gateway.site_opcua import OpcUaServer
 
 _LOG: Final = logging.getLogger("twinrig.links.opcua")
 NODE_FAILED: Final = "node_failed"
+UNKNOWN_HANDLE: Final = "unknown_handle"
+"""A subscription told a value under a handle that we never gave."""
 _NODES_PER_READ_MAX: Final = 200
 """Servers limit a request (MaxNodesPerRead); small ones are known to take no more."""
 _SILENT_PERIODS: Final = 3
@@ -150,7 +152,7 @@ class OpcUaLink:
 
     async def _listen(self, session: OpcUaSession, proof_of_life: Callable[[], None]) -> None:
         """Subscribe, deliver what is told, and ask for the server's clock on a grid."""
-        notices = Notices(self._clock)
+        notices = Notices(self._clock, self._ids)
         statuses = await session.subscribe(self._ids, self.server.period_ms, notices.hear)
         for index, status in zip(self._ids, statuses, strict=True):
             if not status.is_good():
@@ -163,6 +165,7 @@ class OpcUaLink:
                 self._polled(self._readings(n.values.items()), n.since_ns, n.received_ns, None)
                 for n in notices.take()
             ]
+            self._count_strangers(notices.take_strangers())
             if found:
                 proof_of_life()
             if shown is not None:
@@ -175,6 +178,14 @@ class OpcUaLink:
                 silent_s = silent_ns / NS_PER_S
                 raise LinkError(self.server.name, LINK, f"told nothing for {silent_s:.1f} s")
             await notices.wait(self._cadence.due_ns(self._clock.now_ns()))
+
+    def _count_strangers(self, count: int) -> None:
+        """Count values that belong to no node of ours; of their kind only the first is logged."""
+        if not count:
+            return
+        if not self._ledger.account(self.server.name).line_errors[UNKNOWN_HANDLE]:
+            _LOG.warning("opcua_unknown_handle server=%s", self.server.name)
+        self._ledger.line_error(self.server.name, UNKNOWN_HANDLE, count)
 
     # --- both ------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from asyncua.ua.ua_binary import struct_from_binary
 from cryptography.exceptions import InvalidSignature
 
 from gateway.clock import NS_PER_S, Clock
-from gateway.errors import LinkError
+from gateway.errors import LinkError, TwinrigError
 from gateway.keyfile import load_password
 from gateway.links.opcua_guard import Guards
 from gateway.links.opcua_values import status_name, utc_ns
@@ -47,7 +47,7 @@ _POLICIES: Final[dict[str, type[security_policies.SecurityPolicy]]] = {
 }
 FAILURES: Final = (
     ua.UaError, OSError, TimeoutError, InvalidSignature, struct.error, ValueError, TypeError,
-    LookupError,
+    LookupError, AttributeError, ArithmeticError, RecursionError,
 )  # fmt: skip
 """What the library raises when a server is away, refuses, or sends what cannot be read."""
 _ABOUT_TIME: Final = frozenset(
@@ -103,9 +103,9 @@ class OpcUaSession:
 
     async def open(self) -> None:
         """Connect; raises `LinkError`."""
+        if not self._server.allow_unencrypted:
+            await self._secure()
         with self._told("connecting"):
-            if not self._server.allow_unencrypted:
-                await self._secure()
             await self.client.connect()
             honour_cancellation()
 
@@ -167,7 +167,10 @@ class OpcUaSession:
                     )
                 )
                 honour_cancellation()
-        return tuple(result.StatusCode for result in results)
+            statuses = tuple(result.StatusCode for result in results or ())
+        if len(statuses) != len(nodes):
+            raise self._error(f"took {len(statuses)} nodes of {len(nodes)} into the subscription")
+        return statuses
 
     async def close(self, *, is_broken: bool) -> None:
         """Release everything; a server that still answers is told that the session is over."""
@@ -176,10 +179,11 @@ class OpcUaSession:
             # A polite end would wait for answers that do not come.
             protocol.transport.abort()
         try:
-            async with asyncio.timeout(_CLOSE_S):
-                await self.client.disconnect()
-        except FAILURES as error:
-            _LOG.info("opcua_gone server=%s error=%s", self._server.name, error)
+            with self._told("closing"):
+                async with asyncio.timeout(_CLOSE_S):
+                    await self.client.disconnect()
+        except LinkError as error:
+            _LOG.info("opcua_gone server=%s error=%r", self._server.name, error.what)
         finally:
             self.client.disconnect_socket()
 
@@ -190,7 +194,8 @@ class OpcUaSession:
         if self._identity is None:
             raise self._error("no certificate of our own")
         policy = _POLICIES[self._server.policy]
-        offered = await self._endpoints()
+        with self._told("connecting"):
+            offered = await self._endpoints()
         fitting = [
             endpoint
             for endpoint in offered
@@ -206,13 +211,14 @@ class OpcUaSession:
             )
         certificate = _first_certificate(bytes(fitting[0].ServerCertificate))
         self._check_trust(certificate)
-        await self.client.set_security(
-            policy,
-            certificate=self._identity.certificate_path,
-            private_key=self._identity.key_path,
-            server_certificate=uacrypto.CertProperties(certificate, extension="der"),
-            mode=ua.MessageSecurityMode.SignAndEncrypt,
-        )
+        with self._told("connecting"):
+            await self.client.set_security(
+                policy,
+                certificate=self._identity.certificate_path,
+                private_key=self._identity.key_path,
+                server_certificate=uacrypto.CertProperties(certificate, extension="der"),
+                mode=ua.MessageSecurityMode.SignAndEncrypt,
+            )
 
     async def _endpoints(self) -> list[ua.EndpointDescription]:
         """Ask for the endpoints over a channel without security, and note the server's clock."""
@@ -232,7 +238,11 @@ class OpcUaSession:
 
     def _check_trust(self, certificate: bytes) -> None:
         """Raise `LinkError` unless a person has accepted exactly this certificate."""
-        if self._trust.is_trusted(certificate):
+        try:
+            is_trusted = self._trust.is_trusted(certificate)
+        except ValueError as error:
+            raise self._error(f"its certificate cannot be read ({error})") from error
+        if is_trusted:
             return
         path = self._trust.reject(certificate)
         where = "rejected/ (which is full)" if path is None else str(path)
@@ -281,12 +291,22 @@ class OpcUaSession:
 
     @contextmanager
     def _told(self, doing: str) -> Iterator[None]:
-        """Turn whatever the library raises into a `LinkError` that says what was tried."""
+        """Turn whatever the library raises into a `LinkError` that says what was tried.
+
+        Only calls into the library belong under it. What a server sends goes through thousands of
+        lines that are not ours, so no list of what they raise is ever whole; an error that is on
+        none is logged with the place it came from, and ends this connection, not the gateway.
+        """
         try:
             yield
+        except TwinrigError:
+            raise
         except FAILURES as error:
             hint = self._clock_hint if getattr(error, "code", None) in _ABOUT_TIME else ""
             raise self._error(f"{doing}: {_words(error)}{hint}") from error
+        except Exception as error:
+            _LOG.warning("opcua_library server=%s", self._server.name, exc_info=error)
+            raise self._error(f"{doing}: the library failed with {error!r}") from error
 
     def _error(self, what: str) -> LinkError:
         return LinkError(self._server.name, LINK, what)

@@ -1,8 +1,9 @@
 """What a subscription of OPC UA has told: values by node, each with the window it was taken in.
 
 Promises: a notice keeps the time at which it came, however late it is looked at; what waits is
-bounded, and the windows stay true when notices are left out. A node that a notice does not mention
-has not changed, so its last value is in every notice (OPC 10000-4, 5.14.1.2 and 7.25).
+bounded, and the windows stay true when notices are left out; values under a handle that we never
+gave are dropped and counted. A node that a notice does not mention has not changed, so its last
+value is in every notice (OPC 10000-4, 5.14.1.2 and 7.25).
 Left to others: subscribing (`opcua_session.py`), what a value is (`opcua_values.py`).
 
 The window of response k begins when k-2 came, see `opcua_client.py`; when a response says that more
@@ -12,7 +13,7 @@ follows, the next one is of the same cycle and keeps its beginning.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -37,10 +38,17 @@ class Notice:
 
 @final
 class Notices:
-    """Takes the responses as they come, from the library's own task."""
+    """Takes the responses as they come, from the library's own task.
 
-    def __init__(self, clock: Clock) -> None:
+    Args:
+        clock: when they come.
+        handles: the client handles that were given to the server.
+    """
+
+    def __init__(self, clock: Clock, handles: Iterable[int]) -> None:
         self._clock = clock
+        self._handles = frozenset(handles)
+        self._strangers = 0
         self._waiting: deque[Notice] = deque(maxlen=_NOTICES_MAX)
         self._has_come = asyncio.Event()
         self._values: dict[int, ua.DataValue] = {}
@@ -58,7 +66,11 @@ class Notices:
         since_ns = min(since_ns, now_ns)
         self._since_ns = since_ns if result.MoreNotifications else None
         self._arrivals.append(now_ns)
-        self._values |= dict(_changes(result))
+        for handle, value in _changes(result):
+            if handle in self._handles:
+                self._values[handle] = value
+            else:
+                self._strangers += 1
         self._waiting.append(
             Notice(values=dict(self._values), since_ns=since_ns, received_ns=now_ns)
         )
@@ -74,6 +86,11 @@ class Notices:
         said = list(self._waiting)
         self._waiting.clear()
         return said
+
+    def take_strangers(self) -> int:
+        """Return how many values have come since the last time under handles we never gave."""
+        strangers, self._strangers = self._strangers, 0
+        return strangers
 
     async def wait(self, until_ns: int) -> None:
         """Return when something has come that was not taken, at `until_ns` at the latest."""

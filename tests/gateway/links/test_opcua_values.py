@@ -2,7 +2,9 @@
 
 import math
 import random
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from asyncua import ua
@@ -104,20 +106,29 @@ def test_a_refusal_is_news_once() -> None:
     assert values.is_news(1, "BadX"), "each node for itself"
 
 
-def test_a_damaged_answer_is_a_failure_of_the_link_or_readings() -> None:
-    """Bytes of a Read response changed at random; nothing else may come out of it."""
-    response = ua.ReadResponse()
-    response.Results = [answer(2.5), answer("x", ua.VariantType.String)]
+def damaged(response, count: int) -> Iterator[Any]:
+    """Yield what is read of an answer with bytes changed at random, None for a failure."""
     right, rng = struct_to_binary(response), random.Random(1)
-    failed = 0
-    for _ in range(1500):
+    for _ in range(count):
         wrong = bytearray(right)
         for _ in range(rng.choice((1, 1, 2, 5))):
             wrong[rng.randrange(len(wrong))] = rng.randrange(256)
         try:
-            read = struct_from_binary(ua.ReadResponse, Buffer(bytes(wrong)))
+            read = struct_from_binary(type(response), Buffer(bytes(wrong)))
             read.ResponseHeader.ServiceResult.check()
         except FAILURES:
+            yield None
+            continue
+        yield read
+
+
+def test_a_damaged_answer_is_a_failure_of_the_link_or_readings() -> None:
+    """Bytes of a Read response changed at random; nothing else may come out of it."""
+    response = ua.ReadResponse()
+    response.Results = [answer(2.5), answer("x", ua.VariantType.String)]
+    failed = 0
+    for read in damaged(response, 1500):
+        if read is None:
             failed += 1
             continue
         values = Values("press", NODES)
@@ -126,6 +137,21 @@ def test_a_damaged_answer_is_a_failure_of_the_link_or_readings() -> None:
             reading, _ = values.reading(index, value)
             assert reading.stamp_ns is None or abs(reading.stamp_ns) < 1 << 63
     assert 100 < failed < 1400, "both kinds must have been met"
+
+
+def test_a_damaged_notice_is_a_failure_or_values_of_our_nodes() -> None:
+    response = ua.PublishResponse(Parameters=published((0, 1.5), (1, 2.5)))
+    notices, values, failed = Notices(ManualClock(0), (0, 1)), Values("press", NODES), 0
+    for read in damaged(response, 800):
+        if read is None:
+            failed += 1
+            continue
+        notices.hear(read.Parameters)
+        for notice in notices.take():
+            for handle, value in notice.values.items():
+                assert values.reading(handle, value)[0].tick_us is None
+    assert 50 < failed < 750, "both kinds must have been met"
+    assert notices.take_strangers() > 0
 
 
 # --- notices -------------------------------------------------------------------------------------
@@ -145,7 +171,7 @@ def shown(notice) -> dict[int, float]:
 
 def test_the_window_of_a_notice_begins_when_the_one_before_the_last_came() -> None:
     clock = ManualClock(1000)
-    notices = Notices(clock)
+    notices = Notices(clock, (0, 1))
     said = [published((0, 1.0), (1, 5.0)), published(), published((0, 2.0)), published()]
     for second, result in enumerate(said):
         clock.advance_to(2000 + 1000 * second)
@@ -160,7 +186,7 @@ def test_the_window_of_a_notice_begins_when_the_one_before_the_last_came() -> No
 
 def test_a_cycle_in_several_notices_keeps_its_beginning() -> None:
     clock = ManualClock(0)
-    notices = Notices(clock)
+    notices = Notices(clock, (0, 1))
     for time_ns, more in (
         (10, False),
         (20, False),
@@ -177,7 +203,7 @@ def test_a_cycle_in_several_notices_keeps_its_beginning() -> None:
 
 def test_a_clock_that_is_set_back_makes_no_window_that_ends_before_it_begins() -> None:
     clock = ManualClock(5000)
-    notices = Notices(clock)
+    notices = Notices(clock, (0, 1))
     clock._now_ns = 100
     for _ in range(3):
         notices.hear(published((0, 1.0)))
@@ -187,7 +213,7 @@ def test_a_clock_that_is_set_back_makes_no_window_that_ends_before_it_begins() -
 
 def test_what_waits_is_bounded_and_silence_is_measured() -> None:
     clock = ManualClock(0)
-    notices = Notices(clock)
+    notices = Notices(clock, (0, 1))
     for count in range(1000):
         notices.hear(published((0, float(count))))
     heard = notices.take()
@@ -199,9 +225,18 @@ def test_what_waits_is_bounded_and_silence_is_measured() -> None:
 
 async def test_waiting_ends_with_a_notice_or_with_its_time() -> None:
     clock = ManualClock(0)
-    notices = Notices(clock)
+    notices = Notices(clock, (0, 1))
     await notices.wait(0)
     assert notices.take() == []
     notices.hear(published())
     await notices.wait(3600 * NS_PER_S)
     assert len(notices.take()) == 1
+
+
+def test_values_under_handles_that_we_never_gave_are_dropped_and_counted() -> None:
+    notices = Notices(ManualClock(0), (0, 1))
+    for stranger in range(2, 2000):
+        notices.hear(published((0, 1.0), (stranger, 9.0)))
+    heard = notices.take()
+    assert all(shown(notice) == {0: 1.0} for notice in heard)
+    assert (notices.take_strangers(), notices.take_strangers()) == (1998, 0)
