@@ -25,7 +25,9 @@ _FORMAT: Final = 1
 _BYTES_MAX: Final = 64_000_000
 """Five full histograms of a thousand sources."""
 _LINK_MAX: Final = 300
-_DAMAGE: Final = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+_DAMAGE: Final = (
+    OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError,
+)  # fmt: skip
 """What reading a file of any content can raise."""
 
 

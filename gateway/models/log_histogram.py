@@ -133,6 +133,8 @@ def _check(state: HistogramState) -> None:
     for place, count in state.counts.items():
         if not _NOT_POSITIVE <= place < BUCKETS_MAX or not 0 < count < COUNT_MAX:
             raise ValueError(f"bucket {place} with {count} values is none")
+    if sum(state.counts.values()) >= COUNT_MAX:
+        raise ValueError("the buckets hold more values than can be counted")
     facts = (state.total_s, state.least_s, state.greatest_s)
     if not all(math.isfinite(fact) for fact in facts) or state.least_s > state.greatest_s:
         raise ValueError(f"sum, least and greatest of {facts} are none")

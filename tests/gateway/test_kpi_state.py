@@ -84,6 +84,8 @@ HISTOGRAM = {"counts": {"3": 1}, "total_s": 1.0, "least_s": 1.0, "greatest_s": 1
         damaged(lost=2),
         damaged(jitter_s="fast"),
         damaged(jitter_s=-1),
+        damaged(jitter_s=10**400),
+        damaged(messages=10**400),
         damaged(stated_ns=[1, 2]),
         damaged(link="x" * 1000),
         damaged(service={}),
@@ -93,6 +95,11 @@ HISTOGRAM = {"counts": {"3": 1}, "total_s": 1.0, "least_s": 1.0, "greatest_s": 1
         damaged(histograms={"update_time": HISTOGRAM | {"counts": {"x": 1}}}),
         damaged(histograms={"update_time": HISTOGRAM | {"counts": {"9999": 1}}}),
         damaged(histograms={"update_time": HISTOGRAM | {"least_s": 2.0}}),
+        damaged(histograms={"update_time": HISTOGRAM | {"total_s": 10**400}}),
+        damaged(histograms={"update_time": HISTOGRAM | {"greatest_s": 10**400}}),
+        damaged(
+            histograms={"update_time": HISTOGRAM | {"counts": {str(i): 2**61 for i in range(9)}}}
+        ),
         damaged(histograms={"update_time": HISTOGRAM | {"total_s": "1"}}),
         damaged(histograms={"update_time": HISTOGRAM}).replace('"total_s": 1.0', '"total_s": NaN'),
     ],
