@@ -95,7 +95,7 @@ def kpi_problems(data: Mapping[str, object]) -> list[str]:
     """Return what one table of [[kpi]] alone cannot tell: unknown and repeated sources."""
     known = [
         name
-        for table in ("nodes", "modbus", "opcua_servers")
+        for table in ("nodes", "modbus", "opcua_servers", "mqtt_sources")
         for _, row in tables(data.get(table))
         if isinstance(name := row.get("name"), str)
     ]

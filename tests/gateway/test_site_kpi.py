@@ -53,6 +53,30 @@ def test_the_tables_are_read(tmp_path: Path) -> None:
     assert make_site(tmp_path).web is None
 
 
+def test_every_kind_of_source_may_have_a_budget(tmp_path: Path) -> None:
+    text = """
+[mqtt]
+host = "localhost"
+[[mqtt_sources]]
+name = "scale"
+[[mqtt_sources.values]]
+name = "weight"
+topic = "hall/scale"
+unit = "kg"
+[[opcua_servers]]
+name = "press"
+endpoint = "opc.tcp://localhost:4840"
+allow_unencrypted = true
+[[opcua_servers.nodes]]
+name = "p"
+node = "i=1"
+unit = "Pa"
+"""
+    names = ["a", "plc", "scale", "press"]
+    site = load(tmp_path, text + "".join(f'[[kpi]]\nsource = "{name}"\n' for name in names))
+    assert [budget.source for budget in site.kpi] == names
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
