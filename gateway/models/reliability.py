@@ -4,9 +4,10 @@
                   two-sided, n > 0        [2T / q(1 - a/2; 2n + 2), 2T / q(a/2; 2n)]
                   n = 0                   [2T / q(1 - a; 2), unbounded) = T / 3.0 at 95 %
     availability  A = 1 / (1 + r)         r = D / U, mean down over mean up time
-                  n > 0                   r / mean ratio follows F: the limits of r are
+                  D > 0                   r / mean ratio follows F: the limits of r are
                                           D/U [F(a/2; 2n, 2n), (1 + 1/n) F(1 - a/2; 2n + 2, 2n)]
-                  n = 0                   r <= repair / (T / 3.0), for a repair time that is stated
+                                          with n = 1 for an outage that was there at the beginning
+                  D = 0                   r <= repair / (T / 3.0), for a repair time that is stated
     ratio         k of n                  beta quantiles (Clopper and Pearson) of k/f and n/f, with
                                           f = sum of b^2 / sum of b over bursts of b in a row
     quantile p    ranks l <= u of n       P(X_(l) <= x_p <= X_(u)) >= 1 - a, binomial in the ranks
@@ -79,19 +80,20 @@ def availability_limits(
     """Return limits of the share of time a service is up, in the long run.
 
     `repair_s` is how long an outage is taken to last while none was seen; without it there is no
-    lower limit then. Up and down times are taken as exponential.
+    lower limit then. Up and down times are taken as exponential. Down time without a failure is
+    an outage that had begun before the observation, and counts as one.
     """
     if not 0 < up_s < math.inf or not 0 <= down_s < math.inf or failures < 0:
         return UNKNOWN
-    if failures == 0 or down_s == 0:
+    if down_s == 0:
         rarest = mtbf_limits(up_s, failures, confidence).low
         if repair_s is None or rarest is None:
             return Limits(None, 1.0)
         return Limits(1.0 / (1.0 + repair_s / rarest), 1.0)
-    missed, ratio = 1.0 - confidence, down_s / up_s
-    least = ratio * float(fdtri(2 * failures, 2 * failures, missed / 2.0))
-    rise = (failures + 1) / failures
-    most = ratio * rise * float(fdtri(2 * failures + 2, 2 * failures, 1.0 - missed / 2.0))
+    missed, ratio, outages = 1.0 - confidence, down_s / up_s, max(failures, 1)
+    least = ratio * float(fdtri(2 * outages, 2 * outages, missed / 2.0))
+    rise = (outages + 1) / outages
+    most = ratio * rise * float(fdtri(2 * outages + 2, 2 * outages, 1.0 - missed / 2.0))
     return Limits(1.0 / (1.0 + most), 1.0 / (1.0 + least))
 
 

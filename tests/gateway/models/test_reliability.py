@@ -78,6 +78,23 @@ def test_availability_without_an_outage_needs_a_repair_time() -> None:
     assert high == 1.0
 
 
+@pytest.mark.parametrize(("up_s", "down_s"), [(400_000.0, 3600.0), (1.0, 1e9), (1e9, 1e-3)])
+@pytest.mark.parametrize("failures", [0, 1, 2, 50])
+def test_limits_hold_the_availability_that_was_seen(
+    up_s: float, down_s: float, failures: int
+) -> None:
+    low, high = availability_limits(up_s, down_s, failures, repair_s=60.0)
+    assert low is not None
+    assert high is not None
+    assert 0.0 <= low <= up_s / (up_s + down_s) <= high <= 1.0
+
+
+def test_an_outage_that_was_there_at_the_beginning_counts_as_one() -> None:
+    before = availability_limits(1000.0, 20.0, 0, repair_s=60.0)
+    assert before == availability_limits(1000.0, 20.0, 1)
+    assert before != availability_limits(1000.0, 20.0, 2)
+
+
 def test_a_ratio_has_the_limits_of_clopper_and_pearson() -> None:
     # None of 10: "rule of three" at one side, 1 - 0.025^(1/10) here; 5 of 10 is in every table.
     assert ratio_limits(0, 10) == (0.0, pytest.approx(1 - 0.025**0.1))
