@@ -22,7 +22,8 @@ from gateway.site_rules import hint, tables
 from gateway.stages.kpi_link import LinkBudget
 
 SURVIVAL_NS_MIN: Final = NS_PER_S
-"""Lines and brokers hold values back for so long; `stages/silence.py` waits as long."""
+"""Lines and brokers hold values back for so long; `stages/silence.py` waits as long. No look of the
+gateway (`stages/kpi.py`) is longer."""
 
 
 class KpiBudget(Table):

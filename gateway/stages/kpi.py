@@ -30,8 +30,13 @@ from gateway.stages.sync import UNPLACED_BOUND_NS
 __all__ = ("FIGURES", "Distribution", "Kpis")
 
 PERIOD_NS: Final = 10 * NS_PER_S
-PAUSE_NS: Final = 10 * NS_PER_S
-"""The gateway looks at its links four times a second; who did not for so long was not there."""
+PAUSE_NS: Final = 1_250_000_000
+"""The gateway looks at its links four times a second, and once a second, by a clock that may run
+fast, in the rig; who did not for so long was not there."""
+_LOOK_NS_MAX: Final = NS_PER_S
+"""So much of the time between two looks is observed. It is the shortest survival time that a site
+has without saying so: the gateway's own halt, or a clock set ahead by less than a pause, does not
+make a failure."""
 _SET_BACK_NS: Final = NS_PER_S
 """Arrivals are stamped before they are looked at, so `now_ns` may go back by a little."""
 _OCTAVES: Final = range(7, 31)
@@ -157,7 +162,7 @@ class Kpis:
             return
         self._now_ns = now_ns
         if 0 <= passed_ns <= PAUSE_NS:
-            self._at_ns += passed_ns
+            self._at_ns += min(passed_ns, _LOOK_NS_MAX)
             return
         for link in self._links.values():
             link.pause()

@@ -253,6 +253,23 @@ def test_a_pause_of_the_gateway_is_no_downtime_and_no_gap() -> None:
     assert watch.value("update_time_p99_s", 4009.5) == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("halt_s", [0.9, 1.1, 1.3, 2.0, 6.0, 8.0])
+@pytest.mark.parametrize("survival_ns", [S, 4 * S])
+def test_a_short_halt_or_a_clock_set_ahead_is_no_failure_of_any_link(
+    halt_s: float, survival_ns: int
+) -> None:
+    """A message every 0.1 s, four looks a second; then neither, and on as before."""
+    watch = Watch(survival_ns=survival_ns, transfer_interval_ns=100 * MS)
+    for tenth in range(1, 200):
+        at_s = tenth / 10 + (halt_s if tenth > 100 else 0.0)
+        watch.send(at_s)
+        watch.tick(at_s + 0.05)
+    end_s = 19.95 + halt_s
+    assert watch.value("communication_service_failures_count", end_s) == 0
+    assert watch.value("communication_service_availability_ratio", end_s) == 1.0
+    assert watch.value("longest_gap_s", end_s) <= 1.1
+
+
 def test_a_clock_that_is_set_does_not_make_a_figure() -> None:
     watch = Watch()
     watch.run(range(1, 11))
