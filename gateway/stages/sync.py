@@ -10,7 +10,7 @@ and never above the bound. The maths is models/node_clock.py. A value whose time
 - Before the first answer of a boot, or after a sync fault: arrival time less the value's age at
   sending, `unsynchronised_bound_ns`, status UncertainSensorNotAccurate. A node that stores its
   frames may have kept it for years: then the bound says so, and is at least `UNPLACED_BOUND_NS`.
-  Values of the newest boot of such a node are held for `hold_ns`, until its clock is known.
+  So while the clock of its newest boot is unknown, values are held, for `hold_ns` at most.
 - A polled value: the middle of its request/response window, plus or minus half of it; one that
   its source stamped: sync_dated.py.
 
@@ -83,7 +83,7 @@ class Sync:
 
     `bound_max_ns` is the time budget: a value whose bound is wider gets an uncertain status.
     `storing` are the nodes that keep frames until they have a receipt; their values wait up to
-    `options.hold_ns` for the clock of a new boot.
+    `options.hold_ns` while the clock of the newest boot is unknown.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class Sync:
         return self._held.is_holding(item)
 
     def released(self, now_ns: int, /) -> list[tuple[Verified, list[Aligned]]]:
-        """Return the frames whose wait is over, in the order they came, with their values."""
+        """Return the frames whose wait is over with their values, of each source in their order."""
         freed = self._held.released(now_ns, self._is_decided)
         return [(item, self._sealed(item)) for item in freed]
 
@@ -244,8 +244,11 @@ class Sync:
         if answered is None:
             return
         self._weigh(clock.source, answered, item.received_ns, is_suspect=boot.checks.is_suspect)
-        if any(found.finding is ExchangeFinding.STEP for found in answered):
-            boot.renew()
+        for found in answered:
+            if found.finding is ExchangeFinding.STEP:
+                boot.renew(item.sequence, found.since_ns)
+            elif found.finding is ExchangeFinding.FALSE_STAMP:
+                boot.renew(item.sequence, None)
         self._hasten(clock, boot, item.received_ns)
         estimate = node_estimate(clock, item.received_ns)
         if estimate is not None:
@@ -305,7 +308,7 @@ class Sync:
 
     def _may_become_known(self, clock: SourceClock, boot: BootClock, item: Verified) -> bool:
         """Tell whether waiting helps: only the newest boot can still be asked."""
-        return not boot.was_known and item.boot_id == clock.boot_id
+        return item.boot_id == clock.boot_id and boot.may_become_known(item.sequence)
 
     def _is_decided(self, item: Verified) -> bool:
         """Tell whether a held frame has nothing to wait for any more."""

@@ -3,7 +3,8 @@
 A frame is looked at in this order: number against tick (the counter), then against arrival (the
 clock, the line), then what an answer to a probe says (offset, rate, path). A counter that went back
 or leapt, an arrival before the sending and an exchange that contradicts what was certain make the
-clock of that boot unknown: it is followed anew, never moved in silence, and a probe is due.
+clock of that boot unknown: it is never moved in silence, and a probe is due at once. After an
+exchange that contradicts, two have to agree before it is known again (sync_agreed.py).
 
 Promises: bounded (boots, probes, numbers that are remembered); nothing here raises, whatever the
 stamps. Frames sealed before a break of their clock keep no time of it: they count as unplaced.
@@ -32,6 +33,7 @@ from gateway.models.node_clock import (
 from gateway.records import Rejected, Verified
 from gateway.records_time import SyncCause
 from gateway.stages import sync_words as words
+from gateway.stages.sync_agreed import AgreedClock, Stamps
 from gateway.stages.sync_findings import Claim, Findings
 from wire import content, messages
 
@@ -79,35 +81,59 @@ class CheckSettings(NamedTuple):
 class BootClock:
     """The clock of one boot and what watches it."""
 
-    __slots__ = ("checks", "clock", "first_sequence", "last", "order", "used_ns", "was_known")
+    __slots__ = ("_agreed", "checks", "first_sequence", "order", "used_ns")
 
     def __init__(self, settings: CheckSettings) -> None:
-        self.clock = NodeClock(settings.crystal)
+        self._agreed = AgreedClock(settings.crystal)
         self.checks = settings.checks()
         self.order = FrameOrder()
         self.first_sequence = 0
         """Frames with a lower number were sealed before the clock broke."""
         self.used_ns = 0
         """Arrival of the last answer that agreed."""
-        self.was_known = False
-        self.last: tuple[int, int, int, int] | None = None
-        """Stamps of the newest exchange."""
+
+    @property
+    def clock(self) -> NodeClock:
+        """Return what is known of the clock."""
+        return self._agreed.clock
+
+    def may_become_known(self, sequence: int) -> bool:
+        """Tell whether an answer may give a frame the time that it has not."""
+        return not self.clock.is_known and sequence >= self.first_sequence
 
     def place(self, sequence: int, tick_us: int) -> PlacedTime | None:
         """Return when the clock stood at a tick of a frame; None if that is not known."""
         return self.clock.time_of(tick_us) if sequence >= self.first_sequence else None
 
-    def renew(self) -> None:
-        """Follow the clock anew from its newest exchange: it stepped before that."""
-        self.clock.restart()
-        if self.last is not None:
-            self.clock.exchange(*self.last)
+    def exchange(self, stamps: Stamps, sequence: int) -> Exchange:
+        """Take an answer with its number; one that contradicts makes the clock unknown."""
+        exchange = self._agreed.exchange(stamps)
+        if exchange.verdict is ExchangeVerdict.CONTRADICTION:
+            self.first_sequence = sequence
+        return exchange
 
-    def break_off(self, sequence: int) -> None:
-        """Follow the clock anew from frame `sequence` on."""
-        self.clock.restart()
+    def renew(self, sequence: int, since_ns: int | None) -> None:
+        """Follow the clock anew from its newest answer, which has this number.
+
+        since_ns: it stepped after that moment; None: it did not, an answer before was false.
+        """
+        if since_ns is None:
+            self._agreed.renew()
+        elif self._agreed.started_ns <= since_ns:
+            self._agreed.renew()
+            self.first_sequence = max(self.first_sequence, sequence)
+
+    def break_off(self, sequence: int, *, with_checks: bool) -> None:
+        """Forget the clock; from frame `sequence` on it is another one, or in doubt."""
+        self._agreed.doubt()
+        self.first_sequence = max(self.first_sequence, sequence)
+        if with_checks:
+            self.checks.restart()
+
+    def withdraw(self) -> None:
+        """Forget how the clock stands to the gateway's; the frames of the boot keep its own."""
+        self._agreed.restart()
         self.checks.restart()
-        self.first_sequence = sequence
 
 
 @final
@@ -204,19 +230,20 @@ class SourceClock:
             return None
         self._gone.append(probe_id)
         self.answers += 1
-        boot.last = sent_ns, probe_received_us, tick_us, item.received_ns
-        exchange = boot.clock.exchange(*boot.last)
+        if item.sequence < boot.first_sequence:
+            self.fault("answer_of_before")
+            return None
+        stamps = sent_ns, probe_received_us, tick_us, item.received_ns
+        exchange = boot.exchange(stamps, item.sequence)
         match exchange.verdict:
             case ExchangeVerdict.USED:
-                boot.used_ns = item.received_ns
+                if boot.clock.is_known:
+                    boot.used_ns = item.received_ns
             case ExchangeVerdict.CONTRADICTION:
                 self.fault("empty_intersection")
-                boot.renew()
             case _:
-                boot.last = None
                 self._impossible(exchange, item.received_ns, findings)
                 return None
-        boot.was_known = True
         return boot.checks.exchange(item.received_ns, exchange.offset_ns, exchange.delay_ns)
 
     def sent(self, probe_id: int, sent_ns: int) -> None:
@@ -263,8 +290,7 @@ class SourceClock:
     def withdraw(self) -> None:
         """Follow all clocks anew: the gateway's own clock was set."""
         for boot in self.boots.values():
-            boot.clock.restart()
-            boot.checks.restart()
+            boot.withdraw()
         self._withdrawn.extend(self.pending)
         self.pending.clear()
         self.due_ns = None
@@ -291,7 +317,7 @@ class SourceClock:
             return
         findings.forget(self.source, item.received_ns, OF_THE_CLOCK)
         findings.happened(self.source, claim, item.received_ns)
-        boot.break_off(item.sequence)
+        boot.break_off(item.sequence, with_checks=True)
 
     def _arrived(self, boot: BootClock, item: Verified, tick_us: int, findings: Findings) -> None:
         """Hold a tick against its arrival: nothing comes before it was sent."""
@@ -299,11 +325,11 @@ class SourceClock:
         if arrival.verdict is not ArrivalVerdict.SENT_AFTER_RECEIVED:
             return
         self.fault("sent_after_received")
-        if -arrival.contradiction_ns >= PANIC_NS:
+        is_leap = -arrival.contradiction_ns >= PANIC_NS
+        if is_leap:
             claim = words.leap(-arrival.contradiction_ns, boot.used_ns)
             findings.happened(self.source, claim, item.received_ns)
-            boot.break_off(item.sequence)
-        boot.clock.restart()
+        boot.break_off(item.sequence, with_checks=is_leap)
 
     def _aged(self, boot: BootClock, item: Verified, tick_us: int, findings: Findings) -> None:
         """Tell of data that comes late, and when it comes in time again."""

@@ -12,7 +12,7 @@ from gateway.records_time import SyncCause
 from gateway.stages.sync_findings import Claim
 
 _NS_PER_S = 1e9
-_RESTARTED = "its clock is followed anew from the next exchange on, values till then are uncertain"
+_RESTARTED = "its clock is unknown until two exchanges agree, values till then are uncertain"
 
 
 def seconds(size_ns: float, uncertainty_ns: float | None = None) -> str:
@@ -118,7 +118,8 @@ def _false_stamp(found: Found) -> Claim:
         size_uncertainty=uncertainty_ns / _NS_PER_S,
         unit="s",
         text=f"one answer was off by {seconds(found.size, uncertainty_ns)} and those before and "
-        "after it were not: its stamps were not true; the clock is followed without it",
+        "after it were not: its stamps were not true; the clock is followed anew without it; "
+        "values since then have an uncertain status, or are off by that much at most",
     )
 
 
