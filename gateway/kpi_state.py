@@ -83,6 +83,8 @@ def _as_json(state: LinkState) -> dict[str, object]:
         "lost": state.lost,
         "lost_squares": state.lost_squares,
         "untimely_squares": state.untimely_squares,
+        "lost_in_a_row": state.lost_in_a_row,
+        "untimely_in_a_row": state.untimely_in_a_row,
         "jitter_s": state.jitter_s,
         "histograms": {
             name: {
@@ -123,11 +125,15 @@ def _link(row: Mapping[str, object]) -> LinkState:
                 lost=_count(row, "lost"),
                 lost_squares=_count(row, "lost_squares"),
                 untimely_squares=_count(row, "untimely_squares"),
+                lost_in_a_row=_count(row, "lost_in_a_row"),
+                untimely_in_a_row=_count(row, "untimely_in_a_row"),
             )
         case _:
             raise ValueError("a link lacks a part, or has one of a wrong type")
     if known.untimely > known.messages or known.lost > known.sent:
         raise ValueError("more messages are late or lost than there were")
+    if known.untimely_in_a_row > known.untimely or known.lost_in_a_row > known.lost:
+        raise ValueError("more messages are late or lost in a row than in all")
     return known
 
 

@@ -176,7 +176,7 @@ class Kpis:
             link=link.link,
             time_ns=now_ns,
             observed_s=(state.up_ns + state.down_ns) / NS_PER_S,
-            is_up=state.is_up,
+            is_up=link.service.is_up,
             figures=figures(link, link.sent_before + sent, link.lost_before + lost),
         )
 

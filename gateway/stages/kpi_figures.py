@@ -88,7 +88,7 @@ def _timing(link: Link) -> list[KpiFigure]:
 def _losses(link: Link, sent: int, lost: int) -> list[KpiFigure]:
     """Return how many messages came, were lost, and came too late."""
     budget = link.budget.loss_ratio
-    lost_limits = ratio_limits(lost, sent, link.lost_squares)
+    lost_limits = ratio_limits(lost, sent, link.loss_squares(lost))
     return [
         _figure("messages_count", float(link.messages)),
         _figure("message_loss_ratio", lost / sent if sent else None, lost_limits, at_most=budget),

@@ -79,6 +79,10 @@ class LinkState:
     lost_squares: int = 0
     """Sum of the squared lengths of bursts of lost messages, and of late ones."""
     untimely_squares: int = 0
+    lost_in_a_row: int = 0
+    """Lost since the last message that came, and late ones since the last in time: bursts that are
+    not over, whose squares are not in the sums of lost ones yet, and in those of late ones."""
+    untimely_in_a_row: int = 0
     jitter_s: float = 0.0
     histograms: Mapping[str, HistogramState] = field(default_factory=dict)
 
@@ -99,7 +103,9 @@ class Link:
         self.lost_squares, self.untimely_squares = known.lost_squares, known.untimely_squares
         self._lost = 0
         """Of this run, when the last message came."""
-        self._late = 0
+        self._lost_before = known.lost_in_a_row
+        """In a row, and in earlier runs: the next loss goes on from there."""
+        self._late = known.untimely_in_a_row
         """Messages in a row that were not in time."""
         self.jitter_s = known.jitter_s
         self.distributions = {
@@ -112,8 +118,8 @@ class Link:
         """Take note of a message, before which `lost` had been lost in this run."""
         self.link = message.link
         self.messages += 1
-        self.lost_squares += max(lost - self._lost, 0) ** 2
-        self._lost = lost
+        self.lost_squares += self._burst(lost) ** 2
+        self._lost, self._lost_before = lost, 0
         if message.time_ns is None:
             self._count_late()
             return
@@ -151,9 +157,22 @@ class Link:
             lost=self.lost_before + lost,
             lost_squares=self.lost_squares,
             untimely_squares=self.untimely_squares,
+            lost_in_a_row=self._burst(lost),
+            untimely_in_a_row=self._late,
             jitter_s=self.jitter_s,
             histograms={name: kept.state() for name, kept in self.distributions.items()},
         )
+
+    def loss_squares(self, lost: int) -> int:
+        """Return the sum of the squared bursts of losses, the one that goes on included.
+
+        `lost` is a count of all runs.
+        """
+        return self.lost_squares + self._burst(lost - self.lost_before) ** 2
+
+    def _burst(self, lost: int) -> int:
+        """Return how many were lost in a row since a message came; `lost` counts this run."""
+        return self._lost_before + max(lost - self._lost, 0)
 
     def _count_late(self) -> None:
         self.untimely += 1

@@ -2,13 +2,14 @@
 
     waiting --message--> up --no message for the grace--> down --message--> up
     waiting --nothing for the grace--> down
+    up --restart of the gateway--> waiting again
 
     grace = transfer interval + survival time: the next message is expected one transfer interval
     after the last, and the application lives for the survival time without it.
 
 Promises: a failure begins when the survival time ends, not when somebody looks; a service that
-never was up has no failure, only downtime; waiting at the very start is no part of the time that
-was observed. Time comes as an argument and is that of `kpi.py`: the gateway's own pauses have no
+never was up has no failure, only downtime, and that from its start; what is waited for and comes is
+no part of the time that was observed, and after a restart no wait is. Time comes as an argument and is that of `kpi.py`: the gateway's own pauses have no
 length in it. Left to others: what is a message in time (`kpi_link.py`), limits of the figures
 (`models/reliability.py`).
 
@@ -29,6 +30,7 @@ class ServiceState(NamedTuple):
     failures: int = 0
     longest_gap_ns: int = 0
     is_up: bool = False
+    """When somebody knew last."""
     has_begun: bool = False
 
 
@@ -39,15 +41,19 @@ NEW: Final = ServiceState()
 class Service:
     """Up and down times of one communication service, from `at_ns` on.
 
-    After a restart a service that was up has a grace to speak again, and one that was down is
-    still down: no restart of the gateway makes a failure.
+    After a restart a service that was up is waited for: nothing is counted, and nobody calls it up,
+    until a message in time or the end of the grace, with which it has failed, once. One that was
+    down is still down. So no restart makes a failure if the service speaks within its grace, and
+    none makes up time.
     """
 
-    __slots__ = ("_grace_ns", "_last_ns", "_mark_ns", "_state")
+    __slots__ = ("_grace_ns", "_is_awaited", "_last_ns", "_mark_ns", "_state")
 
     def __init__(self, grace_ns: int, at_ns: int, state: ServiceState = NEW) -> None:
         self._grace_ns = grace_ns
         self._state = state
+        self._is_awaited = state.is_up
+        """It was up before a restart, and has not spoken since."""
         self._mark_ns = at_ns
         """Up to here up and down times are counted."""
         self._last_ns = at_ns
@@ -61,12 +67,18 @@ class Service:
     @property
     def is_up(self) -> bool:
         """Tell whether the service was up at the last call."""
-        return self._state.is_up
+        return self._state.is_up and not self._is_awaited
 
     def look(self, at_ns: int) -> None:
         """Let time pass without a message."""
         state, fails_ns = self._state, self._last_ns + self._grace_ns
-        if at_ns > fails_ns and not state.has_begun:
+        if self._is_awaited:
+            if at_ns <= fails_ns:
+                return
+            self._is_awaited = False
+            state = state._replace(failures=state.failures + 1, is_up=False)
+            self._mark_ns = fails_ns
+        elif at_ns > fails_ns and not state.has_begun:
             state = state._replace(has_begun=True)
         elif at_ns > fails_ns and state.is_up:
             up_ns = state.up_ns + fails_ns - self._mark_ns
@@ -86,5 +98,6 @@ class Service:
     def message(self, at_ns: int) -> None:
         """Take note of a message in time."""
         self.look(at_ns)
+        self._is_awaited = False
         self._state = self._state._replace(has_begun=True, is_up=True)
         self._mark_ns = self._last_ns = at_ns

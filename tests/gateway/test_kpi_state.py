@@ -26,6 +26,8 @@ STATE = LinkState(
     lost=10,
     lost_squares=52,
     untimely_squares=9,
+    lost_in_a_row=4,
+    untimely_in_a_row=3,
     jitter_s=0.001,
     histograms={"update_time": HistogramState({-1: 2, 300: 998}, 12.5, -0.25, 1.5)},
 )
@@ -54,6 +56,8 @@ def damaged(**changes) -> str:
         "lost": 0,
         "lost_squares": 0,
         "untimely_squares": 0,
+        "lost_in_a_row": 0,
+        "untimely_in_a_row": 0,
         "jitter_s": 0,
         "histograms": {},
     }
@@ -82,6 +86,8 @@ HISTOGRAM = {"counts": {"3": 1}, "total_s": 1.0, "least_s": 1.0, "greatest_s": 1
         damaged(messages=1.5),
         damaged(untimely=2),
         damaged(lost=2),
+        damaged(lost_in_a_row=1),
+        damaged(untimely_in_a_row=1),
         damaged(jitter_s="fast"),
         damaged(jitter_s=-1),
         damaged(jitter_s=10**400),
@@ -121,7 +127,9 @@ def test_a_sound_file_is_no_damaged_one(tmp_path: Path) -> None:
     assert found["a"].histograms["update_time"].counts == {3: 1}
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.integers(0, 2000), st.binary(min_size=1, max_size=3))
 def test_no_flipped_byte_raises(tmp_path: Path, place: int, other: bytes) -> None:
     save_kpis(tmp_path, {"a": STATE})

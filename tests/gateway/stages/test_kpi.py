@@ -297,9 +297,44 @@ def test_figures_go_on_over_a_restart() -> None:
     assert again.kpis.restore(first.kpis.state() | {"gone": first.kpis.state()["a"]}) == []
     again.run(range(1, 101))
     link = again.kpi(100.5)
-    assert link.observed_s == pytest.approx(99.5 + 100.5)
+    assert link.observed_s == pytest.approx(99.5 + 99.5), "the wait for the first is not observed"
     assert again.value("messages_count", 100.5) == 200
     assert again.value("communication_service_failures_count", 100.5) == 0
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("at", [1, 40, 299])
+def test_a_burst_over_a_restart_is_one_burst(late: bool, at: int) -> None:
+    """300 messages lost, or late, in a row; the gateway restarts when some of them are."""
+    figures = []
+    for is_restarted in (False, True):
+        watch = Watch(LossLedger(), is_polled=True)
+        for second in range(1, 1001):
+            bad = second in range(300, 600)
+            if bad and not late:
+                watch.ledger.line_error("a", "poll_failed")
+                watch.tick(float(second))
+            else:
+                watch.ledger.account("a").verified += 1
+                watch.send(float(second), 60.0 if bad else 0.1)
+            if is_restarted and second == 300 + at:
+                state = watch.kpis.state()
+                watch.ledger, number = LossLedger(), watch.number
+                watch.kpis = Kpis({"a": budget(is_polled=True)}, watch.ledger)
+                watch.kpis.restore(state)
+                watch.number = number
+        name = "untimely_message_ratio" if late else "message_loss_ratio"
+        figures.append(watch.kpi(1000.0).figure(name))
+    assert figures[0] == figures[1]
+    assert figures[0].high > 0.6, "one event is little to tell a rate from"
+
+
+def test_a_burst_that_goes_on_counts_as_one_before_it_is_over() -> None:
+    watch = Watch(is_polled=True)
+    watch.ledger.account("a").verified = 100
+    watch.send(1.0)
+    watch.ledger.line_error("a", "poll_failed", 50)
+    assert watch.kpi(2.0).figure("message_loss_ratio").high > 0.7
 
 
 def test_another_budget_begins_afresh() -> None:

@@ -63,7 +63,8 @@ def test_a_restart_makes_no_failure() -> None:
     up_again = Service(GRACE, 0, first.state)
     up_again.message(2 * S)
     up_again.look(3 * S)
-    assert (up_again.state.up_ns, up_again.state.failures) == (5 * S, 0)
+    # Two seconds before the restart and one since the message; the wait for it is not counted.
+    assert (up_again.state.up_ns, up_again.state.failures) == (3 * S, 0)
     first.look(10 * S)
     still_down = Service(GRACE, 0, first.state)
     still_down.look(2 * S)
@@ -77,4 +78,26 @@ def test_what_was_up_and_does_not_come_back_fails_once() -> None:
     service = Service(GRACE, 0, before)
     for second in range(20):
         service.look(second * S)
-    assert (service.state.failures, service.state.up_ns) == (1, 14 * S)
+    state = service.state
+    assert (state.failures, state.up_ns, state.down_ns) == (1, 9 * S, 14 * S)
+
+
+def test_nobody_calls_a_service_up_that_has_not_spoken_since_a_restart() -> None:
+    service = Service(GRACE, 0, ServiceState(up_ns=9 * S, is_up=True, has_begun=True))
+    service.look(4 * S)
+    assert (service.is_up, service.state.up_ns, service.state.longest_gap_ns) == (False, 9 * S, 0)
+    service.message(4 * S)
+    assert service.is_up
+
+
+def test_restarts_within_the_grace_do_not_make_up_time_of_a_dead_service() -> None:
+    state = ServiceState(up_ns=9 * S, is_up=True, has_begun=True)
+    for _ in range(100):
+        service = Service(GRACE, 0, state)
+        for second in range(5):
+            service.look(second * S)
+        state = service.state
+    assert state == ServiceState(up_ns=9 * S, is_up=True, has_begun=True)
+    service = Service(GRACE, 0, state)
+    service.look(8 * S)
+    assert (service.state.failures, service.state.down_ns) == (1, 3 * S)
