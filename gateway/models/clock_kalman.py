@@ -41,6 +41,8 @@ _WAY_NOISE_NS: Final = 100.0
 """Random walk of the shortest way per square root of a second: a microsecond in 100 s ..."""
 _PATH_RATE: Final = 0.5 / 3600
 """... and half of the way itself in an hour of silence, in which another path may be in use."""
+_SILENCE_S: Final = 3600.0
+"""After such a silence the path counts as another one, of which only the prior is known."""
 _MEMORY: Final = 64
 """Exchanges over which the laws of the delays are learnt."""
 SHARPNESS_MAX: Final = 1.9
@@ -51,8 +53,11 @@ _FEW: Final = 48
 """... of 16 points 1.8, so that fewer points than these must be clearly sharp."""
 _BLUNT_WORTH: Final = 0.25
 """Share of its information that a measurement without a sharp edge is worth."""
-_LONGER: Final = 4.0
-"""Deviations by which a round trip is longer before it counts as another path."""
+_SURE: Final = 2.0
+"""Deviations added to a shortest way before it counts as one that was there."""
+_LOST: Final = 1e4
+"""A filter whose offset may be off by so many round trips has nothing to add to a new one; to go on
+would only take digits from its covariance (a square of it is half of what a float has)."""
 _LONG: Final = 16.0
 """Waiting counts as at most so many means when the mean is learnt: exp(-16) of an exponential law
 is beyond, and one message that was held for a day must not blunt the filter for an hour."""
@@ -119,6 +124,7 @@ class ClockKalman:
 
     __slots__ = (
         "_floor_ns",
+        "_least_half_ns",
         "_wander",
         "count",
         "detour_variance",
@@ -158,7 +164,7 @@ class ClockKalman:
         self._floor_ns, self._wander = floor_ns, wander
         self.time_s, self.count = time_s, 1
         self.worth = self.flatness = 1.0
-        self.detour_variance = 0.0
+        self.detour_variance, self._least_half_ns = 0.0, math.inf
         self.offset_ns, self.half_ns = (up_ns - down_ns) / 2, 0.375 * delay_ns
         self.skew = self.drift = 0.0
         self.p_xx, self.p_hh = delay_ns**2 / 12, delay_ns**2 / 16
@@ -180,6 +186,26 @@ class ClockKalman:
         )  # fmt: skip
         return Prediction(self.offset_ns + step * self.skew + c1 * self.drift, variance)
 
+    def held_against(
+        self, expected: Prediction, up: float, down: float
+    ) -> tuple[float, float, float, float, float, float, float]:
+        """Return innovation, its deviation, excess up and down, mean excess of both, way deviation.
+
+        `expected` was said of the moment of the exchange, before it.
+        """
+        up_mean, down_mean = self.up_mean_ns, self.down_mean_ns
+        innovation = (up - down) / 2 - expected.offset_ns - (up_mean - down_mean) / 2
+        waiting = up_mean**2 + down_mean**2 + self.up_variance + self.down_variance
+        return (
+            innovation,
+            math.sqrt(max(expected.variance, 0.0) + waiting / 4),
+            up - expected.offset_ns - self.half_ns,
+            down + expected.offset_ns - self.half_ns,
+            up_mean,
+            down_mean,
+            math.sqrt(max(expected.variance + self.p_hh, 0.0)),
+        )
+
     @property
     def way_variance(self) -> float:
         """Variance of x + h, the shortest way node -> gateway."""
@@ -195,6 +221,8 @@ class ClockKalman:
         if t <= 0:
             return
         self.time_s = time_s
+        if t > _SILENCE_S:
+            self._least_half_ns = math.inf
         decay = math.exp(-t / DRIFT_TIME_S)
         c2 = DRIFT_TIME_S * (1 - decay)
         c1 = DRIFT_TIME_S * (t - c2)
@@ -236,6 +264,10 @@ class ClockKalman:
             1.0, up_ns, self.up_mean_ns, self.up_variance, gain
         )
 
+    def is_lost(self, time_s: float, delay_ns: float) -> bool:
+        """Tell whether an exchange of such a round trip is worth more than all that was known."""
+        return self.at(time_s).variance > (_LOST * max(delay_ns, self._floor_ns)) ** 2
+
     def adopt(self, line: LineFit, time_s: float) -> bool:
         """Start anew from a line that is surer in rate and offset; return whether it was.
 
@@ -246,10 +278,12 @@ class ClockKalman:
         is_sharp = line.sharpness <= (_SHARPNESS_MAX_FEW if line.points < _FEW else SHARPNESS_MAX)
         self.worth = 1.0 if is_sharp else _BLUNT_WORTH
         self.flatness = max(line.sharpness, 1.0) if line.sharpness <= SHARPNESS_MAX else 1.0
+        self._compare(self.half_ns, self.p_hh)
         if not is_sharp:
             return False
         variance, skew_variance = self._sureness(line, time_s)
-        if skew_variance >= self.p_ss or variance + self._detour(line) >= self.p_xx:
+        detour = self._detour(line.half_ns)
+        if skew_variance >= self.p_ss or variance + detour >= self.p_xx + self.detour_variance:
             return False
         self.take(line, time_s)
         return True
@@ -257,8 +291,7 @@ class ClockKalman:
     def take(self, line: LineFit, time_s: float) -> None:
         """Start anew from a line, whatever was believed before."""
         age = time_s - line.time_s
-        is_shorter = line.half_ns < self.half_ns
-        self.detour_variance = max(self._detour(line), 0.0 if is_shorter else self.detour_variance)
+        self._compare(line.half_ns, line.offset_variance)
         self.p_xx, self.p_ss = self._sureness(line, time_s)
         self.p_dd = self._wander**2
         self.offset_ns, self.half_ns = line.offset_ns + age * line.skew, line.half_ns
@@ -272,15 +305,19 @@ class ClockKalman:
         self.up_variance = max(0.1 * line.up_excess_ns, self._floor_ns) ** 2
         self.down_variance = max(0.1 * line.down_excess_ns, self._floor_ns) ** 2
 
-    def _detour(self, line: LineFit) -> float:
-        """Return the variance of the offset due to a round trip that became longer; 0 if not.
+    def _compare(self, half_ns: float, variance: float) -> None:
+        """Hold half of a shortest round trip against the least one there was."""
+        surely_ns = half_ns + _SURE * math.sqrt(max(variance, 0.0))
+        self._least_half_ns = min(self._least_half_ns, surely_ns)
+        self.detour_variance = self._detour(half_ns)
 
-        If all of the extra time is spent on one way, the middle moves by half of it either way;
-        anything between is as likely (GUM 4.3.7).
+    def _detour(self, half_ns: float) -> float:
+        """Return the variance of the offset due to a round trip that is longer than it was.
+
+        If all of the extra time is spent on one way, the middle is off by half of it either way;
+        anything between is as likely (GUM 4.3.7). It may have come in a leap or in a day.
         """
-        longer_ns = line.half_ns - self.half_ns
-        if longer_ns <= _LONGER * math.sqrt(max(self.p_hh, 0.0) + line.offset_variance):
-            return 0.0
+        longer_ns = half_ns - min(self._least_half_ns, half_ns)
         return longer_ns * longer_ns / 3
 
     def _sureness(self, line: LineFit, time_s: float) -> tuple[float, float]:
@@ -303,7 +340,7 @@ class ClockKalman:
         h = sign * self.p_xh + self.p_hh
         s = sign * self.p_xs + self.p_hs
         d = sign * self.p_xd + self.p_hd
-        total = sign * x + h + noise
+        total = max(sign * x + h, 0.0) + noise
         ahead = measured_ns - sign * self.offset_ns - self.half_ns
         deviation = math.sqrt(total)
         # As in `Hull.edge_scale`: what counts is how dense the delays are at the edge.
@@ -316,16 +353,16 @@ class ClockKalman:
         self.skew += weight * s
         self.drift += weight * d
         k = self.worth * (1 - kappa) / total
-        self.p_xx -= k * x * x
+        self.p_xx = max(self.p_xx - k * x * x, 0.0)
         self.p_xh -= k * x * h
         self.p_xs -= k * x * s
         self.p_xd -= k * x * d
-        self.p_hh -= k * h * h
+        self.p_hh = max(self.p_hh - k * h * h, 0.0)
         self.p_hs -= k * h * s
         self.p_hd -= k * h * d
-        self.p_ss -= k * s * s
+        self.p_ss = max(self.p_ss - k * s * s, 0.0)
         self.p_sd -= k * s * d
-        self.p_dd -= k * d * d
+        self.p_dd = max(self.p_dd - k * d * d, 0.0)
         seen = (weight * noise) ** 2 + noise - k * noise * noise
         floor_ns = self._floor_ns
         waited = min(ahead - shift, _LONG * mean_ns)

@@ -94,7 +94,9 @@ def inside(mean: float, deviation: float, low: float, high: float) -> tuple[floa
     """Return mean and standard deviation of a normal law cut to low..high.
 
     Johnson, Kotz, Balakrishnan, Continuous univariate distributions 1 (1994), chapter 13, 10.1.
-    Where hardly anything of the law is inside, the nearer limit stands, no surer than a rectangle.
+    Where hardly anything of the law is inside, what is left of it is an exponential slope: near the
+    limit if the law is narrow, level if it is far wider than the interval. No surer than a
+    rectangle.
     """
     reach = _CLEAR * deviation
     if low + reach <= mean <= high - reach:
@@ -105,10 +107,36 @@ def inside(mean: float, deviation: float, low: float, high: float) -> tuple[floa
     alpha, beta = (low - mean) / deviation, (high - mean) / deviation
     mass = (math.erfc(-beta / _SQRT_2) - math.erfc(-alpha / _SQRT_2)) / 2
     if mass < 1e-3:
-        return min(max(mean, low), high), min(deviation, widest)
+        return _on_slope(mean, deviation, low, high), min(deviation, widest)
     at_low = _DENSITY_0 * math.exp(-min(alpha * alpha / 2, 700.0))
     at_high = _DENSITY_0 * math.exp(-min(beta * beta / 2, 700.0))
     shift = (at_low - at_high) / mass
     share = 1 + (alpha * at_low - beta * at_high) / mass - shift * shift
     cut = deviation * math.sqrt(max(share, 0.0))
     return min(max(mean + deviation * shift, low), high), min(cut, widest)
+
+
+def _on_slope(mean: float, deviation: float, low: float, high: float) -> float:
+    """Return the mean of a density that goes on as the normal law's does at the middle."""
+    width = high - low
+    steepness = ((mean - (low + high) / 2) / deviation) * (width / deviation)
+    if abs(steepness) < 1e-3:
+        share = 0.5 + steepness / 12
+    elif abs(steepness) > 500.0:
+        share = (1.0 if steepness > 0 else 0.0) - 1 / steepness
+    else:
+        share = -1 / math.expm1(-steepness) - 1 / steepness
+    return low + width * share
+
+
+def in_bounds(
+    middle_ns: int, half_ns: int, estimate_ns: float, variance: float
+) -> tuple[int, int, int]:
+    """Return estimate, bound and uncertainty (k = 2) from a hard interval and a normal law.
+
+    `estimate_ns` counts from the middle of the interval, so that no digit is lost.
+    """
+    mean, deviation = inside(estimate_ns, math.sqrt(variance), -half_ns, half_ns)
+    shift_ns = round(mean)
+    bound_ns = half_ns + abs(shift_ns)
+    return middle_ns + shift_ns, bound_ns, min(math.ceil(COVERAGE * deviation), bound_ns)

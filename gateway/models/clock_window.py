@@ -64,6 +64,12 @@ class ClockWindow:
         return 0 if self._older is None else self._older.up.count
 
     @property
+    def span_s(self) -> float:
+        """Time from the first to the last point of the window."""
+        corners = self._older.up.corners if self._older is not None else []
+        return corners[-1][0] - corners[0][0] if corners else 0.0
+
+    @property
     def least_ns(self) -> float:
         """Least up + down of the window; infinite while it is empty."""
         return float("inf") if self._older is None else self._older.least_ns

@@ -10,12 +10,14 @@ much one of them is longer, no stamp shows. With h half of the shortest round tr
     offset = middle + A h,   A = (up - down) / (up + down) ~ N(0, asymmetry^2) cut to -1..1
 
 so u^2 = u_middle^2 + (asymmetry h)^2, and the normal law is cut to the hard interval (ADR 0029).
+A clock whose steps are coarse against the path is told from the interval alone (clock_coarse.py).
 
 Promises: `bound_ns` is hard: the truth lies in estimate +- bound. `uncertainty_ns` is expanded with
 k = 2 and never above the bound. The estimate lies inside the hard interval. An exchange or arrival
 that contradicts the hard interval, or is impossible, is told and changes nothing: whoever asks
 decides with `restart`. Arrivals narrow the hard interval and are not weighed in otherwise: frames
-differ in length and may wait in a node for as long as they like.
+differ in length and may wait in a node for as long as they like. An exchange moves the estimate,
+back as well: of two samples with one between them the later may get the earlier time (ADR 0029).
 Left to others: what a surprise means (clock_checks.py), boots and probes (stages/sync.py), the
 gateway's own distance to UTC (clock_uncertainty.root_distance_ns).
 """
@@ -25,8 +27,9 @@ from enum import StrEnum
 from typing import Final, NamedTuple, final
 
 from gateway.models.clock import OffsetInterval
+from gateway.models.clock_coarse import is_coarse, open_ns, rate_sureness
 from gateway.models.clock_kalman import SHARPNESS_MAX, ClockKalman, Prediction
-from gateway.models.clock_uncertainty import COVERAGE, Contribution, inside, resolution
+from gateway.models.clock_uncertainty import COVERAGE, Contribution, expanded, in_bounds, resolution
 from gateway.models.clock_window import ClockWindow
 
 ASYMMETRY_DEVIATION: Final = 0.25
@@ -161,8 +164,8 @@ class NodeClock:
     """
 
     __slots__ = (
-        "_base_ns", "_filter", "_interval", "_origin_ns", "_skew_mark", "_used", "_window",
-        "asymmetry", "crystal",
+        "_base_ns", "_filter", "_interval", "_least_ns", "_origin_ns", "_skew_mark", "_used",
+        "_window", "asymmetry", "crystal",
     )  # fmt: skip
 
     def __init__(self, crystal: Crystal, *, asymmetry: float = ASYMMETRY_DEVIATION) -> None:
@@ -177,18 +180,15 @@ class NodeClock:
 
     @property
     def exchanges(self) -> int:
-        """Exchanges used since the start."""
+        """Exchanges used since the estimate started, or started anew after a long silence."""
         return self._used
 
     def restart(self) -> None:
         """Forget everything: the clock stepped, or is another one."""
         crystal = self.crystal
         self._interval = OffsetInterval(crystal.drift_ppm, crystal.tick_ns)
-        self._window = ClockWindow(
-            skew_max=max(crystal.drift_ppm, 1.0) * _PPM * _SKEW_REACH,
-            floor_ns=crystal.tick_ns * _FLOOR_TICKS,
-        )
         self._filter: ClockKalman | None = None
+        self._least_ns = math.inf
         self._origin_ns = self._base_ns = self._used = 0
         self._skew_mark = (0.0, math.inf)
 
@@ -199,17 +199,20 @@ class NodeClock:
         # The node's clock was read up to a step late: so the way down is at most this long.
         down_ns = t2_us * 1000 + self.crystal.tick_ns - t1_ns
         offset_ns, delay_ns = (up_ns - down_ns) // 2, t4_ns - t1_ns - (t3_us - t2_us) * 1000
+        if verdict is ExchangeVerdict.USED:
+            self._least_ns = min(self._least_ns, delay_ns)
         if self._filter is None:
             if verdict is not ExchangeVerdict.USED:
                 return _unpredicted(verdict, t4_ns, offset_ns, delay_ns, contradiction_ns)
             self._interval.exchange(t1_ns, t2_us, t3_us, t4_ns)
-            self._start((t1_ns + t4_ns) // 2, up_ns, down_ns)
+            self._origin_ns, self._base_ns = (t1_ns + t4_ns) // 2, (up_ns - down_ns) // 2
+            self._start(0.0, float(up_ns - self._base_ns), float(down_ns + self._base_ns))
             return _unpredicted(verdict, t4_ns, offset_ns, delay_ns, 0)
         # Offsets hold half a delay before T4 and after T1 alike: between them the skew cancels.
         time_s = ((t1_ns + t4_ns) // 2 - self._origin_ns) / _NS_PER_S
         up, down = float(up_ns - self._base_ns), float(down_ns + self._base_ns)
         expected = self._filter.at(time_s)
-        told = _held_against(self._filter, expected, up, down)
+        told = self._filter.held_against(expected, up, down)
         skew_innovation = (0.0, math.inf)
         if verdict is ExchangeVerdict.USED:
             self._interval.exchange(t1_ns, t2_us, t3_us, t4_ns)
@@ -251,9 +254,9 @@ class NodeClock:
             age_s + self._filter.offset_ns / _NS_PER_S - self._filter.time_s
         ) / (1 - skew)
         expected = self._filter.at(age_s)
-        variance = self._variance(expected) + resolution(tick_ns) ** 2
-        estimate_ns = shown_ns - placed[0] + self._base_ns + expected.offset_ns
-        return PlacedTime(*_in_bounds(placed[0], placed[1], estimate_ns, variance))
+        # Of the bound one step is the stamp's own; the rest is the clock's.
+        ahead_ns = shown_ns - placed[0] + self._base_ns
+        return PlacedTime(*self._placed(*placed, ahead_ns, expected, tick_ns))
 
     def at(self, now_ns: int) -> ClockBelief | None:
         """Return what is known of the clock at gateway time `now_ns`; None while unknown."""
@@ -261,24 +264,34 @@ class NodeClock:
         if offset is None or self._filter is None:
             return None
         expected = self._filter.at((now_ns - self._origin_ns) / _NS_PER_S)
-        estimate_ns = expected.offset_ns + (self._base_ns - offset.offset_ns)
-        variance = self._variance(expected)
-        placed = _in_bounds(offset.offset_ns, offset.bound_ns, estimate_ns, variance)
-        skew_deviation = COVERAGE * math.sqrt(self._filter.p_ss) / _PPM
+        ahead_ns = self._base_ns - offset.offset_ns
+        placed = self._placed(*offset, ahead_ns, expected, 0)
+        skew, skew_variance = self._rate()
+        skew_deviation = COVERAGE * math.sqrt(skew_variance) / _PPM
         delay_ns = round(self._window.least_ns) - self.crystal.tick_ns
-        return ClockBelief(*placed, self._filter.skew / _PPM, skew_deviation, delay_ns)
+        return ClockBelief(*placed, skew / _PPM, skew_deviation, delay_ns)
 
     def budget(self, now_ns: int) -> tuple[Contribution, ...]:
         """Return what the uncertainty of a time stamp made now is made of; empty while unknown."""
         if self._filter is None:
             return ()
+        step = Contribution("step of the clock", resolution(self.crystal.tick_ns), "rectangular")
+        offset = self._interval.at(now_ns)
+        if offset is not None and is_coarse(self.crystal.tick_ns, self._least_ns):
+            left, path = open_ns(offset.bound_ns, self._least_ns, self.asymmetry)
+            return (
+                Contribution("step of the clock at the probes", left, "rectangular"),
+                Contribution("asymmetry of the path", path, "stated"),
+                step,
+            )
         fresh = self._filter.p_xx
         expected = self._filter.at((now_ns - self._origin_ns) / _NS_PER_S)
         return (
             Contribution("offset at the last probe", math.sqrt(fresh), "normal"),
             Contribution("holdover", math.sqrt(max(expected.variance - fresh, 0.0)), "normal"),
             Contribution("asymmetry of the path", self._asymmetry_ns(), "stated"),
-            Contribution("step of the clock", resolution(self.crystal.tick_ns), "rectangular"),
+            step._replace(name="step of the clock at the probes"),
+            step,
         )
 
     def _judge(self, t1_ns: int, t2_us: int, t3_us: int, t4_ns: int) -> tuple[ExchangeVerdict, int]:
@@ -294,22 +307,25 @@ class NodeClock:
             return ExchangeVerdict.CONTRADICTION, contradiction_ns
         return ExchangeVerdict.USED, 0
 
-    def _start(self, origin_ns: int, up_ns: int, down_ns: int) -> None:
-        """Start the estimate from the first exchange; floats count from here."""
-        self._origin_ns, self._base_ns, self._used = origin_ns, (up_ns - down_ns) // 2, 1
-        up, down = float(up_ns - self._base_ns), float(down_ns + self._base_ns)
+    def _start(self, time_s: float, up: float, down: float) -> None:
+        """Start the estimate from one exchange; floats count from the first one."""
         crystal = self.crystal
+        skew_max, floor_ns = max(crystal.drift_ppm, 1e-3) * _PPM, crystal.tick_ns * _FLOOR_TICKS
         self._filter = ClockKalman(
-            0.0, up, down, skew_max=max(crystal.drift_ppm, 1e-3) * _PPM,
-            wander=crystal.wander_ppm_per_s * _PPM, floor_ns=crystal.tick_ns * _FLOOR_TICKS,
+            time_s, up, down, skew_max=skew_max, wander=crystal.wander_ppm_per_s * _PPM,
+            floor_ns=floor_ns,
         )  # fmt: skip
-        self._window.add(0.0, up, down)
-        self._skew_mark = (0.0, self._filter.p_ss)
+        self._window = ClockWindow(skew_max=max(skew_max, _PPM) * _SKEW_REACH, floor_ns=floor_ns)
+        self._window.add(time_s, up, down)
+        self._skew_mark, self._used = (0.0, self._filter.p_ss), 1
 
     def _learn(
         self, clock: ClockKalman, time_s: float, up: float, down: float
     ) -> tuple[float, float]:
         """Take both ways; return innovation and deviation (ppm) of the rate if a block ended."""
+        if clock.is_lost(time_s, up + down):
+            self._start(time_s, up, down)
+            return 0.0, math.inf
         self._used += 1
         clock.predict(time_s)
         clock.update(up, down)
@@ -337,10 +353,33 @@ class NodeClock:
         half_ns = max(self._filter.half_ns - self.crystal.tick_ns / 2, 0.0)
         return math.hypot(self.asymmetry * half_ns, math.sqrt(self._filter.detour_variance))
 
-    def _variance(self, expected: Prediction) -> float:
-        """Return the variance of the offset, asymmetry included."""
-        asymmetry_ns = self._asymmetry_ns()
-        return max(expected.variance, 0.0) + asymmetry_ns * asymmetry_ns
+    def _placed(
+        self, middle_ns: int, half_ns: int, ahead_ns: int, expected: Prediction, step_ns: int
+    ) -> tuple[int, int, int]:
+        """Return estimate, bound and uncertainty of what lies in `middle_ns` +- `half_ns`.
+
+        By the filter it is `ahead_ns` + `expected` from the middle; `step_ns` of it is a stamp's.
+        """
+        tick_ns = self.crystal.tick_ns
+        if is_coarse(tick_ns, self._least_ns):
+            law = open_ns(half_ns - step_ns, self._least_ns, self.asymmetry)
+            expanded_ns = math.ceil(expanded((*law, resolution(step_ns))))
+            # A step is shown late and never early, so that its middle is off by half of it.
+            shift_ns, bound_ns = step_ns // 2, half_ns - step_ns // 2
+            return middle_ns + shift_ns, bound_ns, min(expanded_ns, bound_ns)
+        steps = resolution(step_ns) ** 2 + resolution(tick_ns) ** 2
+        variance = max(expected.variance, 0.0) + self._asymmetry_ns() ** 2 + steps
+        return in_bounds(middle_ns, half_ns, ahead_ns + expected.offset_ns, variance)
+
+    def _rate(self) -> tuple[float, float]:
+        """Return the rate and its variance; a coarse step may hide what it did in the window."""
+        clock = self._filter
+        if clock is None:
+            return 0.0, math.inf
+        if not is_coarse(self.crystal.tick_ns, self._least_ns):
+            return clock.skew, max(clock.p_ss, 0.0)
+        limit, tick_ns = self.crystal.drift_ppm * _PPM, self.crystal.tick_ns
+        return rate_sureness(clock.skew, clock.p_ss, limit, tick_ns, self._window.span_s)
 
 
 def _unpredicted(
@@ -351,34 +390,3 @@ def _unpredicted(
         verdict, at_ns, offset_ns, delay_ns, delay_ns, 0.0, math.inf, 0.0, math.inf,
         contradiction_ns, 0.0, 0.0, 0.0, 0.0, math.inf,
     )  # fmt: skip
-
-
-def _held_against(
-    clock: ClockKalman, expected: Prediction, up: float, down: float
-) -> tuple[float, float, float, float, float, float, float]:
-    """Return innovation, its deviation, excess up and down, mean excess of both, way deviation."""
-    up_mean, down_mean = clock.up_mean_ns, clock.down_mean_ns
-    innovation = (up - down) / 2 - expected.offset_ns - (up_mean - down_mean) / 2
-    waiting = up_mean**2 + down_mean**2 + clock.up_variance + clock.down_variance
-    return (
-        innovation,
-        math.sqrt(max(expected.variance, 0.0) + waiting / 4),
-        up - expected.offset_ns - clock.half_ns,
-        down + expected.offset_ns - clock.half_ns,
-        up_mean,
-        down_mean,
-        math.sqrt(max(expected.variance + clock.p_hh, 0.0)),
-    )
-
-
-def _in_bounds(
-    middle_ns: int, half_ns: int, estimate_ns: float, variance: float
-) -> tuple[int, int, int]:
-    """Return estimate, bound and uncertainty (k = 2) from a hard interval and a normal law.
-
-    `estimate_ns` counts from the middle of the interval, so that no digit is lost.
-    """
-    mean, deviation = inside(estimate_ns, math.sqrt(variance), -half_ns, half_ns)
-    shift_ns = round(mean)
-    bound_ns = half_ns + abs(shift_ns)
-    return middle_ns + shift_ns, bound_ns, min(math.ceil(COVERAGE * deviation), bound_ns)

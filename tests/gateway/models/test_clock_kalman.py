@@ -150,3 +150,22 @@ def test_a_line_replaces_only_what_is_less_sure():
     assert not ours.adopt(line._replace(skew_variance=1e9), 60.0)
     assert not ours.adopt(line._replace(sharpness=2.4), 60.0)
     assert ours.worth < 1
+
+
+@pytest.mark.parametrize("wander", [0.0, 10.0, 1e6])
+@pytest.mark.parametrize("gap_s", [10.0, 86_400.0, 1e7])
+def test_the_covariance_stays_one(wander, gap_s):
+    """Over gaps up to the limit after which a filter counts as lost; none is negative then."""
+    rng = np.random.default_rng(3)
+    filter_, now = clock(wander=wander), 0.0
+    for index in range(200):
+        now += gap_s if index % 7 == 0 else 1.0
+        up, down = 4 * MS + rng.exponential(MS, 2)
+        if filter_.is_lost(now, up + down):
+            filter_ = ClockKalman(now, up, down, skew_max=5e4, wander=wander, floor_ns=100.0)
+            continue
+        filter_.predict(now)
+        filter_.update(up, down)
+        known = variance(filter_)
+        scale = np.sqrt(np.maximum(np.diag(known), 1e-300))
+        assert np.linalg.eigvalsh(known / np.outer(scale, scale)).min() > -1e-6

@@ -80,3 +80,11 @@ def test_it_never_leaves_the_interval(mean, deviation):
 
 def test_limits_that_are_far_away_change_nothing():
     assert inside(1.0, 1.0, -100.0, 100.0) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("mean", [-3e5, 0.0, 2e6])
+def test_a_law_far_wider_than_the_interval_says_nothing(mean):
+    """Its middle stands, wherever the law has its own."""
+    said, left = inside(mean, 1e6, -10.0, 10.0)
+    assert said == pytest.approx(0.0, abs=0.01)
+    assert left == pytest.approx(20 / math.sqrt(12))

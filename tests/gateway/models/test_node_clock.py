@@ -289,7 +289,8 @@ def test_the_budget_adds_up_to_the_uncertainty():
     clock, now = settled(node)
     lines = clock.budget(now)
     assert [line.name for line in lines] == [
-        "offset at the last probe", "holdover", "asymmetry of the path", "step of the clock",
+        "offset at the last probe", "holdover", "asymmetry of the path",
+        "step of the clock at the probes", "step of the clock",
     ]  # fmt: skip
     placed = clock.time_of(node.tick_us(now))
     assert expanded(line.standard_ns for line in lines) == pytest.approx(
@@ -328,3 +329,38 @@ def test_a_rate_that_changes_at_once_is_followed():
     assert abs(belief.skew_ppm - 95.0) <= belief.skew_uncertainty_ppm
     truth = node.behind_ns + 95e-6 * 700 * S
     assert abs(belief.offset_ns - truth) <= belief.uncertainty_ns
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    wander=st.floats(0.0, 1000.0),
+    drift_ppm=st.floats(0.0, 10_000.0),
+    step_ns=st.sampled_from([US, 16 * MS, S]),
+    gaps_s=st.lists(st.floats(0.01, 1e8), min_size=5, max_size=40),
+    seed=st.integers(0, 9),
+)
+def test_no_silence_breaks_it(wander, drift_ppm, step_ns, gaps_s, seed):
+    """Whatever may be set, and however long nothing came: numbers stay numbers, and true."""
+    node = Node(seed=seed)
+    clock, now = NodeClock(Crystal(drift_ppm, wander, step_ns)), START
+    for gap_s in gaps_s:
+        now += round(gap_s * S)
+        assert node.probe(clock, now).verdict is ExchangeVerdict.USED
+        for later in (now + S, now + round(gap_s * S)):
+            belief, placed = clock.at(later), clock.time_of(node.tick_us(later))
+            assert abs(belief.offset_ns - node.behind_ns) <= belief.bound_ns
+            assert belief.uncertainty_ns <= belief.bound_ns
+            assert belief.skew_uncertainty_ppm >= 0.0
+            assert abs(placed.time_ns - later) <= placed.bound_ns
+
+
+def test_an_asymmetry_that_grows_for_a_day_is_covered():
+    """50 ms more on the way down in a day: no stamp tells whose they are, so U has to grow."""
+    node = Node(up_ns=2 * MS, down_ns=2 * MS)
+    clock, outside = NodeClock(Crystal(100.0)), 0
+    for index in range(2_000):
+        node.down_ns = 2 * MS + index * 50 * MS // 2_000
+        node.probe(clock, START + index * 43 * S)
+        belief = clock.at(START + index * 43 * S + S)
+        outside += abs(belief.offset_ns - node.behind_ns) > belief.uncertainty_ns
+    assert outside <= 100
