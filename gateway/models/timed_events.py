@@ -11,8 +11,11 @@ the state before. Times of events are never known exactly, so all of it is inter
     anchor      one event seen by two clocks, the second `delay` after the first: the second clock
                 is ahead of the first by [c - b - delay_max, d - a - delay_min]
 
-An order that no single transition allows may have gone through states nobody saw; if the shortest
-stays on the way fit into the gap, that is undecided and not wrong.
+Between two samples a machine may have gone through states nobody saw. If the shortest stays on such
+a way fit into the gap, an order that no single transition allows is undecided and not wrong, and a
+stay that seems too short or too long, or has not ended, may be several: it is undecided too. A way
+on which no state has a shortest stay fits into any gap; it is held against a gap that is longer
+than is usual, and not against samples that come as they always do, or nothing could ever be said.
 
 Promises: exact integer nanoseconds; hard bounds in, hard bounds out; two bounds of one clock are
 taken as independent, which can only widen what comes out. A state that was left and entered again
@@ -156,33 +159,50 @@ class Automaton:
         known = [end for end in ends if end is not None]
         return max(known) if known and len(known) == len(ends) else None
 
-    def passed(self, before: str, after: str, duration: Lasted, gap: Span) -> Passage:
-        """Judge a change of state; `gap` is the interval in which it happened."""
-        window = self._windows.get(before, {}).get(after)
-        if window is not None:
-            return Passage(timing(duration, window), duration, window)
-        through = self._way(before, after, gap.latest_ns - gap.earliest_ns)
-        if through:
-            return Passage(Timing.UNDECIDED, duration, None, through)
-        return Passage(Timing.WRONG_ORDER, duration, None)
+    def passed(
+        self, before: str, after: str, duration: Lasted, gap: Span, *, is_usual: bool = True
+    ) -> Passage:
+        """Judge a change of state; `gap` is the interval in which it happened.
 
-    def _way(self, before: str, after: str, room_ns: int) -> tuple[str, ...]:
+        `is_usual`: samples come that far apart as a rule.
+        """
+        window = self._windows.get(before, {}).get(after)
+        room_ns = gap.latest_ns - gap.earliest_ns
+        if window is None:
+            through = self._way(before, after, room_ns)[1]
+            verdict = Timing.UNDECIDED if through else Timing.WRONG_ORDER
+            return Passage(verdict, duration, None, through)
+        through = self.unseen(before, after, room_ns, is_usual=is_usual)
+        if through and window != Window():
+            return Passage(Timing.UNDECIDED, duration, window, through)
+        return Passage(timing(duration, window), duration, window)
+
+    def unseen(self, before: str, after: str, room_ns: int, *, is_usual: bool) -> tuple[str, ...]:
+        """Return the states between two through which it may have gone although it need not."""
+        spent_ns, through = self._way(before, after, room_ns)
+        return () if is_usual and spent_ns == 0 else through
+
+    def _way(self, before: str, after: str, room_ns: int) -> tuple[int, tuple[str, ...]]:
         """Return the states between two on the way with the shortest stays, if these fit in.
 
-        Dijkstra (1959); what counts is the shortest time in each state between, not in the first.
+        There is one between them at least; `before` and `after` may be the same, and may be passed
+        once more. With them comes the time that is spent between. Dijkstra (1959); what counts is
+        the shortest time in each state between, not in the first.
         """
         best: dict[str, int] = {}
         waiting: list[tuple[int, tuple[str, ...]]] = [(0, (before,))]
         while waiting:
             spent_ns, path = heapq.heappop(waiting)
             state = path[-1]
-            if state == after and len(path) > 1:
-                return path[1:-1]
-            if best.get(state, spent_ns + 1) <= spent_ns:
+            if state == after and len(path) > 2:
+                return spent_ns, path[1:-1]
+            is_first = len(path) == 1
+            if not is_first and best.get(state, spent_ns + 1) <= spent_ns:
                 continue
-            best[state] = spent_ns
+            if not is_first:
+                best[state] = spent_ns
             for following, window in self._windows.get(state, {}).items():
-                stay_ns = spent_ns + (0 if state == before else window.min_ns)
-                if stay_ns <= room_ns:
+                stay_ns = spent_ns + (0 if is_first else window.min_ns)
+                if following != state and stay_ns <= room_ns:
                     heapq.heappush(waiting, (stay_ns, (*path, following)))
-        return ()
+        return 0, ()

@@ -9,6 +9,8 @@ happened is held against the automaton of the site file by interval arithmetic
     a change            one event, with its timing
     window over         "missing", once, as soon as a sample shows that the state still lasts
     window over, silent "undecided", once: nothing came, so whether it happened is not known
+    a gap with room     "undecided": it may have gone round through other states and come back, so
+                        that the present stay began somewhere between its old beginning and now
     an unknown number   "wrong_order", under its number
 
 Promises: a bad or missing value is no sample and ends no state, it only widens the gap; values that
@@ -37,16 +39,14 @@ from gateway.models.timed_events import (
 )
 from gateway.records import Aligned
 from gateway.records_time import SyncCheck, TimedEvent, Timing
-from gateway.stages.anchors import AnchorRule, Anchors, Instant
+from gateway.stages.anchors import LATE_MAX, AnchorRule, Anchors, Instant
 
 UNSEEN_BOUND_NS: Final = 10 * 365 * 86_400 * 1_000_000_000
 """Ten years, as `stages.sync` has it: the bound of a duration whose beginning nobody saw."""
 _SET_BACK_MIN_NS: Final = 1_000_000_000
 """The gateway's clock going back by less is jitter of hand-over, as in `stages/rows.py`."""
-_LATE_MAX: Final = 16
-"""Values in a row from before the last one: then the source was set back, and counts from there."""
 _SILENT_GAPS: Final = 2
-"""So many gaps between samples without one are silence."""
+"""So many usual gaps between samples without one are silence."""
 _NS_PER_S: Final = 1_000_000_000
 
 
@@ -73,7 +73,7 @@ class _Followed:
     """Where one machine is."""
 
     __slots__ = (
-        "automaton", "entered", "first", "gap_ns", "last", "late", "machine", "said", "sequence",
+        "automaton", "entered", "first", "last", "late", "machine", "said", "sequence", "usual_ns",
     )  # fmt: skip
 
     def __init__(self, machine: Machine) -> None:
@@ -86,11 +86,11 @@ class _Followed:
         """Know nothing of the state; the numbering goes on."""
         self.last: _Seen | None = None
         self.first: _Seen | None = None
-        """The first sample of all."""
+        """The first sample of the present state, if nobody saw it begin."""
         self.entered: Span | None = None
         """When the present state was entered; None if nobody saw that."""
-        self.gap_ns = 0
-        """Between the last two samples."""
+        self.usual_ns = 0
+        """Gap between samples as it usually is; 0 while there was none."""
         self.late = 0
         """Values in a row that came late."""
         self.said: Timing | None = None
@@ -100,6 +100,15 @@ class _Followed:
         """Return the state that a value means; one that the site does not name has its number."""
         known = self.machine.states.get(round(value)) if value == round(value) else None
         return f"unknown {value:g}" if known is None else known
+
+    def is_usual(self, gap_ns: int) -> bool:
+        """Tell whether samples come that far apart as a rule."""
+        return gap_ns <= _SILENT_GAPS * self.usual_ns
+
+    def gap(self, gap_ns: int) -> None:
+        """Learn from a gap; a silence doubles what is usual at most."""
+        if gap_ns > 0:
+            self.usual_ns = min(gap_ns, 2 * self.usual_ns) if self.usual_ns else gap_ns
 
     def window_over(self) -> Span | None:
         """Return when the present state should have ended; None if it may last."""
@@ -164,6 +173,7 @@ class Events:
     def tick(self, now_ns: int, /) -> list[TimedEvent]:
         """Return events that should have come by now, where nothing comes at all."""
         self._follow(now_ns)
+        self._anchors.tick(now_ns)
         return [
             event
             for machines in self._of_signal.values()
@@ -179,6 +189,7 @@ class Events:
         """Start anew if the gateway's clock was set back."""
         if self._now_ns is not None and self._now_ns - now_ns > _SET_BACK_MIN_NS:
             self._restart(each for machines in self._of_signal.values() for each in machines)
+            self._anchors.restart()
             self._now_ns = now_ns
         self._now_ns = now_ns if self._now_ns is None else max(self._now_ns, now_ns)
 
@@ -187,6 +198,7 @@ class Events:
         self.counts["clock_set_back"] += 1
         for followed in machines:
             followed.forget()
+            self._anchors.restart(followed.machine.name)
 
     def _take(self, followed: _Followed, item: Aligned, now_ns: int) -> list[TimedEvent]:
         """Take a sample of a machine."""
@@ -194,19 +206,22 @@ class Events:
         if followed.last is not None and item.time_ns < followed.last.item.time_ns:
             self.counts["late"] += 1
             followed.late += 1
-            if followed.late < _LATE_MAX:
+            if followed.late < LATE_MAX:
                 return []
             self._restart([followed])
         followed.late = 0
         last = followed.last
+        events: list[TimedEvent] = []
         if last is None:
             followed.first = followed.last = seen
-            return []
-        followed.gap_ns = seen.item.time_ns - last.item.time_ns
-        if seen.state != last.state:
-            return [self._changed(followed, last, seen, now_ns)]
-        events = _still(followed, seen)
-        followed.last = seen
+        else:
+            if seen.state != last.state:
+                events = [self._changed(followed, last, seen, now_ns)]
+            else:
+                events = _still(followed, last, seen)
+                followed.last = seen
+            followed.gap(seen.item.time_ns - last.item.time_ns)
+        self._anchors.heard(followed.machine.name, item.time_ns, now_ns)
         return events
 
     def _changed(self, followed: _Followed, last: _Seen, seen: _Seen, now_ns: int) -> TimedEvent:
@@ -215,7 +230,8 @@ class Events:
         first = last if followed.first is None else followed.first
         entered = followed.entered
         duration = lasted_since(first.span, at) if entered is None else lasted(entered, at)
-        passage = followed.automaton.passed(last.state, seen.state, duration, at)
+        is_usual = followed.is_usual(seen.item.time_ns - last.item.time_ns)
+        passage = followed.automaton.passed(last.state, seen.state, duration, at, is_usual=is_usual)
         if last.state not in followed.machine.states.values():
             passage = passage._replace(timing=Timing.UNDECIDED)
         event = followed.event(at, seen.state, passage, _text(followed, seen.state, passage))
@@ -227,13 +243,33 @@ class Events:
         return event
 
 
-def _still(followed: _Followed, seen: _Seen) -> list[TimedEvent]:
-    """Return the event that is missing, if a sample shows that its window is over."""
-    over = followed.window_over()
-    if over is None or followed.entered is None or seen.span.earliest_ns <= over.latest_ns:
-        return []
-    duration = lasted(followed.entered, seen.span)
-    return [_overdue(followed, over, Passage(Timing.MISSING, duration, None), "")]
+def _still(followed: _Followed, last: _Seen, seen: _Seen) -> list[TimedEvent]:
+    """Return the event that is missing, if a sample shows that its window is over.
+
+    If the gap had room to go round, the present stay may have begun in it.
+    """
+    over, entered = followed.window_over(), followed.entered
+    through = followed.automaton.unseen(
+        last.state,
+        seen.state,
+        seen.span.latest_ns - last.span.earliest_ns,
+        is_usual=followed.is_usual(seen.item.time_ns - last.item.time_ns),
+    )
+    events: list[TimedEvent] = []
+    if over is not None and entered is not None and seen.span.earliest_ns > over.latest_ns:
+        duration = lasted(entered, seen.span)
+        if not through:
+            events = [_overdue(followed, over, Passage(Timing.MISSING, duration, None), "")]
+        elif followed.said is None:
+            more = f"; it may have gone through {', '.join(through)} and come back unseen"
+            passage = Passage(Timing.UNDECIDED, duration, None, through)
+            events = [_overdue(followed, over, passage, more)]
+    if through:
+        followed.first = seen
+        if entered is not None:
+            latest_ns = max(entered.latest_ns, seen.span.latest_ns)
+            followed.entered = Span(entered.earliest_ns, latest_ns)
+    return events
 
 
 def _silent(followed: _Followed, now_ns: int) -> list[TimedEvent]:
@@ -241,7 +277,10 @@ def _silent(followed: _Followed, now_ns: int) -> list[TimedEvent]:
     over = followed.window_over()
     if over is None or followed.entered is None or followed.last is None or followed.said:
         return []
-    if now_ns <= max(over.latest_ns, followed.last.span.latest_ns) + _SILENT_GAPS * followed.gap_ns:
+    if (
+        now_ns
+        <= max(over.latest_ns, followed.last.span.latest_ns) + _SILENT_GAPS * followed.usual_ns
+    ):
         return []
     heard_ns = followed.last.item.time_ns
     silence = f"; nothing has come for {(now_ns - heard_ns) / _NS_PER_S:.1f} s, so it may have come"

@@ -126,6 +126,32 @@ def test_the_shortest_way_is_taken() -> None:
     assert automaton.passed("a", "d", Lasted(0, 1), Span(0, 2)).timing is Timing.WRONG_ORDER
 
 
+def test_a_direct_window_holds_only_if_nothing_else_fits_into_the_gap() -> None:
+    cycle = Automaton(
+        (
+            Transition("a", "b", Window(4, 6)),
+            Transition("b", "a", Window(4, 6)),
+            Transition("a", "a"),
+        )
+    )
+    duration = Lasted(20, 30)
+    assert cycle.passed("a", "b", duration, Span(0, 7)).timing is Timing.TOO_LATE
+    wide = cycle.passed("a", "b", duration, Span(0, 8))
+    assert (wide.timing, wide.through) == (Timing.UNDECIDED, ("b", "a"))
+    assert cycle.unseen("a", "a", 4, is_usual=True) == ("b",)
+    assert cycle.unseen("a", "a", 3, is_usual=False) == ()
+
+
+def test_a_way_without_shortest_stays_fits_into_gaps_that_are_not_usual() -> None:
+    free = Automaton((Transition("a", "b", Window(0, 6)), Transition("b", "a")))
+    assert free.unseen("a", "a", 1, is_usual=True) == ()
+    assert free.unseen("a", "a", 1, is_usual=False) == ("b",)
+    assert free.passed("a", "b", Lasted(7, 8), GAP).timing is Timing.TOO_LATE
+    assert free.passed("a", "b", Lasted(7, 8), GAP, is_usual=False).timing is Timing.UNDECIDED
+    # A window without ends is kept whichever way it went.
+    assert free.passed("b", "a", Lasted(7, 8), GAP, is_usual=False).timing is Timing.IN_TIME
+
+
 def test_how_long_a_state_may_last() -> None:
     assert PUMP.longest_ns("starting") == 10 * S
     assert PUMP.longest_ns("running") is None

@@ -53,7 +53,7 @@ def test_a_clock_that_is_off_is_found_with_its_sign(offset_s) -> None:
     assert (check.cause, check.source, check.signal) == (
         SyncCause.LAG,
         "pump-b",
-        "pump-b:current",
+        "run-state/running/pump-b:current",
     )
     assert abs(check.size - offset_s) <= check.size_uncertainty
     assert check.since_ns <= check.time_ns
@@ -81,7 +81,13 @@ def test_a_falling_level() -> None:
     rule = RULE._replace(is_rising=False, state="stopped", level=0.5)
     stage = events(rule)
     start(stage, 0)
-    for at, state, current in ((30, 2, 1.0), (31, 0, 1.0), (32, 0, 1.0), (40, 0, 0.1)):
+    for at, state, current in (
+        (30, 2, 1.0),
+        (31, 0, 1.0),
+        (32, 0, 1.0),
+        (40, 0, 0.1),
+        (45, 0, 0.1),
+    ):
         now_ns = START_NS + at * S
         stage.feed(value(at, state), now_ns)
         stage.feed(value(at, current, signal="pump-b:current"), now_ns)
@@ -106,3 +112,93 @@ def test_values_that_are_none_cross_nothing(number) -> None:
     bad = value(4, 5.0, signal="pump-b:current", code=status.BAD_NO_COMMUNICATION)
     stage.feed(bad, START_NS + 4 * S)
     assert stage.anchor_counts == {}
+
+
+def fed(stage, samples):
+    """Return what (second, number, signal) samples find, in the order of their times."""
+    found = []
+    for second, number, signal in sorted(samples):
+        now_ns = START_NS + round((second + 1.0) * S)
+        stage.feed(value(second, number, signal=signal), now_ns)
+        found += stage.findings()
+    return found
+
+
+def started(offset_s=0.0, rise_s=35.0, until_s=60.0):
+    """Return samples of a start at 35 s, the current by a clock that is off."""
+    states = [(at * 0.5, 0 if at < 60 else 1 if at < 70 else 2) for at in range(120)]
+    samples = [(second, number, "plc:run-state") for second, number in states if second < until_s]
+    return samples + [
+        (second + 0.01 + offset_s, 1.0 if second >= rise_s else 0.1, "pump-b:current")
+        for second, _ in states
+    ]
+
+
+def test_a_crossing_long_before_is_not_the_event() -> None:
+    """A spike 20 s before the start is within reach, but the start is still to come."""
+    stage = events()
+    samples = started()
+    spike = next(i for i, each in enumerate(samples) if each[0] == 15.01)
+    samples[spike] = (15.01, 0.7, "pump-b:current")
+    assert fed(stage, samples) == []
+    assert stage.anchor_counts["pairs"] == 1
+
+
+def test_the_distance_is_that_to_the_window_of_the_delay() -> None:
+    """With a delay of 10 s to 20 s a crossing 18 s later is nearer than one 1 s before that."""
+    stage = events(RULE._replace(delay=Window(10 * S, 20 * S)))
+    samples = started(rise_s=53.0)
+    early = next(i for i, each in enumerate(samples) if each[0] == 41.01)
+    samples[early] = (41.01, 0.7, "pump-b:current")
+    assert fed(stage, samples) == []
+    assert stage.anchor_counts["pairs"] == 1
+
+
+def test_of_several_crossings_none_contradicts() -> None:
+    stage = events()
+    samples = started(5.0)
+    for i, (second, _, signal) in enumerate(samples):
+        if signal == "pump-b:current" and 41.5 < second < 42.5:
+            samples[i] = (second, 0.1, signal)
+    assert fed(stage, samples) == []
+    assert stage.anchor_counts["ambiguous"] == 1
+
+
+def test_a_machine_that_reports_changes_only_is_not_waited_for_without_end() -> None:
+    stage = events()
+    rare = ((0, 0), (30, 1), (34.9, 1), (35, 2))
+    samples = [(*each, "plc:run-state") for each in rare]
+    currents = [each for each in started(3.0) if each[2] == "pump-b:current"]
+    assert fed(stage, samples + currents) == []
+    stage.tick(START_NS + 200 * S)
+    assert [check.is_active for check in stage.findings()] == [True]
+
+
+def test_a_stamp_of_the_future_is_got_over() -> None:
+    stage = events()
+    stage.feed(value(3e9, 0.1, signal="pump-b:current"), START_NS)
+    assert [check.is_active for check in fed(stage, started(3.0))] == [True]
+    assert stage.anchor_counts["late"] == 16
+    assert stage.anchor_counts["clock_set_back"] == 1
+
+
+def test_a_gateway_clock_that_was_set_back_starts_anchors_anew() -> None:
+    stage = events()
+    day = 86_400
+    for second in range(day, day + 3):
+        now_ns = START_NS + second * S
+        stage.feed(value(second, 0.1, signal="pump-b:current"), now_ns)
+        stage.feed(value(second, 0), now_ns)
+    assert [check.is_active for check in fed(stage, started(3.0))] == [True]
+
+
+def test_a_machine_that_was_set_back_starts_its_anchors_anew() -> None:
+    stage = events()
+    for second, number in ((1_000, 0), (1_001, 1), (1_002, 2)):
+        stage.feed(value(second, number), START_NS + 1_002 * S)
+    for second in range(17):
+        stage.feed(value(second, 0), START_NS + 1_002 * S)
+    assert stage.counts["clock_set_back"] == 1
+    stage.feed(value(1_001, 0.1, signal="pump-b:current"), START_NS + 1_002 * S)
+    stage.feed(value(1_002, 1.0, signal="pump-b:current"), START_NS + 1_002 * S)
+    assert stage.anchor_counts.get("pairs", 0) == 0

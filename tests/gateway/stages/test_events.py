@@ -25,6 +25,17 @@ PUMP = Machine(
     ),
 )
 
+LONG_RUN = Transition("running", "stopped", Window(60 * S))
+CYCLE = Machine(
+    name="cycle",
+    signal="plc:run-state",
+    states={0: "A", 1: "B"},
+    transitions=(
+        Transition("A", "B", Window(4 * S, 6 * S)),
+        Transition("B", "A", Window(4 * S, 6 * S)),
+    ),
+)
+
 
 def value(second, number, bound_s=0.1, signal="plc:run-state", code=status.GOOD):
     """Return a sample; seconds are since `START_NS`."""
@@ -92,11 +103,11 @@ def test_early_is_said_only_if_it_is_sure(running, timing) -> None:
 def test_what_begins_unseen_is_known_from_below() -> None:
     events = Events([PUMP])
     assert fed(events, [(0, 1)]) == []
-    found = fed(events, [(1, 1), (5, 2)])
+    found = fed(events, [(1, 1), (2, 1), (3, 2)])
     assert found[0].timing is Timing.UNDECIDED
     assert found[0].elapsed_s == pytest.approx(0.8)
     assert found[0].elapsed_bound_s == UNSEEN_BOUND_NS / S
-    late = fed(Events([PUMP]), [(0, 1), (11, 1), (12, 2)])
+    late = fed(Events([PUMP]), [*polled(13, [(0, 1)]), (13, 2)])
     assert late[0].timing is Timing.TOO_LATE
     assert "or more" in late[0].text
 
@@ -112,7 +123,9 @@ def test_missing_is_said_once_and_then_late() -> None:
 
 
 def test_silence_is_undecided_and_evidence_after_it_is_missing() -> None:
-    events = Events([PUMP])
+    """A stop takes 60 s, so that within 27 s of silence it cannot have gone round."""
+    slow = PUMP._replace(transitions=(*PUMP.transitions[:2], LONG_RUN))
+    events = Events([slow])
     fed(events, polled(5, [(0, 0), (3, 1)]))
     assert events.tick(START_NS + 12 * S) == []
     silent = events.tick(START_NS + 20 * S)
@@ -121,6 +134,52 @@ def test_silence_is_undecided_and_evidence_after_it_is_missing() -> None:
     assert events.tick(START_NS + 30 * S) == []
     found = fed(events, [(31, 1), (32, 2)])
     assert [event.timing for event in found] == [Timing.MISSING, Timing.TOO_LATE]
+
+
+def test_after_a_gap_with_room_to_go_round_nothing_is_missing_or_late() -> None:
+    events = Events([CYCLE])
+    seconds = [*range(60), *range(665, 690)]
+    found = fed(events, [(second, second // 5 % 2) for second in seconds])
+    assert {event.timing for event in found} == {Timing.UNDECIDED}
+    silent = next(event for event in found if event.elapsed_s > 100.0)
+    assert "it may have gone through A and come back unseen" in silent.text
+    # Of the present stay is known that it began after the one before the gap.
+    after = found[found.index(silent) + 1]
+    assert after.elapsed_s - after.elapsed_bound_s < 6.0
+    assert after.elapsed_s + after.elapsed_bound_s > 600.0
+
+
+def test_a_change_over_a_gap_with_room_for_more_is_undecided() -> None:
+    events = Events([CYCLE])
+    samples = [(second, second // 5 % 2) for second in (*range(60), 600)]
+    found = fed(events, samples)
+    assert (found[-1].before, found[-1].after) == ("B", "A")
+    assert found[-1].timing is Timing.UNDECIDED
+    assert "it may have gone through A, B between two samples" in found[-1].text
+
+
+def test_polls_that_miss_whole_cycles_accuse_nobody() -> None:
+    """Idle 46 s, busy 2 s, done 2 s, asked every 8 s."""
+    machine = Machine(
+        name="press",
+        signal="plc:run-state",
+        states={0: "idle", 1: "busy", 2: "done"},
+        transitions=(
+            Transition("idle", "busy", Window(0, 60 * S)),
+            Transition("busy", "done", Window(S, 3 * S)),
+            Transition("done", "idle", Window(0, 2 * S)),
+        ),
+    )
+    phases = [(second, second % 50) for second in range(0, 400, 8)]
+    samples = [(second, 0 if at < 46 else 1 if at < 48 else 2) for second, at in phases]
+    assert {event.timing for event in fed(Events([machine]), samples)} == {Timing.UNDECIDED}
+
+
+def test_a_way_that_takes_no_time_is_held_against_silence_only() -> None:
+    """Nothing could be said otherwise; a silence has no such excuse."""
+    assert fed(Events([PUMP]), polled(20, [(0, 0), (3, 1)]))[-1].timing is Timing.MISSING
+    found = fed(Events([PUMP]), [*polled(5, [(0, 0), (3, 1)]), (31, 1)])
+    assert found[-1].timing is Timing.UNDECIDED
 
 
 def test_wrong_order_and_unknown_numbers() -> None:
