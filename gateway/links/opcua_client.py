@@ -1,8 +1,9 @@
 """OPC UA client: values of a server, each with the time its source gave it, and the server's clock.
 
-Two modes. "poll" reads every node once per period: the value was current between request and
-answer. "subscription" has the server sample and tell changes; with a keep-alive in every period a
-value that is not mentioned is one that has not changed, so it is repeated, without a stamp.
+Two modes. "poll" reads every node once per period: the value was current between the first
+request and the last answer. "subscription" has the server sample and tell changes; with a
+keep-alive in every period a value that is not mentioned is one that has not changed, so it is
+repeated, without a stamp.
 Promises: stamps and the server's clock are handed on as they were stated (`Reading.stamp_ns`,
 `Polled.clock_ns`), however absurd; a node's own status goes with its value, and one node that fails
 is one node; a connection that failed is built from scratch, and one that is silent has failed.
@@ -137,16 +138,28 @@ class OpcUaLink:
         while True:
             now_ns = self._clock.now_ns()
             if self._cadence.take(now_ns):
-                for start in range(0, len(indices), _NODES_PER_READ_MAX):
-                    await self._read(session, indices[start : start + _NODES_PER_READ_MAX])
+                self._hand_on(await self._read(session, indices))
                 proof_of_life()
             await self._clock.sleep_until(self._cadence.due_ns(self._clock.now_ns()))
 
-    async def _read(self, session: OpcUaSession, indices: list[int]) -> None:
-        """Read some nodes and deliver what they said, with the server's clock."""
-        read = await session.read([self._ids[index] for index in indices])
-        readings = self._readings(zip(indices, read.values, strict=True))
-        self._hand_on(self._polled(readings, read.requested_ns, read.received_ns, read.clock_ns))
+    async def _read(self, session: OpcUaSession, indices: list[int]) -> Polled:
+        """Read nodes, in as many requests as it takes, as one poll with the server's clock.
+
+        Its window is that of all requests, so the clock is that of the answer in the middle.
+        """
+        reads = [
+            await session.read(
+                [self._ids[index] for index in indices[start:][:_NODES_PER_READ_MAX]]
+            )
+            for start in range(0, len(indices), _NODES_PER_READ_MAX)
+        ]
+        values = [value for read in reads for value in read.values]
+        return self._polled(
+            self._readings(zip(indices, values, strict=True)),
+            reads[0].requested_ns,
+            max(read.received_ns for read in reads),
+            reads[(len(reads) - 1) // 2].clock_ns,
+        )
 
     # --- subscription ----------------------------------------------------------------------------
 

@@ -1,7 +1,9 @@
 """How every link serves, in the terms of 3GPP TS 22.104: the last stage, fed with all records made.
 
 A message of a source is a frame or poll with a signal of the shortest period that the source has;
-frames of answers, status and slower signals are none. It is handed to the sinks at the `now_ns` of
+frames of answers, status and slower signals are none. Where such signals come apart (an MQTT device
+with a topic for each) a message begins with the first of them that repeats, and others that come
+within half a transfer interval are parts of it. It is handed to the sinks at the `now_ns` of
 `observe`.
 
 Observed time is the gateway's own: it advances with `now_ns` from call to call, stands still across
@@ -89,7 +91,7 @@ class Kpis:
                     newest[key] = record
         for frame in frames:
             link = self._links.get(frame.source)
-            if link is None or link.budget.signals.isdisjoint(r.signal for r in frame.readings):
+            if link is None or not link.begins((r.signal for r in frame.readings), self._at_ns):
                 continue
             value = newest.get((frame.source, frame.sequence))
             lost = self._losses(frame.source, link)[1]

@@ -14,7 +14,7 @@ figures and limits (`kpi_figures.py`).
 Sources: 3GPP TS 22.104, 3.1 and annex C; RFC 3550 (2003), 6.4.1 and A.8.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, final
 
@@ -35,7 +35,7 @@ class LinkBudget:
 
     transfer_interval_ns: int
     signals: frozenset[str]
-    """Resolved names; a frame or poll with one of them is a message of the service."""
+    """Resolved names; frames or polls with them are messages of the service."""
     survival_ns: int
     latency_ns: int
     synchronicity_ns: int
@@ -111,8 +111,27 @@ class Link:
         self.distributions = {
             name: LogHistogram(known.histograms.get(name)) for name in DISTRIBUTIONS
         }
+        self._heard: frozenset[str] = frozenset()
+        """Signals of the message that came last, and when it began."""
+        self._begun_ns = at_ns
         self._last: tuple[int, int, float] | None = None
         """Observed time, time of the value and latency of the last message in time."""
+
+    def begins(self, signals: Iterable[str], at_ns: int) -> bool:
+        """Take note of a frame or poll; tell whether a message begins with it.
+
+        One that adds signals to a message and repeats none is a part of it, if it comes in the
+        first half of a transfer interval: later it is of the next one, whose beginning was lost.
+        """
+        heard = self.budget.signals.intersection(signals)
+        if not heard:
+            return False
+        is_near = 2 * (at_ns - self._begun_ns) <= self.budget.transfer_interval_ns
+        if self._heard and is_near and self._heard.isdisjoint(heard):
+            self._heard |= heard
+            return False
+        self._heard, self._begun_ns = heard, at_ns
+        return True
 
     def message(self, message: Message, lost: int, at_ns: int, now_ns: int) -> None:
         """Take note of a message, before which `lost` had been lost in this run."""
@@ -143,7 +162,7 @@ class Link:
 
     def pause(self) -> None:
         """Measure nothing from the last message to the next: the gateway was not there."""
-        self._last = None
+        self._last, self._heard = None, frozenset()
 
     def state(self, sent: int, lost: int) -> LinkState:
         """Return what is to be kept; `sent` and `lost` are counts of this run."""

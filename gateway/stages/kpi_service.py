@@ -9,8 +9,9 @@
 
 Promises: a failure begins when the survival time ends, not when somebody looks; a service that
 never was up has no failure, only downtime, and that from its start; what is waited for and comes is
-no part of the time that was observed, and after a restart no wait is. Time comes as an argument and is that of `kpi.py`: the gateway's own pauses have no
-length in it. Left to others: what is a message in time (`kpi_link.py`), limits of the figures
+no part of the time that was observed, and after a restart no wait is. Time comes as an argument and
+is that of `kpi.py`: the gateway's own pauses have no length in it.
+Left to others: what is a message in time (`kpi_link.py`), limits of the figures
 (`models/reliability.py`).
 
 Sources: 3GPP TS 22.104, 3.1 (communication service availability, survival time) and annex C.

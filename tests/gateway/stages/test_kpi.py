@@ -183,6 +183,24 @@ def test_only_the_fastest_signals_make_a_message() -> None:
     assert watch.value("messages_count", 1.0) == 0
 
 
+@pytest.mark.parametrize("lost", [0.0, 0.1])
+def test_signals_that_come_apart_are_one_message(lost: float) -> None:
+    """Two topics of one device, 20 ms apart, once a second; either may be lost."""
+    rng, watch = random.Random(1), Watch(signals=frozenset({"a:flow", "a:level", "a:dead"}))
+    for second in range(1, 1001):
+        for signal, late_s in (("a:flow", 0.0), ("a:level", 0.02)):
+            if rng.random() < lost:
+                continue
+            now_ns = START_NS + second * S + round(late_s * S)
+            watch.number += 1
+            value = aligned(signal, time_ns=now_ns - 100 * MS, sequence=watch.number)
+            watch.kpis.observe([watch.frame(signal), value], now_ns)
+        watch.tick(second + 0.5)
+    assert watch.value("messages_count", 1000.5) == pytest.approx(1000 * (1 - lost**2), abs=6)
+    assert watch.value("update_time_median_s", 1000.5) == pytest.approx(1.0, rel=0.025)
+    assert watch.value("transfer_interval_s", 1000.5) == pytest.approx(1.0, rel=0.025)
+
+
 def test_loss_is_what_the_ledger_says_over_all_runs() -> None:
     ledger = LossLedger()
     watch = Watch(ledger, loss_ratio=0.5)
