@@ -115,9 +115,11 @@ def make_events(site: Site) -> Events:
 
 
 def make_kpis(site: Site, ledger: LossLedger) -> Kpis:
-    """Return who measures the links of the site's sources, but for those read by other masters."""
-    polled = [device.name for device in site.modbus]
-    polled += [server.name for server in site.opcua_servers]
+    """Return who measures the links of the site's sources, but for those read by other masters.
+
+    Only of Modbus devices every poll is counted, whether it is answered or not; what an OPC UA
+    server or a publisher on MQTT did not say is not known, and their loss is None.
+    """
     unheard = {node.name for node in site.nodes if isinstance(node.link, ModbusRtuLink)}
     periods_ns = {
         signal: period_ns
@@ -129,7 +131,7 @@ def make_kpis(site: Site, ledger: LossLedger) -> Kpis:
         periods_ns,
         silent_periods=site.time.silent_periods,
         bound_max_ms=site.time.bound_max_ms,
-        polled=frozenset(polled),
+        polled=frozenset(device.name for device in site.modbus),
     )
     return Kpis(budgets, ledger)
 

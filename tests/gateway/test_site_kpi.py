@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.assembly import make_kpis
 from gateway.errors import ConfigError
+from gateway.loss import LossLedger
 from gateway.site import Site
 from gateway.site_kpi import KpiBudget, link_budgets
 from tests.gateway.plant import SITE, make_site
@@ -53,8 +55,7 @@ def test_the_tables_are_read(tmp_path: Path) -> None:
     assert make_site(tmp_path).web is None
 
 
-def test_every_kind_of_source_may_have_a_budget(tmp_path: Path) -> None:
-    text = """
+FOREIGN = """
 [mqtt]
 host = "localhost"
 [[mqtt_sources]]
@@ -72,8 +73,21 @@ name = "p"
 node = "i=1"
 unit = "Pa"
 """
+
+
+def test_loss_is_known_where_every_poll_is_counted_and_nowhere_else(tmp_path: Path) -> None:
+    ledger = LossLedger()
+    kpis = make_kpis(load(tmp_path, FOREIGN), ledger)
+    for source in ("plc", "press", "scale"):
+        ledger.account(source).verified = 9
+        ledger.line_error(source, "poll_failed")
+    found = {link.source: link.figure("message_loss_ratio").value for link in kpis.latest(0)}
+    assert found == {"a": None, "plc": 0.1, "press": None, "scale": None}
+
+
+def test_every_kind_of_source_may_have_a_budget(tmp_path: Path) -> None:
     names = ["a", "plc", "scale", "press"]
-    site = load(tmp_path, text + "".join(f'[[kpi]]\nsource = "{name}"\n' for name in names))
+    site = load(tmp_path, FOREIGN + "".join(f'[[kpi]]\nsource = "{name}"\n' for name in names))
     assert [budget.source for budget in site.kpi] == names
 
 
