@@ -12,6 +12,7 @@ what the device's clock is worth.
 """
 
 import asyncio
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ModbusPDU
 
+from gateway import status
 from gateway.clock import NS_PER_MS, NS_PER_S, Cadence, Clock
 from gateway.errors import LinkError
 from gateway.links.supervisor import LinkState, Supervision, honour_cancellation
@@ -117,9 +119,11 @@ def decode_tag(tag: Tag, words: Sequence[int | bool]) -> float:
 
     `words` has shape (width,). The standard fixes the order of bytes in a register only, so both
     orders of words and of bytes can be chosen: ABCD, CDAB (words), BADC (bytes), DCBA (both).
+    What is not finite, in the device or in its unit, is NaN.
     """
     raw = float(bool(words[0])) if tag.type == "bool" else float(_raw(tag, words))
-    return raw * tag.scale + tag.offset
+    value = raw * tag.scale + tag.offset
+    return value if math.isfinite(value) else math.nan
 
 
 def decode_clock(tag: Tag, words: Sequence[int | bool]) -> int:
@@ -263,8 +267,9 @@ class ModbusLink:
                 gathered.clock_ns = decode_clock(tag, words)
                 continue
             signal, value = f"{self.device.name}:{tag.name}", decode_tag(tag, words)
+            code = status.BAD_SENSOR_FAILURE if math.isnan(value) else status.GOOD
             gathered.readings.append(
-                Reading(signal=signal, unit=tag.unit, value=value, tick_us=None)
+                Reading(signal=signal, unit=tag.unit, value=value, tick_us=None, status=code)
             )
 
     async def _read_one_by_one(

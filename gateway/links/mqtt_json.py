@@ -54,7 +54,7 @@ def read_message(
         if raw is _ABSENT:
             reasons.append(VALUE_MISSING)
             continue
-        number = _number(raw)
+        number = _number(raw, value)
         if number is None:
             reasons.append(VALUE_UNREADABLE)
         stamp_ns = None
@@ -66,7 +66,7 @@ def read_message(
             Reading(
                 signal=f"{source}:{value.name}",
                 unit=value.unit,
-                value=math.nan if number is None else number * value.scale + value.offset,
+                value=math.nan if number is None else number,
                 tick_us=None,
                 stamp_ns=stamp_ns,
                 status=status.BAD_CONFIGURATION_ERROR if number is None else status.GOOD,
@@ -111,12 +111,12 @@ def _is_index(name: str) -> bool:
     return name.isascii() and name.isdigit() and len(name) < 10 and str(int(name)) == name
 
 
-def _number(raw: object) -> float | None:
-    """Return a finite number (true is 1); None for anything else."""
+def _number(raw: object, value: MqttValue) -> float | None:
+    """Return a finite number in its unit (true is 1); None for anything else."""
     if not isinstance(raw, bool | int | Decimal):
         return None
     try:
-        number = float(raw)
+        number = float(raw) * value.scale + value.offset
     except OverflowError:
         return None
     return number if math.isfinite(number) else None

@@ -79,8 +79,10 @@ class MqttValues:
         await self._broker.open(self._heard)
 
     async def serve(self, proof_of_life: Callable[[], None]) -> None:
-        """Deliver what comes until the connection ends."""
-        proof_of_life()
+        """Deliver what comes until the connection ends.
+
+        Only a message proves it: two gateways with one client id are both let in, in turns.
+        """
         async for message in self._broker.messages():
             proof_of_life()
             self._take(message)

@@ -82,8 +82,10 @@ class NodeMqtt:
         await self._broker.open(self._sources)
 
     async def serve(self, proof_of_life: Callable[[], None]) -> None:
-        """Deliver what comes and send what is queued, until the connection ends."""
-        proof_of_life()
+        """Deliver what comes and send what is queued, until the connection ends.
+
+        Only a message proves it: two gateways with one client id are both let in, in turns.
+        """
         async for message in self._broker.messages():
             proof_of_life()
             self._take(message)

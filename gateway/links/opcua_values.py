@@ -1,8 +1,8 @@
 """What an OPC UA server says, as readings and times: no I/O, and no answer is too odd.
 
-Promises: a value counts only as a scalar number with a status that is not bad, else it is NaN with
-a bad status; the source's own status goes with it; a time comes out as integer nanoseconds or None,
-whatever was sent; a stamp is told once, when a signal has changed it under our eyes.
+Promises: a value counts only as a finite scalar number with a status that is not bad, else it is
+NaN with a bad status; the source's own status goes with it; a time comes out as integer nanoseconds
+or None, whatever was sent; a stamp is told once, when a signal has changed it under our eyes.
 Left to others: asking (`opcua_client.py`), what a stamp is worth (`stages/sync.py`).
 
 Why only a stamp that is new is told: a server keeps the SourceTimestamp of a value for as long as
@@ -95,10 +95,13 @@ class Values:
         elif raw is None:
             refusal, code = "is no scalar number", status.BAD_CONFIGURATION_ERROR
         node = self._nodes[index]
+        number = math.nan if refusal or raw is None else raw * node.scale + node.offset
+        if not refusal and not math.isfinite(number):
+            number, refusal, code = math.nan, "is no finite number", status.BAD_SENSOR_FAILURE
         reading = Reading(
             signal=self._signals[index],
             unit=node.unit,
-            value=math.nan if refusal or raw is None else raw * node.scale + node.offset,
+            value=number,
             tick_us=None,
             stamp_ns=self._new_stamp(index, utc_ns(answer.SourceTimestamp)),
             status=code,

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import random
 import struct
 from collections.abc import AsyncIterator
@@ -123,6 +124,11 @@ def test_all_four_orders_of_a_float(shared_dir: Path) -> None:
 def test_integers_and_bits(kind: str, words: tuple, value: float) -> None:
     assert decode_tag(tag("x", 0, kind), words) == value
     assert decode_tag(tag("x", 0, kind, scale=0.5, offset=1), words) == value * 0.5 + 1
+
+
+@pytest.mark.parametrize("words", [(0x7F80, 0), (0xFF80, 0), (0x7FC0, 1), (0x7F7F, 0xFFFF)])
+def test_what_is_not_finite_is_nan(words: tuple[int, int]) -> None:
+    assert math.isnan(decode_tag(tag("x", 0, "float32", scale=1e300), words))
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,13 @@ def test_what_is_no_number_is_nan_with_a_bad_status(raw: str) -> None:
     assert (reading.status, reasons) == (status.BAD_CONFIGURATION_ERROR, ["value_unreadable"])
 
 
+def test_a_number_that_its_scale_makes_infinite_is_none() -> None:
+    for raw, changes in (("1e300", {"scale": 1e300}), ("-1e308", {"offset": -1e308})):
+        reading, reasons = read_one(f'{{"v": {raw}}}', value(**changes))
+        assert math.isnan(reading.value)
+        assert (reading.status, reasons) == (status.BAD_CONFIGURATION_ERROR, ["value_unreadable"])
+
+
 def test_one_that_fails_is_one_and_the_others_are_read() -> None:
     wanted = (value("/a", "a"), value("/b", "b"), value("/c", "c"))
     readings, reasons = read_message("scale", wanted, b'{"a": 1, "b": "x"}')

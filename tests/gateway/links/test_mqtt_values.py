@@ -52,12 +52,16 @@ def make_bench(port: int) -> Bench:
     return Bench(link, ledger, Supervision("v", default_backoff(random.Random(1))), polls)
 
 
+def is_accepted(bench: Bench) -> bool:
+    return bench.supervision.state in (LinkState.CONNECTED, LinkState.ONLINE)
+
+
 @asynccontextmanager
 async def hearing(bench: Bench) -> AsyncIterator[None]:
     """Keep the link up meanwhile, with pauses of real time."""
     served = supervise(bench.link, bench.supervision, SystemClock(), connect_s=10.0, silence_s=None)
     async with background(served):
-        while bench.supervision.state is not LinkState.ONLINE:
+        while not is_accepted(bench):
             await give_way()
         yield
 
@@ -113,14 +117,24 @@ async def test_what_was_said_while_we_were_away_is_not_measured_now(broker: Brok
         await say(broker, "hall/o", '{"v": 1, "t": 0}')
         assert (await bench.polls.get()).readings[0].value == 1
         broker.stop()
-        while bench.supervision.state is LinkState.ONLINE:
+        while is_accepted(bench):
             await give_way()
         broker.start()
         await say(broker, "hall/o", '{"v": 2, "t": 0}')
-        while bench.supervision.state is not LinkState.ONLINE:
+        while not is_accepted(bench):
             await give_way()
         await say(broker, "hall/o", '{"v": 3, "t": 0}')
         assert (await bench.polls.get()).readings[0].value == 3
+
+
+async def test_only_a_message_proves_a_session(broker: Broker) -> None:
+    """Else two gateways with one client id would throw each other out without any pause."""
+    bench = make_bench(broker.port)
+    async with hearing(bench):
+        assert bench.supervision.state is LinkState.CONNECTED
+        await say(broker, "hall/o", '{"v": 3}')
+        await bench.polls.get()
+        assert bench.supervision.state is LinkState.ONLINE
 
 
 async def test_nobody_there_is_an_ordinary_failure() -> None:
