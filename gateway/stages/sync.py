@@ -75,6 +75,8 @@ _HASTY_NS: Final = 500_000_000
 _SUSPECT_NS: Final = 1_000_000_000
 """When something has changed and it is open what, a probe a second tells."""
 _HASTY_MAX: Final = 16
+_FOLLOW_ANEW: Final = (ExchangeFinding.STEP, ExchangeFinding.FALSE_STAMP)
+"""What leaves a clock made from exchanges that do not belong together."""
 
 
 @final
@@ -245,10 +247,8 @@ class Sync:
             return
         self._weigh(clock.source, answered, item.received_ns, is_suspect=boot.checks.is_suspect)
         for found in answered:
-            if found.finding is ExchangeFinding.STEP:
-                boot.renew(item.sequence, found.since_ns)
-            elif found.finding is ExchangeFinding.FALSE_STAMP:
-                boot.renew(item.sequence, None)
+            if found.finding in _FOLLOW_ANEW:
+                boot.renew(item.sequence, _stepped_since(found))
         self._hasten(clock, boot, item.received_ns)
         estimate = node_estimate(clock, item.received_ns)
         if estimate is not None:
@@ -302,7 +302,7 @@ class Sync:
         for clock in self._clocks.values():
             clock.withdraw()
         for dated in self._dated.values():
-            dated.restart(with_checks=True)
+            dated.restart()
 
     # --- values ----------------------------------------------------------------------------------
 
@@ -343,8 +343,9 @@ class Sync:
         found = dated.poll(item, self._findings)
         if found is not None:
             self._weigh(item.source, found, item.received_ns, is_suspect=dated.is_suspect)
-            if any(each.finding is ExchangeFinding.STEP for each in found):
-                dated.restart()
+            for each in found:
+                if each.finding in _FOLLOW_ANEW:
+                    dated.renew(_stepped_since(each))
         estimate = dated_estimate(dated, item.received_ns, self._probe_period_ns)
         if estimate is not None:
             self._findings.estimate(estimate)
@@ -361,6 +362,11 @@ class Sync:
             is_accurate |= reading.stamp_ns is None
             aligned.append(_aligned(item, reading, placed, is_accurate=is_accurate))
         return aligned
+
+
+def _stepped_since(found: Found) -> int | None:
+    """Return after which moment a clock stepped; None if it was a stamp that was false."""
+    return found.since_ns if found.finding is ExchangeFinding.STEP else None
 
 
 def _aligned(item: Verified, reading: Reading, placed: Placed, *, is_accurate: bool) -> Aligned:

@@ -53,12 +53,18 @@ class AgreedClock:
         self.restart()
         self._trial = NodeClock(self.clock.crystal)
 
-    def renew(self) -> None:
-        """Follow the clock from its newest exchange on, which is known to be true."""
-        if self._trial is None and self._last is not None:
-            self.clock.restart()
-            self.clock.exchange(*self._last)
-            self.started_ns = self._last[3]
+    def renew(self, since_ns: int | None) -> bool:
+        """Follow the clock from its newest exchange on, if it is not followed so already.
+
+        since_ns: it stepped after that moment; None: it did not, an exchange before was false.
+        """
+        is_new = since_ns is not None and self.started_ns > since_ns
+        if is_new or self._trial is not None or self._last is None:
+            return False
+        self.clock.restart()
+        self.clock.exchange(*self._last)
+        self.started_ns = self._last[3]
+        return True
 
     def restart(self) -> None:
         """Forget everything: it is another clock, or the gateway's own was set."""

@@ -117,10 +117,7 @@ class BootClock:
 
         since_ns: it stepped after that moment; None: it did not, an answer before was false.
         """
-        if since_ns is None:
-            self._agreed.renew()
-        elif self._agreed.started_ns <= since_ns:
-            self._agreed.renew()
+        if self._agreed.renew(since_ns) and since_ns is not None:
             self.first_sequence = max(self.first_sequence, sequence)
 
     def break_off(self, sequence: int, *, with_checks: bool) -> None:

@@ -9,27 +9,28 @@ Promises for a value with a stamp: with a clock that is known, the stamp on the 
 with that clock's bound, if the stamp is by that clock. A stamp that is new must lie between the
 poll before and this one; where it does not, it is by another clock (a device behind the server),
 and the value gets the time of its poll like one without a stamp. What cannot be seen is a clock
-behind the server that is off by less than the time between two polls. Heard one way: the stamp
-shifted so that the fastest message took no time, never after its arrival, with the bound of an
-unknown clock or the longest delay the site states, whichever is more. A date that no clock at work
-shows is a finding. Bounded by the number of sources and signals.
+behind the server that is off by less than the time between two polls. Heard one way: inside the
+window that the site states (sync_stamped.py). A date that no clock at work shows is a finding.
+A poll that contradicts makes the clock unknown until two agree (sync_agreed.py). A clock that is
+read off more coarsely at times counts as that coarse. Bounded by the number of sources and signals.
 Left to others: the clocks of nodes (sync_clock.py), whose clock stepped (sync.py).
 """
 
 from collections import OrderedDict
-from dataclasses import replace
 from typing import Final, final
 
 from gateway.models.clock_checks_exchange import ExchangeChecks, Found
 from gateway.models.clock_checks_stamps import wrong_date
-from gateway.models.clock_one_way import HeardVerdict, OneWayBelief, OneWayClock
+from gateway.models.clock_one_way import OneWayBelief
 from gateway.models.node_clock import ExchangeVerdict, NodeClock, PlacedTime
 from gateway.records import Reading, Verified
 from gateway.records_time import SyncCause
 from gateway.stages import sync_words as words
+from gateway.stages.sync_agreed import AgreedClock
 from gateway.stages.sync_clock import OF_THE_CLOCK, CheckSettings
 from gateway.stages.sync_findings import Findings
 from gateway.stages.sync_placed import Placed, arrived, between
+from gateway.stages.sync_stamped import StampedClock
 
 _NS_PER_US: Final = 1_000
 _SIGNALS_MAX: Final = 4096
@@ -49,11 +50,10 @@ class DatedClock:
         self._settings = settings
         self._unknown_bound_ns = unknown_bound_ns
         self._is_right = True
-        self._two_way: NodeClock | None = None
-        self._checks: ExchangeChecks | None = None
-        self._one_way = OneWayClock(drift_ppm=settings.crystal.drift_ppm)
-        self._newest_ns = -1
-        self._first_lateness_ns: int | None = None
+        self._two_way: tuple[AgreedClock, ExchangeChecks] | None = None
+        self._stamped = StampedClock(
+            source, settings.crystal.drift_ppm, unknown_bound_ns, settings.stale_ns
+        )
         self._asked_ns: int | None = None
         self._asked_before_ns: int | None = None
         """When the poll before this one was asked for."""
@@ -63,21 +63,21 @@ class DatedClock:
     @property
     def clock(self) -> NodeClock | None:
         """Return the clock of a source that was asked for it and whose date may be right."""
-        return self._two_way if self._is_right else None
+        return self._two_way[0].clock if self._two_way is not None and self._is_right else None
 
     @property
     def is_one_way(self) -> bool:
         """Tell whether the source was never asked for its clock, and stamps its values."""
-        return self._two_way is None and self._one_way.heard > 0
+        return self._two_way is None and self._stamped.is_heard
 
     def change(self, now_ns: int) -> OneWayBelief | None:
         """Return what is known of a clock that is heard one way."""
-        return self._one_way.at(now_ns)
+        return self._stamped.change(now_ns)
 
     @property
     def is_suspect(self) -> bool:
         """Tell whether something has changed and it is not clear yet what."""
-        return self._checks is not None and self._checks.is_suspect
+        return self._two_way is not None and self._two_way[1].is_suspect
 
     def poll(self, item: Verified, findings: Findings) -> list[Found] | None:
         """Take what a poll says of the source's clock; return what its exchange brought to light.
@@ -88,20 +88,24 @@ class DatedClock:
         self._asked_ns = item.received_ns if item.requested_ns is None else item.requested_ns
         if item.clock_ns is not None:
             return self._exchange(item, item.clock_ns, findings)
-        stamps = [each.stamp_ns for each in item.readings if each.stamp_ns is not None]
-        if stamps and self._two_way is None:
-            self._hear(max(stamps), item.received_ns, findings)
+        if self._two_way is None:
+            stamp_ns = self._stamped.news(item, findings)
+            if stamp_ns is not None and self._is_date(stamp_ns, item.received_ns, findings):
+                self._stamped.take(stamp_ns, item, findings)
         return None
 
-    def restart(self, *, with_checks: bool = False) -> None:
-        """Follow the clock anew: it stepped, or the gateway's own did."""
+    def renew(self, since_ns: int | None) -> None:
+        """Follow the clock anew: it stepped after a moment; None: an exchange before was false."""
         if self._two_way is not None:
-            self._two_way.restart()
-        if with_checks and self._checks is not None:
-            self._checks.restart()
-        self._one_way.restart()
-        self._first_lateness_ns = None
-        self._newest_ns = -1
+            self._two_way[0].renew(since_ns)
+
+    def restart(self) -> None:
+        """Forget how the clock stands: it is another one, or the gateway's own was set."""
+        if self._two_way is not None:
+            clock, checks = self._two_way
+            clock.restart()
+            checks.restart()
+        self._stamped.restart()
 
     def place(self, item: Verified, reading: Reading) -> Placed:
         """Return when the value of a poll was taken."""
@@ -121,13 +125,9 @@ class DatedClock:
             return Placed(
                 time_ns=time_ns, bound_ns=bound_ns, is_known=True, uncertainty_ns=uncertainty_ns
             )
-        requested_ns = item.received_ns if item.requested_ns is None else item.requested_ns
-        unknown = arrived(item, max(self._unknown_bound_ns, item.received_ns - requested_ns))
-        if self._first_lateness_ns is None or self._two_way is not None:
-            return unknown
-        belief = self._one_way.at(item.received_ns)
-        shift_ns = self._first_lateness_ns + (0 if belief is None else belief.change_ns)
-        return replace(unknown, time_ns=min(stamp_ns + shift_ns, item.received_ns))
+        if self._two_way is not None:
+            return arrived(item, self._stamped.window_ns(item))
+        return self._stamped.place(stamp_ns, item)
 
     def _believes(self, signal: str, stamp_ns: int, placed: PlacedTime, received_ns: int) -> bool:
         """Tell whether a stamp is by the clock that the source shows; one stamp has one answer.
@@ -152,40 +152,24 @@ class DatedClock:
         if not self._is_date(clock_ns, item.received_ns, findings):
             return None
         sent_ns = item.received_ns if item.requested_ns is None else item.requested_ns
-        crystal = self._settings.crystal._replace(
-            tick_ns=max(item.clock_resolution_ns, self._settings.crystal.tick_ns)
-        )
-        if self._two_way is None or self._two_way.crystal != crystal:
-            self._two_way, self._checks = NodeClock(crystal), self._settings.checks(crystal)
-        clock, checks = self._two_way, self._checks
+        clock, checks = self._of_resolution(item.clock_resolution_ns)
         shown_us = clock_ns // _NS_PER_US
-        exchange = clock.exchange(sent_ns, shown_us, shown_us, item.received_ns)
-        if exchange.verdict is ExchangeVerdict.CONTRADICTION:
-            clock.restart()
-            clock.exchange(sent_ns, shown_us, shown_us, item.received_ns)
-        elif exchange.verdict is not ExchangeVerdict.USED:
+        exchange = clock.exchange((sent_ns, shown_us, shown_us, item.received_ns))
+        if exchange.verdict not in {ExchangeVerdict.USED, ExchangeVerdict.CONTRADICTION}:
             claim = words.absurd_stamp("a poll", item.received_ns)
             findings.counted(self.source, claim, item.received_ns)
             return None
         self.answers += 1
-        if checks is None:
-            return None
         return checks.exchange(item.received_ns, exchange.offset_ns, exchange.delay_ns)
 
-    def _hear(self, stamp_ns: int, received_ns: int, findings: Findings) -> None:
-        """Take the newest stamp of a message; values that did not change keep their old ones."""
-        if stamp_ns <= self._newest_ns or not self._is_date(stamp_ns, received_ns, findings):
-            return
-        self._newest_ns = stamp_ns
-        heard = self._one_way.hear(stamp_ns, received_ns)
-        if heard.verdict is HeardVerdict.EARLY:
-            claim = words.ahead(-heard.excess_ns, heard.deviation_ns, received_ns)
-            findings.happened(self.source, claim, received_ns)
-            self._one_way.restart()
-            heard = self._one_way.hear(stamp_ns, received_ns)
-            self._first_lateness_ns = None
-        if self._first_lateness_ns is None:
-            self._first_lateness_ns = heard.lateness_ns
+    def _of_resolution(self, resolution_ns: int) -> tuple[AgreedClock, ExchangeChecks]:
+        """Return the clock for a resolution; of several that it showed, the coarsest holds."""
+        two_way = self._two_way
+        tick_ns = max(resolution_ns, self._settings.crystal.tick_ns)
+        if two_way is None or two_way[0].clock.crystal.tick_ns < tick_ns:
+            crystal = self._settings.crystal._replace(tick_ns=tick_ns)
+            two_way = self._two_way = AgreedClock(crystal), self._settings.checks(crystal)
+        return two_way
 
     def _is_date(self, stamp_ns: int, now_ns: int, findings: Findings) -> bool:
         """Tell whether a date may be right; a wrong one is a finding until a right one comes."""
@@ -199,5 +183,5 @@ class DatedClock:
         if not self._is_right:
             self._is_right = True
             findings.forget(self.source, now_ns, _OF_THE_DATE)
-            self.restart(with_checks=True)
+            self.restart()
         return True

@@ -285,3 +285,31 @@ def ahead(size_ns: float, deviation_ns: float, now_ns: int) -> Claim:
         "any before: the clock jumped ahead, or the path became shorter by that much. Heard one way"
         " only, a jump back looks like a delay, and the offset itself cannot be known",
     )
+
+
+def set_back(size_ns: int, error_ns: int, now_ns: int, *, is_backwards: bool) -> Claim:
+    """Return that the stamps of a source heard one way only lead out of the longest delay."""
+    return Claim(
+        cause=SyncCause.BACKWARDS if is_backwards else SyncCause.STEP,
+        since_ns=now_ns,
+        size=-size_ns / _NS_PER_S,
+        size_uncertainty=error_ns / _NS_PER_S,
+        unit="s",
+        text=f"stamps are {seconds(size_ns, error_ns)} behind those before, more than the longest "
+        "delay that the site states: the clock was set back (summer time?), an earlier stamp was "
+        "false, or messages are kept on the way; values since then have the time of their arrival "
+        "less half of that delay; have the device stamp in UTC",
+    )
+
+
+def stands_still(age_ns: int, since_ns: int) -> Claim:
+    """Return that messages keep coming and no stamp is newer."""
+    return Claim(
+        cause=SyncCause.STALE,
+        since_ns=since_ns,
+        size=age_ns / _NS_PER_S,
+        unit="s",
+        text=f"messages come, and no stamp has been new for {seconds(age_ns)}: the device repeats "
+        "what it sent before, or its clock stands still; values have the time of their arrival "
+        "less half of the longest delay that the site states",
+    )

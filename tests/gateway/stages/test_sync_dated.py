@@ -115,3 +115,33 @@ def test_absurd_dates_are_verdicts_and_the_value_gets_the_gateways_time(stamp_ns
     value = polled(plant, stamp_ns, stamp_ns)
     assert value.time_ns == plant.now_ns
     assert len(plant.begun()) == 1
+
+
+@pytest.mark.parametrize("off_ns", [S, -S])
+def test_one_false_clock_of_a_poll_gives_no_stamp_a_time(off_ns):
+    plant = Plant()
+    for number in range(60):
+        shown_ns = plant.now_ns + S - 5 * MS - 60 * S
+        false_ns = off_ns if number == 40 else 0
+        value = polled(plant, shown_ns + false_ns, shown_ns - S // 2)
+        taken_ns = plant.now_ns - 5 * MS - S // 2
+        assert abs(value.time_ns - taken_ns) <= max(value.bound_ns, S // 2)
+        assert (value.bound_ns < 20 * MS) == (number not in {40, 41})
+    told = [each for each in plant.records if isinstance(each, SyncCheck)]
+    assert [each.cause for each in told] == [SyncCause.ABSURD_STAMP]
+
+
+def test_a_clock_read_off_now_in_steps_of_1_and_now_of_2_ms_is_followed():
+    plant = Plant()
+    for number in range(40):
+        resolution_ns = (1 + number % 2) * MS
+        polled(plant, plant.now_ns + S - 5 * MS, resolution_ns=resolution_ns)
+    assert plant.sync._dated["plc"].clock.exchanges >= 38
+
+
+def test_a_device_that_loses_its_date_is_told_though_its_stamps_went_back():
+    plant = Plant()
+    for number in range(40):
+        stamp_ns = plant.now_ns if number < 20 else (946_684_800 + number) * S
+        polled(plant, None, stamp_ns, took_ns=2 * S)
+    assert [cause for _, cause, _ in plant.begun()] == [SyncCause.CLOCK_UNSET]
