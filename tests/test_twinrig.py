@@ -13,6 +13,7 @@ import pytest
 
 import twinrig
 from boards.build import PROJECT_DIR
+from hil.plants.pump import write_pump_trace
 from tests.hil.conftest import EXAMPLE, make_scenario  # noqa: F401 - a fixture
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -284,9 +285,20 @@ def test_an_expectation_that_does_not_hold_fails_the_run(
     assert "hil FAILED" in out
 
 
-def test_ctrl_c_ends_the_demo_without_a_traceback_or_a_process() -> None:
+def short_trace(path: Path, rows: int) -> Path:
+    """Write the first rows of a simulated pump without its label: the demo is soon at its end."""
+    write_pump_trace(path, seed=1)
+    lines = path.read_text().splitlines()[: rows + 1]
+    label = lines[0].split(";").index("anomaly")
+    cells = [line.split(";") for line in lines]
+    path.write_text("".join(";".join(row[:label] + row[label + 1 :]) + "\n" for row in cells))
+    return path
+
+
+def test_ctrl_c_ends_the_demo_without_a_traceback_or_a_process(tmp_path: Path) -> None:
+    trace = short_trace(tmp_path / "short.csv", 60)
     process = subprocess.Popen(
-        [sys.executable, "twinrig.py", "demo", "--board", "host"],
+        [sys.executable, "twinrig.py", "demo", "--board", "host", "--trace", str(trace)],
         cwd=PROJECT_DIR,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
