@@ -59,10 +59,14 @@ class HostWatch:
             return None
         elapsed_ns = state.monotonic_ns - last.monotonic_ns
         moved_ns = state.utc_ns - last.utc_ns - elapsed_ns
-        error_ns = STEP_MIN_NS + elapsed_ns * SLEW_PPM // 1_000_000
-        if abs(moved_ns) <= error_ns:
+        if abs(moved_ns) <= error_ns(elapsed_ns):
             return None
-        return HostStep(moved_ns, last.utc_ns + moved_ns, error_ns)
+        return HostStep(moved_ns, last.utc_ns + moved_ns, error_ns(elapsed_ns))
+
+
+def error_ns(elapsed_ns: int) -> int:
+    """Return by how much two readings may differ that far apart, though UTC was not set."""
+    return STEP_MIN_NS + max(elapsed_ns, 0) * SLEW_PPM // 1_000_000
 
 
 def distrust(state: HostState, error_max_ns: int) -> str | None:

@@ -5,8 +5,10 @@ steps, the offsets of all sources step by the same amount between two of its rea
 crystals do so by themselves is not believable. A step waits until every other source that answers
 has been asked since, `WAIT_NS` at most; then
 
-    half of the others, and one at least, stepped alike   the gateway's
+    half of the others, and one at least, stepped alike   common: the gateway's, or a time server's
     else                                                  the source's
+
+Which of the common ones it is, the gateway's machine knows (stages/sync_gateway.py).
 
 Alike: the sizes differ by less than their expanded uncertainties (En <= 1; ISO 13528, 9.7).
 Promises: bounded by the number of sources; every step that is noted is decided once.
@@ -33,9 +35,10 @@ class Step(NamedTuple):
 class Decision(NamedTuple):
     """Whose it was."""
 
-    is_gateway: bool
+    is_common: bool
+    """Whether several stepped alike: it was none of theirs alone."""
     steps: tuple[Step, ...]
-    """All that are alike if it was the gateway's, else the one."""
+    """All that are alike if it is common, else the one."""
     asked: int
     """Other sources that were heard since."""
 
@@ -88,11 +91,11 @@ class StepPeers:
             if others - asked and abs(now_ns - step.found_ns) < WAIT_NS:
                 continue
             alike = [other for other in self._waiting.values() if _are_alike(step, other)]
-            is_gateway = len(alike) >= 2 and 2 * (len(alike) - 1) >= len(asked)
-            steps = tuple(alike) if is_gateway else (step,)
+            is_common = len(alike) >= 2 and 2 * (len(alike) - 1) >= len(asked)
+            steps = tuple(alike) if is_common else (step,)
             for done in steps:
                 del self._waiting[done.source], self._asked[done.source]
-            decisions.append(Decision(is_gateway, steps, len(asked)))
+            decisions.append(Decision(is_common, steps, len(asked)))
         return decisions
 
 

@@ -3,19 +3,21 @@
     it goes back between two calls         it was set back, beyond doubt
     it leaps against the machine's timer   it was set, by as much
     the machine distrusts it               as long as it does
-    the sources step together              it was set, though no machine said so (virtual time)
+    the sources step together              it was set, if there is no machine that says otherwise;
+                                           else it is the time server of those sources
 
 Promises: one finding for each; with a machine to ask, steps of sources wait for its next answer, so
-that one cause is not told twice. Left to others: following the clocks anew (sync.py).
+that one cause is not told twice. What happened is told beside what lasts: the machine's distrust is
+told again when that is over. Left to others: following the clocks anew (sync.py).
 """
 
 from typing import Final, final
 
-from gateway.models.clock_checks_host import HostState, HostWatch, distrust
-from gateway.models.clock_checks_peers import StepPeers
+from gateway.models.clock_checks_host import HostState, HostWatch, distrust, error_ns
+from gateway.models.clock_checks_peers import Decision, Step, StepPeers
 from gateway.records_time import SyncCause
 from gateway.stages import sync_words as words
-from gateway.stages.sync_findings import Findings
+from gateway.stages.sync_findings import Claim, Findings
 
 _BACK_NS: Final = 1_000_000_000
 """Stamps of arrival and of handling may change places by less than this."""
@@ -35,7 +37,9 @@ class GatewayClock:
         self._alive_ns = alive_ns
         self._watch = HostWatch()
         self._has_machine = False
-        self._is_distrusted = False
+        self._is_distrust_told = False
+        self._was_back = False
+        """Whether the clock was found to go back since the machine was asked last."""
         self._latest_ns: int | None = None
 
     def is_back(self, now_ns: int, findings: Findings) -> bool:
@@ -45,50 +49,69 @@ class GatewayClock:
             self._latest_ns = now_ns if latest_ns is None else max(now_ns, latest_ns)
             return False
         self.peers.drop()
+        self._was_back = True
         claim = words.gateway_set(now_ns - latest_ns, now_ns, _BACK_NS, "it went back")
-        findings.happened(self._site, claim, now_ns)
+        self._happened(claim, now_ns, findings)
         return True
 
     def machine(self, host: HostState, now_ns: int, findings: Findings) -> bool:
         """Take what the machine says; tell whether its clock was set since the last time."""
         self._has_machine = True
-        self._trust(host, now_ns, findings)
+        was_back, self._was_back = self._was_back, False
         step = self._watch.step(host)
-        if step is None:
-            return False
-        self.peers.drop()
-        if step.size_ns > 0 or not findings.is_active(self._site, SyncCause.GATEWAY_CLOCK):
-            how = "against the machine's timer"
-            claim = words.gateway_set(step.size_ns, step.since_ns, step.error_ns, how)
-            findings.happened(self._site, claim, now_ns)
-        return True
+        if step is not None:
+            self.peers.drop()
+            if step.size_ns > 0 or not was_back:
+                how = "against the machine's timer"
+                claim = words.gateway_set(step.size_ns, step.since_ns, step.error_ns, how)
+                self._happened(claim, now_ns, findings)
+        self._trust(host, now_ns, findings)
+        return step is not None
 
     def decide(self, now_ns: int, findings: Findings, *, is_tick: bool) -> None:
         """Tell whose clock stepped, of the steps that have waited long enough."""
         if not self.peers.is_waiting or (self._has_machine and not is_tick):
             return
         for decision in self.peers.decide(now_ns, self._alive_ns):
-            if decision.is_gateway:
-                claim = words.gateway_step(decision.steps)
-                findings.happened(self._site, claim, now_ns)
+            if decision.is_common and not self._is_seen_otherwise(decision.steps):
+                self._happened(words.gateway_step(decision.steps), now_ns, findings)
                 continue
-            (step,) = decision.steps
-            findings.happened(step.source, words.step(step, self._whose(decision.asked)), now_ns)
+            for step in decision.steps:
+                claim = words.step(step, self._whose(decision))
+                findings.happened(step.source, claim, now_ns)
 
-    def _whose(self, asked: int) -> str:
+    def _is_seen_otherwise(self, steps: tuple[Step, ...]) -> bool:
+        """Tell whether the machine's timer would have shown steps that it did not show."""
+        return self._has_machine and all(
+            abs(step.size_ns) > error_ns(step.found_ns - step.since_ns) for step in steps
+        )
+
+    def _whose(self, decision: Decision) -> str:
         """Return how it is known that it was the source's clock, or that it is not known."""
-        if asked:
-            return f"{asked} other clocks did not, so it is this source's"
+        if decision.is_common:
+            return (
+                f"{len(decision.steps) - 1} other clocks jumped with it and the gateway's did not, "
+                "so it is the time server they share"
+            )
+        if decision.asked:
+            return f"{decision.asked} other clocks did not, so it is this source's"
         if self._has_machine:
             return "the gateway's clock did not, so it is this source's"
         return "with no other clock to compare, it may as well be the gateway's"
 
+    def _happened(self, claim: Claim, now_ns: int, findings: Findings) -> None:
+        """Tell that the clock was set; whether it is trusted is told again when that is over."""
+        findings.happened(self._site, claim, now_ns)
+        self._is_distrust_told = False
+
     def _trust(self, host: HostState, now_ns: int, findings: Findings) -> None:
         """Tell that the machine distrusts its clock, and when it trusts it again."""
         reason = distrust(host, self._error_max_ns)
-        if reason is not None and not self._is_distrusted:
+        if reason is None:
+            if self._is_distrust_told:
+                findings.over(self._site, SyncCause.GATEWAY_CLOCK, now_ns)
+            self._is_distrust_told = False
+        elif not findings.is_active(self._site, SyncCause.GATEWAY_CLOCK):
             claim = words.gateway_distrusted(reason, host.max_error_ns, now_ns)
             findings.lasting(self._site, claim, now_ns)
-        elif reason is None and self._is_distrusted:
-            findings.over(self._site, SyncCause.GATEWAY_CLOCK, now_ns)
-        self._is_distrusted = reason is not None
+            self._is_distrust_told = True

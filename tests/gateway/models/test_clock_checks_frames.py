@@ -175,7 +175,7 @@ def peers(*stepped, others=(), sizes=None):
 
 def test_sources_that_step_alike_show_the_gateways_step():
     (decision,) = peers("a", "b", "c").decide(10 * S, 60 * S)
-    assert decision.is_gateway
+    assert decision.is_common
     assert len(decision.steps) == 3
 
 
@@ -187,7 +187,7 @@ def test_a_step_waits_for_the_others_and_is_the_sources_if_they_saw_none():
     assert waiting.decide(11 * S, 60 * S) == []
     waiting.heard("c", 12 * S, is_sure=True)
     (decision,) = waiting.decide(12 * S, 60 * S)
-    assert (decision.is_gateway, decision.asked) == (False, 2)
+    assert (decision.is_common, decision.asked) == (False, 2)
     assert not waiting.is_waiting
 
 
@@ -199,4 +199,4 @@ def test_a_step_does_not_wait_for_ever_nor_for_the_dead():
 
 def test_steps_of_different_sizes_are_the_sources_own():
     found = peers("a", "b", sizes=(5e6, -7e6)).decide(10 * S, 60 * S)
-    assert [decision.is_gateway for decision in found] == [False, False]
+    assert [decision.is_common for decision in found] == [False, False]
