@@ -52,7 +52,8 @@ class MqttSource(Table):
     """How often its values come."""
     delay_max_ms: Annotated[int, Field(ge=0, le=3_600_000)] = 2000
     """Longest way of a message to the gateway. A choice that nothing proves: the bound of a value
-    is half of it, and a device that keeps messages back breaks it."""
+    with a stamp is all of it, of one without half, and a device that keeps messages back breaks
+    it."""
     values: Annotated[tuple[MqttValue, ...], Field(strict=False), NotEmpty]
 
     def units(self) -> dict[str, str]:
