@@ -1,4 +1,4 @@
-"""The samples of many signals become rows: laws learnt on the way, samples before kept.
+"""The samples of many signals become rows: carried to their place by laws learnt on the way.
 
 A row is of a time; a signal's value in it is carried from its own samples in the row to its place:
 
@@ -10,25 +10,24 @@ asset learns, and what a signal does between two samples that are always a row a
 
     z <- z + (exp(2 pi i phase) - z) / PHASE_ROWS        |z| >= REGULAR: a usual phase, arg z
 
-Promises: bounded memory: a ring of samples for each signal, `alignment_law.SAMPLES` of them while
-its law is learnt, twice, from its first samples. At most `LEARN_MAX` laws are learnt at a row, so a
-row costs no more than a stated time. Until then samples are averaged, nothing is moved. The same
-samples give the same rows; a value that is no number or absurd teaches and carries nothing.
-Left to others: which row a sample belongs to, when it closes (stages/rows.py).
+Promises: bounded memory, a ring of samples for each signal. Until a law is learnt samples are
+averaged, nothing is moved. The same samples give the same rows; a value that is no number or absurd
+teaches and carries nothing.
+Left to others: which row a sample belongs to, when it closes (stages/rows.py); how laws are learnt
+and watched (alignment_lessons.py).
 
 Source: Fisher, Statistical Analysis of Circular Data (1993), 2.3, for the mean of phases.
 """
 
 import math
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.models import alignment_law
 from gateway.models.alignment import Resampled, Samples, resample, time_variance
 from gateway.models.alignment_law import Law
+from gateway.models.alignment_lessons import Heard, Lessons, Moves
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -39,10 +38,6 @@ BEFORE: Final = 3
 """Samples before a row: a level, its slope, and one to doubt them with."""
 OWN_MAX: Final = 16
 """Samples of one signal in one row; of more the newest count. Filters belong to the node."""
-LESSONS: Final = (alignment_law.SAMPLES // 4, alignment_law.SAMPLES)
-"""Samples after which a law is learnt: roughly as soon as there is something to say, then well."""
-LEARN_MAX: Final = 4
-"""About 15 ms of a core."""
 PHASE_ROWS: Final = 16
 REGULAR: Final = 0.9
 """Length of the mean of unit vectors, 1 for a clockwork: phases within about a tenth of a row."""
@@ -72,6 +67,18 @@ class Carried(NamedTuple):
     """(s,): NaN where the row has no sample."""
     extra: Floats
     """(s,): variance beyond that of one reading at the right time; 0 where there is no value."""
+    has_law: Bools
+    """(s,): whether a law says so; without one nothing is moved, and 0 is no knowledge."""
+
+
+class Again(NamedTuple):
+    """Samples of m signals about closed rows; their places are 0 to m - 1."""
+
+    before: Batch
+    """Of the row before."""
+    own: Batch
+    after: Batch
+    """Of the row after."""
 
 
 def batch(
@@ -95,18 +102,23 @@ class Resampler:
     def __init__(self, signals: int, period_ns: int) -> None:
         self._signals = signals
         self._period_ns = period_ns
-        self.law = alignment_law.unknown(signals)
         self._times_ns = np.zeros((signals, BEFORE), dtype=np.int64)
         self._values = np.full((signals, BEFORE), np.nan)
         self._phase = np.zeros(signals, dtype=np.complex128)
-        self._lessons = {place: _Lesson() for place in range(signals)}
+        self._lessons = Lessons(signals)
+        self.is_suspect = False
+        """Whether the rows that come now are; laws are not learnt from such."""
+
+    @property
+    def law(self) -> Law:
+        """The laws of the signals, as far as they are known."""
+        return self._lessons.law
 
     def forget(self) -> None:
         """Forget samples and phases, for a clock that was set; laws stay."""
         self._values[:] = np.nan
         self._phase[:] = 0.0
-        for place in self._lessons:
-            self._lessons[place] = _Lesson()
+        self._lessons.forget()
 
     def close(self, own: Batch, after: Batch, middle_ns: int) -> Carried:
         """Return the row around `middle_ns`, of its own samples, and keep them for the next ones.
@@ -114,62 +126,33 @@ class Resampler:
         `after` are samples of later rows that are already there.
         """
         grouped = _grouped(own, self._signals)
-        carried = self._carry(grouped, after, middle_ns)
+        targets_ns = self._targets(self._phase, np.int64(middle_ns))
+        following = _first(after, self._signals)
+        near = _Near(self._times_ns, self._values, grouped, following)
+        carried = _carried(self.law, near, targets_ns)
+        moves = _moves(self._times_ns, self._values, grouped)
         self._remember(grouped)
-        self._learn(own)
+        heard = Heard(own.places, own.times_ns, own.values)
+        self._lessons.take(heard, moves, middle_ns, is_suspect=self.is_suspect)
         return carried
 
-    def again(self, place: int, near: Batch, middle_ns: int) -> tuple[float, float]:
-        """Return value and extra variance of one signal in a row that is closed.
+    def again(self, signals: list[int], middle_ns: list[int], near: Again) -> Carried:
+        """Return values and extra variances of m signals (m,), each in a row that is closed."""
+        places = np.array(signals, dtype=np.intp)
+        middles_ns = np.array(middle_ns, dtype=np.int64)
+        before = _grouped(near.before, len(places), BEFORE)
+        own, following = _grouped(near.own, len(places)), _first(near.after, len(places))
+        targets_ns = self._targets(self._phase[places], middles_ns)
+        beside = _Near(before.times_ns, before.values, own, following)
+        return _carried(self.law.of(places), beside, targets_ns)
 
-        `near` are its samples in that row and in the rows beside it.
-        """
-        target_ns = int(self._targets(middle_ns)[place])
-        apart_ns = near.times_ns - target_ns
-        own = np.abs(near.times_ns - middle_ns) <= self._period_ns // 2
-        samples = Samples(apart_ns[None] / _NS_PER_S, near.values[None], own[None])
-        uncertainty_s = np.array([near.uncertainties_ns.max(initial=0.0) / _NS_PER_S])
-        found = resample(self.law.of(np.array([place])), samples, uncertainty_s)
-        return float(found.carried[0]), float(found.extra[0])
-
-    def _targets(self, middle_ns: int) -> Instants:
-        """Return the time (s,) in the row around `middle_ns` that each signal is carried to."""
+    def _targets(self, phase: NDArray[np.complex128], middle_ns: Instants | np.int64) -> Instants:
+        """Return the times (m,), each in the row around its middle, that signals are carried to."""
         begin_ns = middle_ns - self._period_ns // 2
-        turns = np.angle(self._phase) / (2.0 * math.pi) % 1.0
+        turns = np.angle(phase) / (2.0 * math.pi) % 1.0
         phase_ns = np.rint(turns * self._period_ns).astype(np.int64)
         usual_ns = begin_ns + (phase_ns - begin_ns) % self._period_ns
-        return np.where(np.abs(self._phase) >= REGULAR, usual_ns, np.int64(middle_ns))
-
-    def _carry(self, own: "_Grouped", after: Batch, middle_ns: int) -> Carried:
-        """Carry every signal to its place; one sample that is there already is not computed."""
-        targets_ns = self._targets(middle_ns)
-        values, extra = own.means.copy(), np.zeros(self._signals)
-        seen = own.counts > 0
-        reach_ns = np.maximum(own.uncertainty_ns, _SAME_NS)
-        is_there = (own.counts == 1) & (np.abs(own.times_ns[:, -1] - targets_ns) <= reach_ns)
-        is_sure = own.uncertainty_ns == 0.0
-        places = np.flatnonzero(seen & self.law.is_known & ~(is_there & is_sure))
-        if not len(places):
-            return Carried(values, extra)
-        following = _first(after, self._signals)
-        times_ns = np.hstack([self._times_ns, own.times_ns, following.times_ns[:, None]])[places]
-        numbers = np.hstack([self._values, own.values, following.values[:, None]])[places]
-        is_own = np.zeros(numbers.shape, dtype=np.bool_)
-        is_own[:, BEFORE : BEFORE + own.values.shape[1]] = True
-        apart_s = (times_ns - targets_ns[places, None]) / _NS_PER_S
-        samples = Samples(apart_s, numbers, is_own)
-        uncertainty_s = own.uncertainty_ns[places] / _NS_PER_S
-        law = self.law.of(places)
-        there = is_there[places]
-        moved = np.flatnonzero(~there)
-        extra[places] = time_variance(law, samples, uncertainty_s)
-        if len(moved):
-            found = _resampled(law, samples, moved)
-            fit = np.isfinite(found.carried) & np.isfinite(found.extra)
-            chosen = places[moved][fit]
-            values[chosen] = found.carried[fit]
-            extra[chosen] += found.extra[fit]
-        return Carried(values, extra)
+        return np.where(np.abs(phase) >= REGULAR, usual_ns, middle_ns)
 
     def _remember(self, own: "_Grouped") -> None:
         """Keep the newest samples of each signal, and where in the row it speaks."""
@@ -189,72 +172,25 @@ class Resampler:
         self._phase[single] += rate * (pointed - self._phase[single])
         self._phase[own.counts > 1] *= 1.0 - 1.0 / PHASE_ROWS
 
-    def _learn(self, own: Batch) -> None:
-        """Keep samples for the lessons, and learn the laws of signals that have enough of them."""
-        if not self._lessons:
-            return
-        for place, time_ns, value in zip(
-            own.places.tolist(), own.times_ns.tolist(), own.values.tolist(), strict=True
-        ):
-            kept = self._lessons.get(place)
-            if kept is not None and len(kept.times_ns) < kept.wanted:
-                kept.times_ns.append(time_ns)
-                kept.values.append(value)
-        ready = [
-            place for place, kept in self._lessons.items() if len(kept.times_ns) >= kept.wanted
-        ]
-        if ready:
-            wanted = self._lessons[ready[0]].wanted
-            alike = [place for place in ready if self._lessons[place].wanted == wanted]
-            self._take_laws(alike[:LEARN_MAX], is_last=wanted == LESSONS[-1])
-
-    def _take_laws(self, ready: list[int], *, is_last: bool) -> None:
-        """Learn the laws of some signals from equally many samples.
-
-        After the last lesson they are forgotten; a signal that has not moved is tried again later.
-        """
-        lessons = [self._lessons[place] for place in ready]
-        times_ns = np.array([kept.times_ns for kept in lessons], dtype=np.int64)
-        values = np.array([kept.values for kept in lessons])
-        order = np.argsort(times_ns, axis=1, kind="stable")
-        times_ns = np.take_along_axis(times_ns, order, axis=1)
-        values = np.take_along_axis(values, order, axis=1)
-        found = alignment_law.learn((times_ns - times_ns[:, :1]) / _NS_PER_S, values)
-        self.law = _with(self.law, ready, found)
-        for place, is_known in zip(ready, found.is_known.tolist(), strict=True):
-            if is_last and is_known:
-                del self._lessons[place]
-            elif is_last:
-                self._lessons[place] = _Lesson()
-            else:
-                self._lessons[place].wanted = LESSONS[-1]
-
-
-@dataclass(slots=True)
-class _Lesson:
-    """Samples of a signal whose law is being learnt, and how many are wanted."""
-
-    times_ns: list[int] = field(default_factory=list)
-    values: list[float] = field(default_factory=list)
-    wanted: int = LESSONS[0]
-
 
 @final
 class Usual:
-    """What extra variance each of `signals` signals had in the rows a model was learnt from.
+    """What extra variance each of `signals` signals usually has, from the first `rows` rows.
 
-    The model has learnt it as noise; only what goes beyond it is to be added. A model learnt
-    elsewhere has learnt nothing of it.
+    Those are the rows a model is learnt from, and it has learnt their extra variance as noise; only
+    what goes beyond it is to be added. With a model that is known already they are the first
+    healthy ones it meets: it was learnt from such, or from values as they came, which are worse.
     """
 
-    def __init__(self, signals: int) -> None:
+    def __init__(self, signals: int, rows: int) -> None:
         self.extra = np.zeros(signals)
         """(s,): mean over the rows."""
+        self._rows = rows
         self._counts = np.zeros(signals)
 
     def learn(self, carried: Carried) -> None:
-        """Take a row the model is learnt from."""
-        seen = np.isfinite(carried.values)
+        """Take a row like those the model is learnt from; where no law is known it says nothing."""
+        seen = np.isfinite(carried.values) & carried.has_law & (self._counts < self._rows)
         self._counts += seen
         apart = np.where(seen, carried.extra - self.extra, 0.0)
         self.extra += apart / np.maximum(self._counts, 1.0)
@@ -285,24 +221,67 @@ class _First(NamedTuple):
     values: Floats
 
 
-def _with(law: Law, places: list[int], found: Law) -> Law:
-    """Return laws with those of some signals replaced by what was found."""
-    whole = law.of(np.arange(len(law.rate)))
-    for part, new in zip(whole, found, strict=True):
-        part[places] = new
-    return whole
+class _Near(NamedTuple):
+    """What there is about the row of each signal."""
+
+    times_ns: Instants
+    """(s, b): of samples before the row."""
+    values: Floats
+    """(s, b): NaN for none."""
+    own: _Grouped
+    following: _First
 
 
-def _grouped(samples: Batch, signals: int) -> _Grouped:
-    """Return samples by signal, at most `OWN_MAX` of each."""
+def _carried(law: Law, near: _Near, targets_ns: Instants) -> Carried:
+    """Carry every signal to its place; one sample that is there already is not computed."""
+    own, first = near.own, near.values.shape[1]
+    values, extra = own.means.copy(), np.zeros(len(own.means))
+    reach_ns = np.maximum(own.uncertainty_ns, _SAME_NS)
+    is_there = (own.counts == 1) & (np.abs(own.times_ns[:, -1] - targets_ns) <= reach_ns)
+    is_sure = own.uncertainty_ns == 0.0
+    places = np.flatnonzero((own.counts > 0) & law.is_known & ~(is_there & is_sure))
+    if not len(places):
+        return Carried(values, extra, law.is_known.copy())
+    following_ns, following = near.following
+    times_ns = np.hstack([near.times_ns, own.times_ns, following_ns[:, None]])[places]
+    numbers = np.hstack([near.values, own.values, following[:, None]])[places]
+    is_own = np.zeros(numbers.shape, dtype=np.bool_)
+    is_own[:, first : first + own.values.shape[1]] = True
+    samples = Samples((times_ns - targets_ns[places, None]) / _NS_PER_S, numbers, is_own)
+    chosen_law = law.of(places)
+    moved = np.flatnonzero(~is_there[places])
+    extra[places] = time_variance(chosen_law, samples, own.uncertainty_ns[places] / _NS_PER_S)
+    if len(moved):
+        found = _resampled(chosen_law, samples, moved)
+        fit = np.isfinite(found.carried) & np.isfinite(found.extra)
+        chosen = places[moved][fit]
+        values[chosen] = found.carried[fit]
+        extra[chosen] += found.extra[fit]
+    return Carried(values, extra, law.is_known.copy())
+
+
+def _moves(times_ns: Instants, values: Floats, own: _Grouped) -> Moves:
+    """Return how far the newest sample of each signal lies from the one before."""
+    has_own = own.counts > 0
+    has_two = own.counts > 1
+    second = -min(2, own.values.shape[1])
+    before_ns = np.where(has_two, own.times_ns[:, second], times_ns[:, -1])
+    before = np.where(has_two, own.values[:, second], values[:, -1])
+    gap_s = (own.times_ns[:, -1] - before_ns) / _NS_PER_S
+    change = np.where(has_own, own.values[:, -1] - before, np.nan)
+    return Moves(gap_s, change, own.uncertainty_ns / _NS_PER_S)
+
+
+def _grouped(samples: Batch, signals: int, most: int = OWN_MAX) -> _Grouped:
+    """Return samples by signal, the newest `most` of each."""
     order = np.lexsort((samples.times_ns, samples.places))
     places = samples.places[order]
     counts = np.bincount(places, minlength=signals)
     ends = np.cumsum(counts)
     from_end = ends[places] - np.arange(len(places))
-    kept = from_end <= OWN_MAX
+    kept = from_end <= most
     order, places, from_end = order[kept], places[kept], from_end[kept]
-    counts = np.minimum(counts, OWN_MAX)
+    counts = np.minimum(counts, most)
     width = max(int(counts.max(initial=0)), 1)
     times_ns = np.zeros((signals, width), dtype=np.int64)
     values = np.full((signals, width), np.nan)

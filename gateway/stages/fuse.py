@@ -42,10 +42,13 @@ from gateway.stages.judge import Persistence
 from gateway.stages.learning import Known, Learnt, Lesson, LiveRow, model_id
 from gateway.stages.revisions import Revisions
 from gateway.stages.row_samples import is_usable
+from gateway.stages.row_status import fused_status, row_status, value_status
 from gateway.stages.rows import Row, RowCollector
 from gateway.stages.work import Begin, at_once
 
 INTERVAL_SHARE: Final = 0.9
+_SUSPECT: Final = 0.5
+"""Probability of an anomaly from which on a row teaches nothing of how signals move."""
 _NAN: Final = math.nan
 _LOG: Final = logging.getLogger("twinrig.gateway.stages.fuse")
 
@@ -114,7 +117,11 @@ class Fuse:
             asset.signals, asset.period_ns, wait_ns, chosen.periods_ns, chosen.horizon_ns
         )
         self._revisions = Revisions(asset.name, chosen.horizon_ns // asset.period_ns + 2)
-        self._usual = Usual(len(asset.signals))
+        self._usual = Usual(len(asset.signals), training_rows)
+        self._is_followed = known is not None
+        """Whether the model was learnt before."""
+        self._frame = "", 0
+        """Source and sequence of the frame the last value came in."""
         self._model: TwinModel | None = None
         self._model_id = ""
         self._tracker: Tracker | None = None
@@ -159,16 +166,23 @@ class Fuse:
 
     def feed(self, item: Aligned, now_ns: int, /) -> list[Estimate]:
         """Take one value; return an estimate for every row that is finished now."""
-        estimates = [self._estimate(row) for row in self._rows.put(item, now_ns)]
-        self._revise()
-        return estimates
+        frame = item.source, item.sequence
+        if frame != self._frame:
+            # Late values of one frame are worked out together.
+            self._frame = frame
+            self._revise()
+        return [self._estimate(row) for row in self._rows.put(item, now_ns)]
 
     def tick(self, now_ns: int, /) -> list[Estimate]:
         """Return the estimates of rows whose waiting time is over though nothing arrived."""
+        self._revise()
         return [self._estimate(row) for row in self._rows.due(now_ns)]
 
     def take_revisions(self) -> list[Revision]:
-        """Return and forget what late values have corrected since the last call."""
+        """Return and forget what late values have corrected since the last call.
+
+        Those of a frame are worked out with the next frame or tick.
+        """
         return self._revisions.take()
 
     def _revise(self) -> None:
@@ -189,6 +203,11 @@ class Fuse:
         echo = self._diagnosis.look(scaled(self._model.scaling, measured))
         extra = self._usual.beyond(row.carried.extra)
         step = louder(self._tracker.step(measured, extra), echo)
+        is_suspect = step.probability >= _SUSPECT
+        self._rows.doubt(is_suspect=is_suspect)
+        if self._is_followed and not is_suspect:
+            # A model to go on with does not say what was usual in its training rows.
+            self._usual.learn(row.carried)
         self._look_around(measured)
         opinion = self._diagnosis.judge(step.probability, step.regime)
         due = np.array(row.is_due) & self._model.scaling.used
@@ -203,7 +222,7 @@ class Fuse:
             score=step.score,
             anomaly_probability=step.probability,
             is_trained=True,
-            status=_row_status(int(np.isfinite(measured[due]).sum()), int(due.sum())),
+            status=row_status(int(np.isfinite(measured[due]).sum()), int(due.sum())),
             kind=step.kind,
             scale_rows=step.scale_rows,
             regime=step.regime,
@@ -298,7 +317,7 @@ class Fuse:
         estimates = []
         place = 0
         for at, (name, is_used) in enumerate(zip(self.signals, model.scaling.used, strict=True)):
-            code = _value_status(row, at)
+            code = value_status(row, at)
             if not is_used:
                 estimates.append(_out_of_service(name, values[at]))
                 continue
@@ -314,7 +333,7 @@ class Fuse:
                     contribution=float(step.contributions[place]),
                     trust=1.0 - float(doubt[place]),
                     status=code,
-                    fused_status=_fused_status(code, 1.0 - float(doubt[place])),
+                    fused_status=fused_status(code, 1.0 - float(doubt[place])),
                 )
             )
             place += 1
@@ -348,21 +367,6 @@ def _out_of_service(name: str, value: float) -> SignalEstimate:
     )
 
 
-def _value_status(row: Row, at: int) -> int:
-    """Return the status of a signal's value in a row, or of its absence."""
-    kept = row.values[at]
-    if kept is not None:
-        return kept.status
-    return status.BAD_NO_DATA if row.is_due[at] else status.GOOD_NO_DATA
-
-
-def _fused_status(code: int, trust: float) -> int:
-    """Return the status of a fused value, from that of its signal and how far it is trusted."""
-    if status.is_bad(code) or trust < 0.5:
-        return status.UNCERTAIN_SUBSTITUTE_VALUE
-    return status.GOOD if status.is_good(code) else code
-
-
 def _values(row: Row) -> list[float]:
     """Return what each signal has in a row: carried to its time, else as it came, NaN for none."""
     return [
@@ -381,10 +385,3 @@ def _noise(model: TwinModel) -> Floats:
     noise = np.zeros(len(used))
     noise[used] = model.state_space.noise * model.scaling.scale[used] ** 2
     return noise
-
-
-def _row_status(seen: int, due: int) -> int:
-    """Return Good for a full row, sub-normal for a thinner one, uncertain below half."""
-    if seen >= due:
-        return status.GOOD
-    return status.GOOD_SUB_NORMAL if 2 * seen >= due else status.UNCERTAIN_SUB_NORMAL

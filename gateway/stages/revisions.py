@@ -12,7 +12,8 @@ would not have been in time; it revises nothing and is counted `unrevised`, as i
 no longer known.
 
 Promises: bounded in rows and in revisions that nobody takes; a revision says how late it is and the
-how manieth of its value it is. Left to others: what the late value makes of its row (`rows.py`).
+how manieth of its value it is. Left to others: what the late value makes of its row
+(`row_history.py`).
 
 Source: Kalman (1960) in information form; Simon, Optimal State Estimation (2006), 10.1, for
 measurements out of order, of which this is the case where only the value itself is revised.
@@ -26,7 +27,7 @@ from typing import Final, NamedTuple, final
 
 from gateway.records import SignalEstimate
 from gateway.records_time import Revision
-from gateway.stages.rows import Late
+from gateway.stages.row_history import Late
 
 FAR: Final = 6.0
 """Deviations beyond which a late value is not believed: one in 10^9 by chance."""

@@ -3,15 +3,21 @@
 - The boundaries between rows lie in the widest gap between the phases of the signals, found in the
   first few periods, so that jitter does not throw two values of a signal into one row.
 - A row is closed when it is complete, when a younger row is complete, or `wait_ns` after its end.
+  At most `ROWS_MAX` rows wait or are kept for late values; a site that asks for more is refused.
 - Signals may be slower than the rows: a row is complete with every signal that is due in it
   (`cadence.py`), and says which of the missing ones were; with a faster one when its last sample
   of the row is there.
 - A row has of each signal what its samples in the row say about the row's time, and how much less
   that is worth than one reading at that time (models/alignment_rows.py): a value whose time is
   badly known, or that lies far off, weighs less. A regular signal keeps its values as they are.
+- A row that has waited long enough is closed with the next value of a later row, unless both came
+  in one frame, or by the clock (`due`): values that were stored on the way and come together make
+  whole rows, however late they are.
 - Rows come out in order and once. A value for a closed row is counted `late`, and up to
   `horizon_ns` after its end says what that row would have had (`take_late`); one that claims to be
-  from the future is counted `ahead`, a second one for its time replaces the first, `double`.
+  from the future is counted `ahead`, a second one for its time replaces the first, `double`. Before
+  any row is closed, one that lies further back than `wait_ns`, `horizon_ns` and the time of
+  settling before the newest value is `ancient` and has no row.
 - A clock that is set back starts all this anew, boundaries and order too: open rows come out as
   they are, values from before that have no row yet are dropped. It is counted `clock_set_back`.
 """
@@ -23,14 +29,16 @@ from typing import Final, NamedTuple, final
 from gateway.models.alignment_rows import Carried, Resampler
 from gateway.records import Aligned
 from gateway.stages.cadence import SignalCadence
-from gateway.stages.row_samples import RowSamples, is_usable, joined
+from gateway.stages.row_history import Late, RowHistory
+from gateway.stages.row_samples import UNSURE_MAX_NS, RowSamples
 
-_OPEN_MAX: Final = 16
-"""Rows under way at once; with more, the oldest is closed. It is the one farthest from now, since
-no value lies further ahead than a period."""
-_CLOSED_MAX: Final = 600
-"""Closed rows whose samples are kept for late values, however long the horizon is."""
-_LATE_MAX: Final = 1024
+ROWS_MAX: Final = 600
+"""Rows that wait, or are kept for late values: minutes at the usual period of a second."""
+_OPEN_MIN: Final = 16
+"""Rows under way at once are that many more than can wait; with more, the oldest is closed. It is
+the one farthest from now, since no value lies further ahead than a period."""
+_OPEN_SAMPLES_MAX: Final = 1 << 18
+"""Samples in all rows under way, about 130 MB; with more, the oldest row is closed."""
 _SET_BACK_MIN_NS: Final = 1_000_000_000
 """A frame stamped before a tick may be handed over after it; less than this is no set-back."""
 _SETTLING_PERIODS: Final = 3
@@ -57,22 +65,6 @@ class Row(NamedTuple):
     """The worst hard bound of those times."""
 
 
-class Late(NamedTuple):
-    """What a value that came for a closed row makes of that row."""
-
-    number: int
-    place: int
-    """Of the signal."""
-    value: float
-    """Of that signal in the row, with the late value."""
-    extra: float
-    """Variance beyond that of one reading at the right time."""
-    status: int
-    """Of the value that came late."""
-    late_ns: int
-    """After the end of the row."""
-
-
 @final
 class RowCollector:
     """Collects `signals` into rows of `period_ns`; `stated_ns` are periods known by signal."""
@@ -90,19 +82,27 @@ class RowCollector:
         self._period_ns = period_ns
         self._wait_ns = wait_ns
         self._horizon_ns = horizon_ns
+        self._open_max = _OPEN_MIN + min(wait_ns // period_ns, ROWS_MAX)
+        self._reach_ns = wait_ns + horizon_ns + _SETTLING_PERIODS * period_ns
         self._boundary_ns: int | None = None
         self._settling: list[Aligned] = []
         self._settling_from_ns = 0
         self._cadence = SignalCadence(signals, period_ns, stated_ns or {})
         self._resampler = Resampler(len(signals), period_ns)
         self._open: dict[int, RowSamples] = {}
-        self._closed: dict[int, RowSamples] = {}
+        self._open_samples = 0
+        rows_max = min(horizon_ns // period_ns + 2, ROWS_MAX) if horizon_ns else 0
+        self._history = RowHistory(len(signals), rows_max, self._resampler)
         self._closed_to: int | None = None
-        self._late: list[Late] = []
+        self._newest_ns: int | None = None
         self._now_ns: int | None = None
         self._due_ns = 0
         """No open row has waited long enough before."""
         self.counts: Counter[str] = Counter()
+
+    def doubt(self, *, is_suspect: bool) -> None:
+        """Say whether rows are suspect now: how signals move is not learnt from such."""
+        self._resampler.is_suspect = is_suspect
 
     def put(self, value: Aligned, now_ns: int) -> list[Row]:
         """Take a value and return the rows that are finished by it or by the time."""
@@ -114,19 +114,20 @@ class RowCollector:
         if value.time_ns > now_ns + self._period_ns:
             self.counts["ahead"] += 1
             return rows
+        if self._closed_to is None and self._is_ancient(value):
+            return rows
         if self._boundary_ns is None:
             return rows + self._settle(value, now_ns)
         rows += self._place(place, value, now_ns)
-        return rows + self._due(now_ns) if now_ns >= self._due_ns else rows
+        return rows + self._overdue(value, now_ns) if now_ns >= self._due_ns else rows
 
     def due(self, now_ns: int) -> list[Row]:
         """Return the rows whose time is up."""
-        return self._follow(now_ns) + self._due(now_ns)
+        return self._follow(now_ns) + self._overdue(None, now_ns)
 
     def take_late(self) -> list[Late]:
-        """Return and forget what late values made of closed rows, in the order they came."""
-        late, self._late = self._late, []
-        return late
+        """Return and forget what late values made of closed rows, once for a row and signal."""
+        return self._history.take(self._open, self._middle_ns)
 
     def _follow(self, now_ns: int) -> list[Row]:
         """Follow the clock; if it was set back, start anew and return what was under way."""
@@ -138,22 +139,50 @@ class RowCollector:
         self.counts["clock_set_back"] += 1
         rows = self._close(max(self._open)) if self._open else []
         self._settling.clear()
-        self._closed.clear()
+        self._history.forget()
         self._cadence.forget()
         self._resampler.forget()
-        self._boundary_ns = self._closed_to = None
+        self._boundary_ns = self._closed_to = self._newest_ns = None
         self._due_ns = 0
         return rows
 
-    def _due(self, now_ns: int) -> list[Row]:
-        """Close the rows that have waited long enough."""
-        if self._boundary_ns is None:
-            return []
-        last = (now_ns - self._wait_ns - self._boundary_ns) // self._period_ns - 1
-        rows = self._close(last) if self._open and min(self._open) <= last else []
+    def _overdue(self, value: Aligned | None, now_ns: int) -> list[Row]:
+        """Close the rows that have waited long enough; after a value, only older ones than its.
+
+        A row that was begun by the frame of the value stays: the rest of it may be in that frame.
+        """
+        last = None
+        frame = None if value is None else (value.source, value.sequence)
+        for number in sorted(self._open):
+            is_due = self._end_ns(number) + self._wait_ns <= now_ns
+            is_older = value is None or value.time_ns >= self._end_ns(number)
+            if not (is_due and is_older) or self._open[number].frame == frame:
+                break
+            last = number
+        rows = [] if last is None else self._close(last)
         if self._open:
             self._due_ns = self._end_ns(min(self._open)) + self._wait_ns
         return rows
+
+    def _is_ancient(self, value: Aligned) -> bool:
+        """Tell whether a value lies too far behind the newest one, before any row is closed.
+
+        If the newest lies as far ahead of values that settle, those are ancient.
+        """
+        newest_ns = value.time_ns if self._newest_ns is None else self._newest_ns
+        if value.time_ns < newest_ns - self._reach_ns or value.time_ns < -UNSURE_MAX_NS:
+            self.counts["ancient"] += 1
+            return True
+        if value.time_ns <= newest_ns and self._newest_ns is not None:
+            return False
+        self._newest_ns = value.time_ns
+        oldest_ns = value.time_ns - self._reach_ns
+        if self._settling and self._settling_from_ns < oldest_ns:
+            kept = [each for each in self._settling if each.time_ns >= oldest_ns]
+            self.counts["ancient"] += len(self._settling) - len(kept)
+            self._settling = kept
+            self._settling_from_ns = min((each.time_ns for each in kept), default=0)
+        return False
 
     def _settle(self, value: Aligned, now_ns: int) -> list[Row]:
         """Keep the first values until the phases are known, then place them all."""
@@ -172,7 +201,7 @@ class RowCollector:
         for kept in self._settling:
             rows += self._place(self._places[kept.signal], kept, now_ns)
         self._settling.clear()
-        return rows + self._due(now_ns)
+        return rows + self._overdue(value, now_ns)
 
     def _place(self, place: int, value: Aligned, now_ns: int) -> list[Row]:
         """Put the value into its row; a complete row closes itself and all older ones."""
@@ -184,33 +213,30 @@ class RowCollector:
             return []
         row = self._open.get(number)
         if row is None:
-            row = self._open[number] = RowSamples(len(self._signals))
+            frame = value.source, value.sequence
+            row = self._open[number] = RowSamples(len(self._signals), frame)
             self._due_ns = min(self._due_ns, self._end_ns(number) + self._wait_ns)
         problem = row.put(place, value)
         if problem:
             self.counts[problem] += 1
+        else:
+            self._open_samples += 1
         # Only the signal that a row waits for can make it complete.
         if place == row.first_open and self._is_complete(row, self._end_ns(number)):
             return self._close(number)
-        if len(self._open) > _OPEN_MAX:
+        if len(self._open) > self._open_max or self._open_samples > _OPEN_SAMPLES_MAX:
             return self._close(min(self._open))
         return []
 
     def _take_late(self, place: int, value: Aligned, number: int, now_ns: int) -> None:
-        """Count a late value; within the horizon, work out what its row has with it."""
+        """Count a late value; within the horizon it joins the samples of its row."""
         self.counts["late"] += 1
-        row, late_ns = self._closed.get(number), now_ns - self._end_ns(number)
-        if row is None or not 0 <= late_ns <= self._horizon_ns or not is_usable(value):
+        late_ns = max(now_ns - self._end_ns(number), 0)
+        if late_ns > self._horizon_ns:
             return
-        problem = row.put(place, value)
+        problem = self._history.put(number, place, value, late_ns)
         if problem:
             self.counts[problem] += 1
-            return
-        beside = (self._closed.get(at) or self._open.get(at) for at in (number - 1, number + 1))
-        near = joined((row, *(other for other in beside if other is not None)), place)
-        found, extra = self._resampler.again(place, near, self._middle_ns(number))
-        if found == found and len(self._late) < _LATE_MAX:  # noqa: PLR0124 - not NaN
-            self._late.append(Late(number, place, found, extra, value.status, late_ns))
 
     def _close(self, last: int) -> list[Row]:
         """Close every open row up to `last`."""
@@ -222,10 +248,11 @@ class RowCollector:
     def _finished(self, number: int) -> Row:
         """Take a row out of those under way."""
         row, middle_ns = self._open.pop(number), self._middle_ns(number)
+        self._open_samples -= len(row)
         following = self._open.get(number + 1) or RowSamples(0)
-        carried = self._resampler.close(row.batch(), following.batch(), middle_ns)
-        if self._horizon_ns:
-            self._keep(number, row)
+        batch = row.batch()
+        carried = self._resampler.close(batch, following.batch(), middle_ns)
+        self._history.keep(number, batch)
         end_ns = self._end_ns(number)
         return Row(
             number,
@@ -236,13 +263,6 @@ class RowCollector:
             row.coherence_ns,
             row.bound_ns,
         )
-
-    def _keep(self, number: int, row: RowSamples) -> None:
-        """Keep the samples of a closed row as long as a late value may come for it."""
-        self._closed[number] = row
-        oldest = number - min(_CLOSED_MAX, self._horizon_ns // self._period_ns + 2)
-        while next(iter(self._closed)) < oldest:
-            del self._closed[next(iter(self._closed))]
 
     def _is_complete(self, row: RowSamples, end_ns: int) -> bool:
         """Tell whether all that is due in a row is there, and move on to what it waits for."""

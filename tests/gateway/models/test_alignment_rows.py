@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gateway.models import alignment_rows
-from gateway.models.alignment_rows import BEFORE, LESSONS, OWN_MAX, Resampler, Usual, batch
+from gateway.models.alignment_lessons import LESSONS
+from gateway.models.alignment_rows import BEFORE, OWN_MAX, Again, Resampler, Usual, batch
 
 PERIOD_NS = 1_000_000_000
 NOTHING = batch([], [], [], [])
@@ -107,29 +108,6 @@ def test_until_a_law_is_learnt_samples_of_a_row_are_averaged():
     assert (row.values.tolist(), row.extra.tolist()) == ([1.0], [0.0])
 
 
-def test_a_law_comes_after_the_first_lesson_and_not_more_than_some_at_a_row():
-    signals = 3 * alignment_rows.LEARN_MAX
-    resampler = Resampler(signals, PERIOD_NS)
-    rng = np.random.default_rng(3)
-
-    def all_at_once(row):
-        return [(place, row * PERIOD_NS + place) for place in range(signals)]
-
-    known = []
-    for row in range(LESSONS[0] + 3):
-        closed(resampler, [row], all_at_once, lambda place, time_ns: rng.normal())
-        known.append(int(resampler.law.is_known.sum()))
-    assert known[LESSONS[0] - 2 :] == [0, 4, 8, 12, 12]
-
-
-def test_a_signal_that_rests_is_tried_again_when_it_moves():
-    resampler = Resampler(1, PERIOD_NS)
-    closed(resampler, range(LESSONS[-1]), regular_one, lambda place, time_ns: 5.0)
-    assert not resampler.law.is_known[0]
-    closed(resampler, range(LESSONS[-1], LESSONS[-1] + LESSONS[0]), regular_one, ramp)
-    assert resampler.law.is_known[0]
-
-
 def regular_one(row):
     """One signal, once a row."""
     return [(0, row * PERIOD_NS + 300_000_000)]
@@ -183,16 +161,36 @@ def test_a_closed_row_can_be_asked_again():
     resampler = Resampler(1, PERIOD_NS)
     closed(resampler, range(LESSONS[-1]), regular_one, ramp)
     at_ns = regular_one(50)[0][1]
-    near = batch([0], [at_ns], [77.0], [0.0])
-    value, extra = resampler.again(0, near, 50 * PERIOD_NS + PERIOD_NS // 2)
-    assert value == pytest.approx(77.0)
-    assert extra == pytest.approx(0.0, abs=1e-6)
+    near = Again(NOTHING, batch([0], [at_ns], [77.0], [0.0]), NOTHING)
+    found = resampler.again([0], [50 * PERIOD_NS + PERIOD_NS // 2], near)
+    assert found.values == pytest.approx([77.0])
+    assert found.extra == pytest.approx([0.0], abs=1e-6)
+
+
+def test_asked_again_a_row_is_what_it_was():
+    """Also one whose samples lie anywhere, from the same neighbours."""
+    resampler = Resampler(1, PERIOD_NS)
+    times_of = anywhere(2)
+    closed(resampler, range(LESSONS[-1]), times_of, ramp)
+    rows = range(LESSONS[-1], LESSONS[-1] + 3)
+    times_ns = [times_of(row)[0][1] for row in rows]
+    before, own, after = (batch([0], [at], [ramp(0, at)], [0.0]) for at in times_ns)
+    middle_ns = rows[1] * PERIOD_NS + PERIOD_NS // 2
+    resampler.forget()
+    resampler.close(before, own, middle_ns - PERIOD_NS)
+    resampler._phase[:] = 0.0
+    first = resampler.close(own, after, middle_ns)
+    resampler._phase[:] = 0.0
+    again = resampler.again([0], [middle_ns], Again(before, own, after))
+    assert again.values == pytest.approx(first.values)
+    assert again.extra == pytest.approx(first.extra)
 
 
 def test_what_is_usual_in_training_is_not_added_again():
-    usual = Usual(2)
-    for extra in (1.0, 3.0):
-        usual.learn(alignment_rows.Carried(np.array([5.0, math.nan]), np.array([extra, 9.0])))
+    usual = Usual(2, 2)
+    for extra, has_law in ((0.0, False), (1.0, True), (3.0, True), (9.0, True)):
+        row = np.array([5.0, math.nan]), np.array([extra, 9.0]), np.array([has_law, True])
+        usual.learn(alignment_rows.Carried(*row))
     assert usual.extra.tolist() == [2.0, 0.0]
     assert usual.beyond(np.array([5.0, 0.5])).tolist() == [3.0, 0.5]
     assert usual.beyond(np.array([1.0, 0.0])).tolist() == [0.0, 0.0]

@@ -47,6 +47,7 @@ def test_a_late_value_revises_what_was_fused_without_it(learnt, rows):
     published = next(e for e in out if e.time_ns == 290 * SECOND_NS).values[4]
     late = value(SIGNALS[4], 290 * SECOND_NS, rows[290][4])
     assert stage.feed(late, 301 * SECOND_NS) == []
+    stage.tick(301 * SECOND_NS)
     (made,) = stage.take_revisions()
     assert (made.asset, made.signal, made.time_ns) == ("pump", SIGNALS[4], 290 * SECOND_NS)
     assert made.before == published.fused
@@ -79,6 +80,7 @@ def test_a_late_value_beyond_belief_is_counted_and_revises_nothing(learnt, rows)
     stage = following(learnt, horizon_s=30)
     feed(stage, thin(rows[200:300], 90, 4), start=200)
     stage.feed(value(SIGNALS[4], 290 * SECOND_NS, 1e6), 300 * SECOND_NS)
+    stage.tick(300 * SECOND_NS)
     assert stage.take_revisions() == []
     assert stage.counts["unrevised"] == 1
 
@@ -103,6 +105,40 @@ def wandering(count):
         common[at] = 0.97 * common[at - 1] + rng.normal()
     noise = 0.05 * rng.normal(size=(count, healthy.SIGNALS))
     return healthy.LOCATION + healthy.SCALE * (common[:, None] + noise)
+
+
+def irregular(stage, rows, start):
+    """Feed rows whose values are anywhere in their second and known to some milliseconds."""
+    rng = np.random.default_rng(5)
+    out = []
+    for second, row in enumerate(rows, start):
+        for place, number in enumerate(row):
+            time_ns = second * SECOND_NS + int(rng.integers(SECOND_NS))
+            late = replace(value(SIGNALS[place], time_ns, number), uncertainty_ns=5_000_000)
+            out += stage.feed(replace(late, sequence=second), (second + 1) * SECOND_NS)
+    return out
+
+
+def test_what_is_usual_is_learnt_anew_with_a_model_that_is_known_already(learnt, rows):
+    """A gateway that starts anew does not take what was always so for doubtful times."""
+    stage = following(learnt)
+    irregular(stage, rows[200:399], 200)
+    irregular(stage, rows[200:399], 400)
+    assert (stage._usual.extra > 0.0).any()
+    stage._rows._resampler.law.is_known[:] = False
+    kept = stage._usual.extra.tolist()
+    irregular(stage, rows[200:210], 600)
+    assert stage._usual.extra.tolist() == kept, "rows without a law say nothing"
+
+
+def test_while_rows_are_suspect_nobody_learns_how_signals_move(learnt, rows):
+    stage = following(learnt)
+    feed(stage, rows[200:260], start=200)
+    assert not stage._rows._resampler.is_suspect
+    odd = [[number + (50.0 if place == 1 else 0.0) for place, number in enumerate(row)]
+           for row in rows[260:300]]  # fmt: skip
+    feed(stage, odd, start=260)
+    assert stage._rows._resampler.is_suspect
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 from gateway import status
 from gateway.records import SignalEstimate
 from gateway.stages.revisions import ROWS_MAX, WAITING_MAX, Belief, Revisions, Witness, revised
-from gateway.stages.rows import Late
+from gateway.stages.row_history import Late
 
 NAN = math.nan
 
