@@ -16,7 +16,7 @@ is the log likelihood of every lag, up to a constant, from one inverse transform
 likelihood processor of Knapp and Carter, with the model's prediction in place of the second
 receiver. In the mean of healthy windows c(f) = tr(P_GG S_GG) - |G|, for one signal the coherence
 ratio g^2 / (1 - g^2) with all others. What a window has to say about a shift s is therefore
-L(0) - L(s), in nats, and needs no trial.
+L(0) - L(s), in nats, and needs no trial. `said` tells which frequency says how much of it.
 
 A move from one row to the next beyond `MOVE_MAX` of its deviations is taken out: the step of a
 level, or of several at once, is one event and no evidence for a lag.
@@ -26,7 +26,8 @@ others make expected of it, in which no frequency counts more than another.
 
 Promises: a missing value is filled in on the line between its neighbours, which shifts nothing; a
 signal with too many of them says nothing and is not used. Deterministic; O(u^2 n) for a window.
-Left to others: what is normal for an asset, and limits (lag_reference.py), words (stages/lag.py).
+Left to others: what is normal for an asset, and limits (lag_reference.py), signals that are lost
+(lag_marginals.py), words (stages/lag.py).
 
 Sources: Knapp and Carter (1976), The generalized correlation method for estimation of time delay,
 section III; Whittle (1953) for the likelihood by frequencies; Brillinger, Time Series (1981), 8.2
@@ -41,6 +42,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal.windows import tukey
 
+from gateway.models.lag_marginals import Marginals
 from gateway.models.state_space import StateSpace
 from gateway.models.twin_model import TwinModel
 
@@ -51,8 +53,11 @@ Ints = NDArray[np.intp]
 WINDOW_ROWS: Final = 256
 """Enough frequencies to see a coupling, and few enough rows to find a lag within minutes."""
 REACH_ROWS: Final = 16
-"""Lags that are looked at, to both sides: a sixteenth of the window, so that its edges count
+"""Lags whose size is told, to both sides: a sixteenth of the window, so that its edges count
 little."""
+SCAN_ROWS: Final = 64
+"""Lags that are looked at, to both sides: a larger one must not look like some lag within reach.
+A quarter of the window; of what lies beyond, its two ends hardly have anything in common."""
 STEPS_PER_ROW: Final = 4
 """A lag need not be a whole number of rows."""
 MISSING_MAX: Final = 0.5
@@ -77,6 +82,8 @@ class LagLaw(NamedTuple):
     """(rows,): its squares sum to 1."""
     precision: Complexes
     """(f, u, u): P."""
+    marginals: Marginals
+    """Of P, for windows in which signals are lost."""
     weight: Floats
     """(f,): 1, and one half at the highest frequency, which has no twin below zero."""
     move: Floats
@@ -85,7 +92,7 @@ class LagLaw(NamedTuple):
     """Nats that count for each nat that is summed: tapered frequencies share what they know."""
 
     def __deepcopy__(self, memo: dict[int, object]) -> "LagLaw":
-        """Return the law itself, which never changes and is large."""
+        """Return the law itself, which says the same for ever and is large."""
         return self
 
 
@@ -94,6 +101,8 @@ class Profile(NamedTuple):
 
     log_likelihood: Floats
     """(lags,): at `lags()`, 0 in the mean over all frequencies; in nats."""
+    cross: Complexes
+    """(f,): c(f), weighted; `log_likelihood` is what becomes of it."""
     plain: Floats
     """(lags,): correlation with what is expected, -1 to 1."""
     distance: float
@@ -108,6 +117,7 @@ class Profile(NamedTuple):
         total = self.freedom + other.freedom
         return Profile(
             self.log_likelihood + other.log_likelihood,
+            self.cross + other.cross,
             (self.freedom * self.plain + other.freedom * other.plain) / total,
             self.distance + other.distance,
             total,
@@ -122,40 +132,57 @@ class Profile(NamedTuple):
 
 
 def lags() -> Floats:
-    """Return the lags (2 `REACH_ROWS` `STEPS_PER_ROW` + 1,) that are looked at, in rows.
+    """Return the lags (2 `SCAN_ROWS` `STEPS_PER_ROW` + 1,) that are looked at, in rows.
 
     Above zero: the values stand late.
     """
-    reach = REACH_ROWS * STEPS_PER_ROW
-    return np.arange(-reach, reach + 1) / STEPS_PER_ROW
+    scan = SCAN_ROWS * STEPS_PER_ROW
+    return np.arange(-scan, scan + 1) / STEPS_PER_ROW
 
 
-def law_of(model: TwinModel, rows: int = WINDOW_ROWS) -> LagLaw:
-    """Return what a model says about windows of so many rows."""
+def said(cross: Complexes, places: Ints, other: int) -> Floats:
+    """Return the nats (places, f) that each frequency says for lags against another one.
+
+    `places` and `other` are among `lags()`, `cross` is that of a profile.
+    """
+    angles = np.pi * np.arange(1, len(cross) + 1) / len(cross)
+    turned = np.exp(1j * np.outer(lags()[places], angles)) - np.exp(1j * lags()[other] * angles)
+    result: Floats = 2.0 * (turned * cross).real
+    return result
+
+
+def law_of(model: TwinModel, places: Ints | None = None) -> LagLaw:
+    """Return what a model says about windows of the signals at `places`, or of all."""
+    rows = WINDOW_ROWS
     frequencies = 2.0 * np.pi * np.arange(1, rows // 2 + 1) / rows
-    density = spectral_density(model, frequencies)
+    density = spectral_density(model, frequencies, places)
     window = np.asarray(tukey(rows, _TAPER), dtype=np.float64)
     taper = window / math.sqrt(float((window**2).sum()))
     weight = np.ones(len(frequencies))
-    if rows % 2 == 0:
-        weight[-1] = 0.5
+    weight[-1] = 0.5
     overlap = 1.0 / (rows * float((taper**4).sum()))
     precision = np.asarray(np.linalg.inv(density), dtype=np.complex128)
     turn = np.abs(1.0 - np.exp(-1j * frequencies)) ** 2 * weight
     spectra = np.einsum("fuu->fu", density).real
     move = np.sqrt(2.0 / rows * (turn @ spectra))
-    return LagLaw(rows, taper, precision, weight, move, overlap)
+    return LagLaw(rows, taper, precision, Marginals(precision), weight, move, overlap)
 
 
-def spectral_density(model: TwinModel, frequencies: Floats) -> Complexes:
-    """Return S(f) (f, u, u) of scaled rows at angular frequencies (f,), in radians per row."""
+def spectral_density(
+    model: TwinModel, frequencies: Floats, places: Ints | None = None
+) -> Complexes:
+    """Return S(f) (f, u, u) of scaled rows at angular frequencies (f,), in radians per row.
+
+    Of the signals at `places`, or of all.
+    """
     turn = np.exp(-1j * frequencies)
-    common = _factors(model.state_space, turn)
+    chosen = np.arange(len(model.drift)) if places is None else places
+    common = _factors(model.state_space, turn, chosen)
     if len(model.regimes.weights) > 1:
-        common = common + _regimes(model, turn)
-    own = _own(model, turn)
-    places = np.arange(own.shape[1])
-    common[:, places, places] += own * (1.0 + _RIDGE)
+        common = common + _regimes(model, turn, chosen)
+    own = _own(model, turn)[:, chosen]
+    diagonal = np.arange(len(chosen))
+    common[:, diagonal, diagonal] += own * (1.0 + _RIDGE)
     return common
 
 
@@ -165,7 +192,7 @@ def weigh(law: LagLaw, rows: Floats, groups: Sequence[Ints]) -> list[Profile | N
     None for a group without a usable signal, or without another one to compare it with.
     """
     prepared, usable = _prepared(law, rows)
-    precision = _among(law.precision, usable)
+    precision = law.marginals.among(usable)
     values = np.fft.rfft(prepared * law.taper[:, None], axis=0)[1:]
     found: list[Profile | None] = []
     for group in groups:
@@ -178,14 +205,14 @@ def weigh(law: LagLaw, rows: Floats, groups: Sequence[Ints]) -> list[Profile | N
     return found
 
 
-def _factors(space: StateSpace, turn: Complexes) -> Complexes:
+def _factors(space: StateSpace, turn: Complexes, places: Ints) -> Complexes:
     """Return C T(f) C' (f, u, u)."""
     states = np.eye(len(space.transition))
     pushed = np.linalg.solve(
         states - turn[:, None, None] * space.transition,
         np.broadcast_to(_root(space.state_noise).astype(np.complex128), (len(turn), *states.shape)),
     )
-    seen = space.loadings @ pushed
+    seen = space.loadings[places] @ pushed
     result: Complexes = seen @ np.conj(np.swapaxes(seen, 1, 2))
     return result
 
@@ -207,30 +234,18 @@ def _own(model: TwinModel, turn: Complexes) -> Floats:
     return result
 
 
-def _regimes(model: TwinModel, turn: Complexes) -> Complexes:
+def _regimes(model: TwinModel, turn: Complexes, places: Ints) -> Complexes:
     """Return M(f) (f, u, u): second moments of the offsets (r, u) of the regimes.
 
     With D = diag(weights) - weights weights' and P the transition less its stationary part,
     M(f) = O' (K D + D K* - D) O, where K = (I - P' e^-if)^-1 sums the later rows.
     """
-    offsets, weights = model.regimes.offsets, model.regimes.weights
+    offsets, weights = model.regimes.offsets[:, places], model.regimes.weights
     stay = model.regimes.transition - weights[None, :]
     moved = np.linalg.inv(np.eye(len(weights)) - turn[:, None, None] * stay.T)
     spread = np.diag(weights) - np.outer(weights, weights)
     both = moved @ spread + spread @ np.conj(np.swapaxes(moved, 1, 2)) - spread
     result: Complexes = offsets.T @ both @ offsets
-    return result
-
-
-def _among(precision: Complexes, usable: NDArray[np.bool_]) -> Complexes:
-    """Return the precision (f, u, u) of the usable signals alone, zeros elsewhere."""
-    if usable.all():
-        return precision
-    kept = np.flatnonzero(usable)
-    result = np.zeros_like(precision)
-    if len(kept):
-        density = np.linalg.inv(precision)[:, kept[:, None], kept]
-        result[:, kept[:, None], kept] = np.linalg.inv(density)
     return result
 
 
@@ -272,6 +287,7 @@ def _profile(
     both += np.einsum("fg,fg->f", np.conj(expected), pulled).real
     return Profile(
         2.0 * _over_lags(cross, law.rows),
+        cross,
         _over_lags(plain, law.rows) / scale if scale > 0.0 else np.zeros(len(lags())),
         float((both * law.weight).sum()) * law.overlap,
         len(members) * float(law.weight.sum()) * law.overlap,
@@ -284,5 +300,5 @@ def _over_lags(cross: Complexes, rows: int) -> Floats:
     spectrum = np.zeros(longer // 2 + 1, dtype=np.complex128)
     spectrum[1 : len(cross) + 1] = cross
     course = np.fft.irfft(spectrum, longer) * longer / 2.0
-    reach = REACH_ROWS * STEPS_PER_ROW
-    return np.concatenate([course[-reach:], course[: reach + 1]])
+    scan = SCAN_ROWS * STEPS_PER_ROW
+    return np.concatenate([course[-scan:], course[: scan + 1]])

@@ -14,6 +14,9 @@ coupled with each other alone, nothing can tell whether the one is late or the o
 whose gain is near the largest one that is late is named, for values are held
 back more often than they come from the future, and `Lag.rivals` has the others.
 
+Of an asset with more than `SIGNALS_MAX` signals only those are watched that have most in common
+with others (lag_marginals.py); `left_out` names the rest.
+
 Promises: bounded memory, O(u^2) work for a row in the mean; a gap of a window or more starts the
 window anew and keeps what was learnt; a model that is another starts everything anew.
 Left to others: what is healthy, words and records (stages/lag.py).
@@ -27,6 +30,7 @@ import numpy as np
 
 from gateway.models import lag, lag_reference
 from gateway.models.lag import Floats, Ints, Profile
+from gateway.models.lag_marginals import most_coupled
 from gateway.models.lag_reference import HORIZONS, Found, Reference
 from gateway.models.twin_model import TwinModel
 
@@ -62,6 +66,8 @@ class Lag(NamedTuple):
     lag_rows: float
     """Beyond the reference; above zero: late."""
     deviation_rows: float
+    is_beyond: bool
+    """Whether it is at least `lag.REACH_ROWS`, and no more is known of its size."""
     gain: float
     """Log likelihood ratio against the reference, in nats."""
     limit: float
@@ -102,18 +108,27 @@ class LagMonitor:
         groups: Sequence[Group],
         false_alarms_per_day: float = FALSE_ALARMS_PER_DAY,
     ) -> None:
-        self._law = lag.law_of(model)
-        self._groups = tuple(groups)
-        looks = _DAY_NS / (model.period_ns * HOP_ROWS) * len(groups) * len(HORIZONS)
+        self._signals = len(model.names)
+        self._watched = most_coupled(model)
+        self._law = lag.law_of(model, self._watched)
+        self._groups = tuple(_within(groups, self._watched))
+        left_out = set(range(len(model.names))).difference(self._watched.tolist())
+        self._left_out = tuple(model.names[place] for place in sorted(left_out))
+        looks = _DAY_NS / (model.period_ns * HOP_ROWS) * len(self._groups) * len(HORIZONS)
         self._chance = min(0.1, false_alarms_per_day / max(looks, 1.0))
         self._rows: deque[Floats] = deque(maxlen=lag.WINDOW_ROWS)
         self._healthy: deque[bool] = deque(maxlen=lag.WINDOW_ROWS)
         self._since_look = 0
         self._since_lesson = 0
         self._profiles: deque[list[Profile | None]] = deque(maxlen=_HOPS * (HORIZONS[-1] - 1) + 1)
-        self._lessons: dict[str, list[Profile]] = {each.name: [] for each in groups}
+        self._lessons: dict[str, list[Profile]] = {each.name: [] for each in self._groups}
         self._references: dict[str, Reference] = {}
         self._active: Lag | None = None
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Return the signals that are not watched, because there are too many."""
+        return self._left_out
 
     @property
     def references(self) -> Mapping[str, Reference]:
@@ -127,7 +142,7 @@ class LagMonitor:
 
     def step(self, row: Floats, *, is_healthy: bool = True) -> list[Lag]:
         """Take a scaled row (u,), NaN where missing; return what begins and ends with it."""
-        self._rows.append(row)
+        self._rows.append(row[self._watched])
         self._healthy.append(is_healthy)
         self._since_look += 1
         self._since_lesson += 1
@@ -145,7 +160,7 @@ class LagMonitor:
     def skip(self, rows: int) -> list[Lag]:
         """Let rows pass of which nothing is known; return what ends with them."""
         if rows < lag.WINDOW_ROWS:
-            unknown = np.full(self._law.precision.shape[1], np.nan)
+            unknown = np.full(self._signals, np.nan)
             return [found for _ in range(rows) for found in self.step(unknown, is_healthy=False)]
         self._rows.clear()
         self._healthy.clear()
@@ -207,6 +222,7 @@ class LagMonitor:
             True,
             found.lag_rows,
             found.deviation_rows,
+            found.is_beyond,
             found.gain,
             best.limit,
             best.horizon,
@@ -247,6 +263,12 @@ class LagMonitor:
             return True
         limit = reference.limits[0]
         return last is not None and _against(reference, last, active.lag_rows) >= limit
+
+
+def _within(groups: Sequence[Group], watched: Ints) -> list[Group]:
+    """Return the groups with places among the watched signals, as far as these are in them."""
+    reduced = [Group(each.name, np.flatnonzero(np.isin(watched, each.places))) for each in groups]
+    return [each for each in reduced if len(each.places)]
 
 
 def _against(reference: Reference, profile: Profile, lag_rows: float) -> float:

@@ -2,10 +2,15 @@
 
 Healthy windows, one after another, give the profiles of lag.py. Of them are learnt
 
-    reference    the lag at which the sum of their profiles is largest: a lag that was always there
-                 (a pipe, a filter, a model of few lags) is no finding
-    gain         of a window or of several together: largest likelihood less that at the reference
+    reference    the lag within reach at which the sum of their profiles is largest: a lag that was
+                 always there (a pipe, a filter, a model of few lags) is no finding
+    gain         of a window or of several together: largest likelihood less that at the reference,
+                 without the `LINES` frequencies that say most for it
     limit        the gain that health exceeds with the probability p asked for
+
+The gain has to do without its strongest frequencies because an oscillation that all signals share,
+and the model does not know, is explained as well by half a period of lag as by the model's signs of
+the coupling; all other frequencies speak against that. A lag turns every frequency.
 
 Were the model right, a likelihood ratio x would be exceeded with a probability below e^-x (Markov,
 since its mean is 1). Real rows are less obedient, so the scale of that exponential is learnt: with
@@ -17,7 +22,8 @@ is that of Lomax (Pareto of the second kind), and
 so few windows, or restless ones, make it high. And a true lag s is worth what healthy windows would
 lose by it, L(reference) - L(reference - s) in their mean: a gain that is a small share of that, as
 if a signal had come loose from all others, is none. A shift is detectable if in nine of ten healthy
-windows it is worth more than the limit, on both sides.
+windows it is worth more than the limit, on both sides. Of a lag beyond `lag.REACH_ROWS` only the
+sign is known, and that it is so large: its deviation is that reach.
 
 Promises: pure and deterministic; nothing is claimed of a signal without a detectable shift.
 Left to others: profiles (lag.py), the flow of rows (lag_monitor.py).
@@ -39,11 +45,14 @@ from gateway.models import lag
 from gateway.models.lag import Profile
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
 
 HORIZONS: Final = (1, 4)
 """Windows that are looked at together: one finds a large lag soon, four a small one at all."""
 SHARE_MIN: Final = 1.0 / 3.0
 """Of what a lag is worth in health: two thirds of a window are behind the onset then."""
+LINES: Final = 8
+"""Of 128 frequencies: a line under the taper takes five of them, and its foot a few more."""
 PRIOR_WINDOWS: Final = 8.0
 """What the theory of likelihood ratios is worth against what is seen, in windows."""
 _TENTH: Final = 1.2815515655446004
@@ -62,7 +71,8 @@ class Reference(NamedTuple):
     detectable_rows: tuple[float | None, ...]
     """For each of `HORIZONS`: smallest shift that is found; None if none within reach is."""
     worth: tuple[float, ...]
-    """Nats that a window gains, in the mean, where the best lag is the one at each place."""
+    """Nats that a window gains, in the mean, where the best lag is the one at each place; for all
+    `lag.lags()`, and beyond the reach as at its edge."""
     windows: int
 
     @property
@@ -78,8 +88,11 @@ class Found(NamedTuple):
     """Beyond the reference, above zero: late."""
     deviation_rows: float
     """Standard deviation of that lag."""
+    is_beyond: bool
+    """Whether it is beyond reach, so that no more is known than that, and the sign."""
     gain: float
-    """Nats by which it explains the values better than the reference."""
+    """Nats by which it explains the values better than the reference, without the strongest
+    frequencies."""
     is_agreed: bool
     """Whether the plain correlation, without weights, prefers it too, and the gain is a fair share
     of what such a lag is worth."""
@@ -92,17 +105,20 @@ def learn(profiles: Sequence[Profile], chance: float) -> Reference:
     """
     if not profiles:
         raise ValueError("no healthy window; a reference is learnt from one at least")
-    place = int(np.argmax(together(profiles).log_likelihood))
+    reach = _within_reach()
+    course = together(profiles).log_likelihood
+    place = int(reach[np.argmax(course[reach])])
+    worth = _worth(profiles, place)
     limits, detectable = [], []
     for horizon in HORIZONS:
         ends = range(horizon, len(profiles) + 1, horizon)
         parts = [together(profiles[end - horizon : end]) for end in ends]
         limits.append(limit_of([gain(part, place) for part in parts], chance))
-        detectable.append(_detectable(profiles, place, horizon, limits[-1]))
-    gains = [gain(each, place) for each in profiles]
+        detectable.append(_detectable(profiles, place, horizon, worth, limits[-1]))
+    bests = [int(reach[np.argmax(each.log_likelihood[reach])]) for each in profiles]
+    gains = [gain_of(each, best, place) for each, best in zip(profiles, bests, strict=True)]
     # Half of a chi-square with one degree of freedom is 1/2 in the mean.
     spread = max(1.0, 2.0 * float(np.mean(gains)))
-    worth = _worth(profiles, place)
     return Reference(place, tuple(limits), spread, tuple(detectable), worth, len(profiles))
 
 
@@ -113,8 +129,7 @@ def together(profiles: Sequence[Profile]) -> Profile:
 
 def gain(profile: Profile, place: int) -> float:
     """Return by how many nats the best lag is better than that at `place`."""
-    best = int(np.argmax(profile.log_likelihood))
-    return gain_of(profile, best, place)
+    return evidence(profile, int(np.argmax(profile.log_likelihood)), place)
 
 
 def held_against(reference: Reference, profile: Profile, windows: int = 1) -> Found:
@@ -129,15 +144,23 @@ def held_against(reference: Reference, profile: Profile, windows: int = 1) -> Fo
     looseness = profile.looseness(best)
     variance = looseness * reference.spread * step**2 / bend if bend > 0.0 else math.inf
     reach = float(lag.REACH_ROWS)
+    late_rows = float(lag.lags()[best]) + shift * step - reference.lag_rows
+    is_beyond = abs(late_rows) >= reach
+    deviation = reach if is_beyond else min(math.sqrt(variance + step**2 / 12.0), reach)
     plain = profile.plain
-    gained = gain_of(profile, best, reference.place)
+    gained = evidence(profile, best, reference.place)
     is_fair = gained >= SHARE_MIN * windows * reference.worth[best]
-    return Found(
-        float(lag.lags()[best]) + shift * step - reference.lag_rows,
-        min(math.sqrt(variance + step**2 / 12.0), reach),
-        gained,
-        bool(is_fair and plain[best] > plain[reference.place]),
-    )
+    is_agreed = bool(is_fair and plain[best] > plain[reference.place])
+    return Found(late_rows, deviation, is_beyond, gained, is_agreed)
+
+
+def evidence(profile: Profile, place: int, other: int) -> float:
+    """Return the nats that speak for one place against another without the strongest frequencies.
+
+    0 at least where they are the same; below zero where all the others object.
+    """
+    parts = lag.said(profile.cross, np.array([place]), other)
+    return float(_without_lines(parts)[0]) / profile.looseness(place)
 
 
 def gain_of(profile: Profile, place: int, other: int) -> float:
@@ -155,30 +178,46 @@ def limit_of(gains: Sequence[float], chance: float) -> float:
     return total * math.expm1(-math.log(chance) / windows)
 
 
+def _without_lines(parts: Floats) -> Floats:
+    """Return the sums (n,) of parts (n, f) without the largest of each row, as far as above 0."""
+    largest = np.partition(parts, -LINES, axis=1)[:, -LINES:]
+    result: Floats = parts.sum(axis=1) - np.maximum(largest, 0.0).sum(axis=1)
+    return result
+
+
+def _within_reach() -> Ints:
+    """Return the places among `lag.lags()` whose size is told."""
+    return np.flatnonzero(np.abs(lag.lags()) <= lag.REACH_ROWS)
+
+
 def _worth(profiles: Sequence[Profile], place: int) -> tuple[float, ...]:
     """Return what a window gains at each place (lags,), if that is where it is best.
 
     Values that stand late by s lose at the reference what healthy ones lose s before it.
     """
-    courses = np.array([each.log_likelihood / each.looseness(place) for each in profiles])
-    lost = (courses[:, place, None] - courses).mean(axis=0)
-    mirrored = np.clip(2 * place - np.arange(len(lost)), 0, len(lost) - 1)
+    crosses = [each.cross / each.looseness(place) for each in profiles]
+    reach = _within_reach()
+    lost = _without_lines(-lag.said(np.mean(crosses, axis=0), reach, place))
+    mirrored = np.clip(2 * place - np.arange(len(lag.lags())) - reach[0], 0, len(lost) - 1)
     return tuple(float(value) for value in lost[mirrored])
 
 
 def _detectable(
-    profiles: Sequence[Profile], place: int, horizon: int, limit: float
+    profiles: Sequence[Profile],
+    place: int,
+    horizon: int,
+    worth: Sequence[float],
+    limit: float,
 ) -> float | None:
     """Return the smallest shift in rows that nine of ten healthy windows would show."""
     if not math.isfinite(limit):
         return None
     courses = np.array([each.log_likelihood / each.looseness(place) for each in profiles])
     lost = courses[:, place, None] - courses
-    mean = lost.mean(axis=0) * horizon
     deviation = lost.std(axis=0) * math.sqrt(horizon)
-    is_seen = mean - _TENTH * deviation >= limit
     for steps in range(1, lag.REACH_ROWS * lag.STEPS_PER_ROW + 1):
-        sides = [at for at in (place - steps, place + steps) if 0 <= at < len(is_seen)]
-        if len(sides) == 2 and is_seen[sides].all():
+        # A shift to the one side is worth what health loses on the other.
+        sides = [(place - steps, place + steps), (place + steps, place - steps)]
+        if all(horizon * worth[at] - _TENTH * deviation[mirror] >= limit for at, mirror in sides):
             return steps / lag.STEPS_PER_ROW
     return None

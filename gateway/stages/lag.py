@@ -14,7 +14,8 @@ plant that answers later than it did, shows as the same. What is certain is that
 belong together at the times they carry, and the text says what to look for.
 
 Promises: nothing is said before healthy rows have taught what is normal; rows that the model
-suspects teach nothing; bounded cost and memory. A row out of order is left out, a gap ages the
+suspects teach nothing; bounded cost and memory, so that of many signals only some are watched, and
+the log says which are not. A row out of order is left out, a gap ages the
 window, another model starts everything anew.
 Left to others: the likelihood over lags (`models/lag.py`), limits (`models/lag_reference.py`), the
 flow of rows (`models/lag_monitor.py`).
@@ -30,6 +31,7 @@ import numpy as np
 
 from gateway import status
 from gateway.models import lag
+from gateway.models.lag_marginals import SIGNALS_MAX
 from gateway.models.lag_monitor import FALSE_ALARMS_PER_DAY, Group, Lag, LagMonitor
 from gateway.models.lag_reference import HORIZONS
 from gateway.models.scaling import scaled
@@ -118,6 +120,7 @@ class LagWatch:
             self._model = model
             self._last_ns = self._admitted = None
             self._is_told = False
+            _tell_left_out(model, self._monitor.left_out)
         return self._monitor
 
     def _missing(self, time_ns: int, model: TwinModel) -> int | None:
@@ -158,21 +161,23 @@ class LagWatch:
         claim = self._claims.get(source)
         if claim is None or claim.bound_ns is None or not claim.is_two_way:
             return False
-        least_rows = abs(found.lag_rows) - _COVERAGE * found.deviation_rows
+        size_rows, unsure_rows = _size(found)
+        least_rows = abs(size_rows) - (0.0 if found.is_beyond else unsure_rows)
         return least_rows * model.period_ns <= claim.bound_ns
 
     def _check(self, source: str, found: Lag, time_ns: int, model: TwinModel) -> SyncCheck:
         """Say what was found."""
         period_s = model.period_ns / _NS_PER_S
         signal = found.group if ":" in found.group else None
+        size_rows, unsure_rows = _size(found)
         check = SyncCheck(
             source=source,
             cause=SyncCause.LAG,
             is_active=found.is_active,
             time_ns=time_ns,
             since_ns=time_ns - found.window_rows // 2 * model.period_ns,
-            size=found.lag_rows * period_s,
-            size_uncertainty=_COVERAGE * found.deviation_rows * period_s,
+            size=size_rows * period_s,
+            size_uncertainty=unsure_rows * period_s,
             unit="s",
             text=_text(found, period_s, self._claims.get(source)),
             signal=signal,
@@ -219,17 +224,38 @@ def _usable(value: SignalEstimate) -> float:
     return value.value if is_usable else math.nan
 
 
+def _tell_left_out(model: TwinModel, names: Sequence[str]) -> None:
+    """Say once in the log that there are too many signals to watch them all."""
+    if not names:
+        return
+    more = f" and {len(names) - _NAMED_MAX} more" if len(names) > _NAMED_MAX else ""
+    _LOG.warning(
+        "lag_not_watched asset=%s %d of %d signals: those that have most in common with others are "
+        "watched for lags, %d at most; left out are %s%s",
+        model.asset, len(names), len(model.names), SIGNALS_MAX, ", ".join(names[:_NAMED_MAX]), more,
+    )  # fmt: skip
+
+
+def _size(found: Lag) -> tuple[float, float]:
+    """Return the lag in rows and its expanded uncertainty; of one beyond reach that reach."""
+    if found.is_beyond:
+        return math.copysign(lag.REACH_ROWS, found.lag_rows), _COVERAGE * lag.REACH_ROWS
+    return found.lag_rows, _COVERAGE * found.deviation_rows
+
+
 def _text(found: Lag, period_s: float, claim: ClockEstimate | None) -> str:
     """Say what the physics says, what the clock claims, and what to do."""
     what = found.group if ":" in found.group else f"all that comes from {found.group}"
-    size_s = abs(found.lag_rows) * period_s
-    unsure_s = _COVERAGE * found.deviation_rows * period_s
+    size_rows, unsure_rows = _size(found)
+    size_s, unsure_s = abs(size_rows) * period_s, unsure_rows * period_s
+    least = "at least " if found.is_beyond else ""
     side = "late" if found.lag_rows > 0.0 else "early"
     if not found.is_active:
-        return f"{what} no longer stands {size_s:.3g} s {side} against the other signals"
+        return f"{what} no longer stands {least}{size_s:.3g} s {side} against the other signals"
+    size = f"{least}{size_s:.3g} s" if least else f"{size_s:.3g} s +- {unsure_s:.2g} s"
     text = (
-        f"{what} stands {size_s:.3g} s +- {unsure_s:.2g} s {side} against what the other signals "
-        f"make expected (evidence {found.gain:.0f} nats over {found.window_rows} rows, limit "
+        f"{what} stands {size} {side} against what the other signals make "
+        f"expected (evidence {found.gain:.0f} nats over {found.window_rows} rows, limit "
         f"{found.limit:.0f}), {_claimed(claim)}; these values do not belong together at the times "
         "they carry: look for a buffer, a filter or a wrong stamp before the clock, or a plant "
         "that answers otherwise than when its model was learnt"

@@ -144,6 +144,16 @@ def test_without_others_nothing_is_said() -> None:
     assert lag.weigh(lag.law_of(lagging.model()), rows, [ONE]) == [None]
 
 
+def test_what_the_frequencies_say_adds_up() -> None:
+    rows = lagging.late(lagging.values(lag.WINDOW_ROWS, seed=7), 0, 4, 0)
+    law = lag.law_of(lagging.model())
+    profile = lag.weigh(law, rows, [ONE])[0]
+    places = np.arange(len(lag.lags()))
+    course = profile.log_likelihood
+    parts = lag.said(profile.cross, places, ZERO)
+    assert parts.sum(axis=1) == pytest.approx(course - course[ZERO], abs=1e-9)
+
+
 def gain(profile):
     """Return what speaks for the best lag against none, in nats."""
     best = int(profile.log_likelihood.argmax())

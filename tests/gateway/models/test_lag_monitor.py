@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gateway.models import lag
+from gateway.models import lag, lag_marginals
 from gateway.models.lag_monitor import HOP_ROWS, JUDGE_WINDOWS, LEARN_WINDOWS, Group, LagMonitor
 from gateway.models.scaling import scaled
 from gateway.models.twin_model import sample
@@ -122,3 +122,45 @@ def test_silence_of_everything_is_no_finding() -> None:
 def test_the_same_rows_find_the_same() -> None:
     rows = lagging.late(lagging.values(700, seed=30), 1, 4, 0)
     assert run(taught(), rows) == run(taught(), rows)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shift", [20, 30, -25, -30, 60])
+def test_a_lag_beyond_reach_is_named_with_its_sign_and_no_size(shift) -> None:
+    rows = lagging.late(lagging.values(1_024, seed=31), 0, shift, 0)
+    found = [each for _, each in run(taught(), rows) if each.is_active]
+    assert found
+    for each in found:
+        assert each.group == "flow" or "flow" in each.rivals
+        assert each.is_beyond
+        assert each.deviation_rows == lag.REACH_ROWS
+        assert (each.lag_rows > 0) == (shift > 0 if each.group == "flow" else shift < 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("period", [16, 24, 32, 40, 64])
+def test_an_oscillation_of_all_signals_is_no_lag(period) -> None:
+    rows = lagging.values(1_600, seed=32)
+    swing = 2.0 * np.sin(2.0 * np.pi * np.arange(1_600) / period)
+    assert run(taught(), rows + swing[:, None]) == []
+
+
+def test_a_lag_is_found_in_spite_of_an_oscillation() -> None:
+    rows = lagging.values(1_024, seed=33)
+    swing = 2.0 * np.sin(2.0 * np.pi * np.arange(1_024) / 40)
+    found = run(taught(), lagging.late(rows + swing[:, None], 0, 5, 0))
+    assert found[0][1].group == "flow"
+    assert found[-1][1].lag_rows == pytest.approx(5.0, abs=1.0)
+
+
+def test_of_too_many_signals_some_are_left_out(monkeypatch) -> None:
+    monkeypatch.setattr(lag_marginals, "SIGNALS_MAX", 4)
+    source = Group("all", np.arange(6))
+    monitor = LagMonitor(lagging.model(), [*groups(), source])
+    assert len(monitor.left_out) == 2
+    assert run(monitor, lagging.values(TAUGHT_ROWS, seed=21)) == []
+    assert {*monitor.references}.isdisjoint(monitor.left_out)
+    assert len(monitor.references) == 4
+    late = next(lagging.model().names.index(name) for name in monitor.references)
+    found = run(monitor, lagging.late(lagging.values(1_024, seed=22), late, 5, 0))
+    assert found[0][1].group in monitor.references

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gateway import status
-from gateway.models import lag
+from gateway.models import lag, lag_marginals
 from gateway.records import Estimate, SignalEstimate
 from gateway.records_time import ClockEstimate, SyncCause
 from gateway.stages.lag import LagWatch, groups_of
@@ -114,6 +114,22 @@ def test_a_late_source_is_named_as_a_whole(model) -> None:
     assert "all that comes from b stands" in check.text
     # With two sources nothing tells whether the one is late or the other early.
     assert "hardly tell it from a" in check.text
+
+
+def test_of_a_lag_beyond_reach_only_that_is_said(model) -> None:
+    check = fed(taught(model), model, late_rows(0, 25), TAUGHT)[0]
+    assert (check.signal, check.size, check.size_uncertainty) == ("a:flow", 16.0, 32.0)
+    assert "stands at least 16 s late against" in check.text
+
+
+def test_signals_that_are_too_many_are_said_once(model, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(lag_marginals, "SIGNALS_MAX", 2)
+    watch = LagWatch()
+    fed(watch, model, assets.rows(3, seed=41))
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 1
+    assert "lag_not_watched asset=pump 4 of 6 signals" in said[0]
+    assert "and 1 more" in said[0]
 
 
 def test_what_the_clock_admits_is_no_contradiction_until_it_claims_more(model) -> None:
