@@ -27,7 +27,7 @@ from gateway.models.timed_events import Transition, Window
 from gateway.site_fields import Finite, Name, NotEmpty, Positive, Table
 from gateway.site_rules import RawTable, hint, tables
 from gateway.stages.anchors import AnchorRule
-from gateway.stages.events import Machine
+from gateway.stages.events import UNKNOWN, Machine
 
 STATES_MAX: Final = 64
 """More are no states but a number; the way through unseen ones is searched among them."""
@@ -50,6 +50,11 @@ class TransitionSettings(Table):
     def _is_window(self) -> "TransitionSettings":
         if self.max_s is not None and self.max_s < self.min_s:
             raise ValueError(f"max_s = {self.max_s} is below min_s = {self.min_s}; exchange them")
+        if self.before == self.after:
+            raise ValueError(
+                f"before and after are both {self.before!r}, and staying shows no change; leave it "
+                "out, and give the transitions out of that state a max_s"
+            )
         return self
 
 
@@ -65,7 +70,8 @@ class AnchorSettings(Table):
     delay_s: Annotated[tuple[Seconds, Seconds], Field(strict=False)] = (0.0, 0.0)
     """How long after the change of state it crosses, at least and at most."""
     within_s: Positive = 60.0
-    """What lies further apart is not taken for the same event."""
+    """What lies further apart is not taken for the same event, nor is a silent source waited for
+    any longer."""
 
     @model_validator(mode="after")
     def _has_level(self) -> "AnchorSettings":
@@ -73,6 +79,11 @@ class AnchorSettings(Table):
             raise ValueError("wants one level; write either above = .. or below = ..")
         if self.delay_s[0] > self.delay_s[1]:
             raise ValueError(f"delay_s = {list(self.delay_s)}; write [least, most]")
+        if self.delay_s[1] > self.within_s:
+            raise ValueError(
+                f"delay_s = {list(self.delay_s)} goes beyond within_s = {self.within_s}, so that "
+                f"no late one is the same event; write within_s = {2 * self.delay_s[1]:g} or more"
+            )
         return self
 
 
@@ -99,6 +110,33 @@ class MachineSettings(Table):
         for where, state in named:
             if state not in self.states:
                 raise ValueError(f"{where}: {state!r} is no state; {hint(state, [*self.states])}")
+        return self
+
+    @model_validator(mode="after")
+    def _says_nothing_twice(self) -> "MachineSettings":
+        for state in self.states:
+            if state.casefold().startswith(UNKNOWN):
+                raise ValueError(
+                    f"states: {state!r} is what a number without a name is called; choose another"
+                )
+        ways = [(each.before, each.after) for each in self.transitions]
+        for i, way in enumerate(ways):
+            if (first := ways.index(way)) < i:
+                raise ValueError(
+                    f"transitions[{i}]: from {way[0]} to {way[1]} is already transitions[{first}], "
+                    "and only one window can hold; keep one of the two"
+                )
+        seen = [(each.state, each.signal) for each in self.anchors]
+        for i, anchor in enumerate(seen):
+            if (first := seen.index(anchor)) < i:
+                raise ValueError(
+                    f"anchors[{i}]: {anchor[1]!r} at {anchor[0]} is already anchors[{first}], and "
+                    "one crossing is one event; keep one of the two"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _anchors_have_two_clocks(self) -> "MachineSettings":
         for i, anchor in enumerate(self.anchors):
             if _source(anchor.signal) == _source(self.signal):
                 raise ValueError(

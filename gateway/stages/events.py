@@ -43,6 +43,8 @@ from gateway.stages.anchors import LATE_MAX, AnchorRule, Anchors, Instant
 
 UNSEEN_BOUND_NS: Final = 10 * 365 * 86_400 * 1_000_000_000
 """Ten years, as `stages.sync` has it: the bound of a duration whose beginning nobody saw."""
+UNKNOWN: Final = "unknown "
+"""What a number is called that is no state, before the number itself."""
 _SET_BACK_MIN_NS: Final = 1_000_000_000
 """The gateway's clock going back by less is jitter of hand-over, as in `stages/rows.py`."""
 _SILENT_GAPS: Final = 2
@@ -99,7 +101,7 @@ class _Followed:
     def state_of(self, value: float) -> str:
         """Return the state that a value means; one that the site does not name has its number."""
         known = self.machine.states.get(round(value)) if value == round(value) else None
-        return f"unknown {value:g}" if known is None else known
+        return f"{UNKNOWN}{value:g}" if known is None else known
 
     def is_usual(self, gap_ns: int) -> bool:
         """Tell whether samples come that far apart as a rule."""

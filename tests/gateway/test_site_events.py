@@ -92,11 +92,34 @@ def test_the_example_has_what_its_plc_may_do(root: Path) -> None:
             "{ before = 1 },",
             "transitions[0].after: is req",
         ),
+        (
+            'before = "stopped", after = "starting"',
+            'before = "stopped", after = "stopped", max_s = 5.0',
+            "staying shows no change; leave it out",
+        ),
+        (
+            '{ before = "stopped", after = "starting" },',
+            '{ before = "starting", after = "running", max_s = 50.0 },',
+            "from starting to running is already transitions[0], and only one window can hold",
+        ),
+        ("[0.1, 0.5]", "[0.1, 300.0]", "goes beyond within_s = 60.0"),
+        (
+            "anchors = [",
+            'anchors = [{ state = "running", signal = "OTHER", above = 0.7 }, ',
+            "is already anchors[0], and one crossing is one event; keep one of the two",
+        ),
+        (
+            "running = 2",
+            '"Unknown 7" = 7, running = 2',
+            "is what a number without a name is called; choose another",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, text: str, old: str, new: str, said: str) -> None:
     assert old in text
-    assert said in problems(tmp_path, text.replace(old, new))
+    other = make_site(tmp_path, text).machines[0].anchors[0].signal
+    changed = text.replace(old, new.replace("OTHER", other))
+    assert said in problems(tmp_path, changed)
 
 
 def test_signals_have_to_exist_and_names_to_differ(tmp_path: Path, text: str) -> None:
