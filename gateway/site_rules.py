@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.stages.learning import training_rows_min
+from gateway.stages.rows import ROWS_MAX
 from wire import units
 
 RawTable = Mapping[str, object]
@@ -70,6 +71,7 @@ def rule_problems(data: RawTable) -> list[str]:
     problems += _open_endpoints(data)
     problems += _no_hysteresis(data)
     problems += _too_few_training_rows(data, nodes)
+    problems += _too_many_rows(data)
     if not named:
         problems.append(f"nodes: no source of data; add [[{']], [['.join(_SOURCES)}]]")
     return problems
@@ -261,3 +263,20 @@ def _too_few_training_rows(data: RawTable, nodes: Sequence[tuple[int, RawTable]]
                     f"fuse.training_rows: {rows} are too few for {signals} signals; "
                     f"set it to {enough} or more"
                 )
+
+
+def _too_many_rows(data: RawTable) -> Iterator[str]:
+    """Refuse to wait, or to revise, for longer than rows are kept."""
+    fuse = data.get("fuse")
+    settings = fuse if isinstance(fuse, dict) else {}
+    period_ms = settings.get("period_ms", 1000)
+    if not isinstance(period_ms, int) or period_ms < 1:
+        return
+    most_ms = ROWS_MAX * period_ms
+    for key in ("wait_ms", "horizon_ms"):
+        asked_ms = settings.get(key)
+        if isinstance(asked_ms, int) and asked_ms > most_ms:
+            yield (
+                f"fuse.{key}: {asked_ms} is more than {ROWS_MAX} rows of {period_ms} ms; set it to "
+                f"{most_ms} or less, or period_ms to {-(-asked_ms // ROWS_MAX)} or more"
+            )

@@ -29,6 +29,8 @@ class SignalCadence:
         self._periods_ns = {name: stated_ns.get(name) for name in signals}
         self._gaps_ns: dict[str, deque[int]] = {name: deque(maxlen=_GAPS) for name in signals}
         self._last_ns: dict[str, int] = {}
+        self._slow = {name for name in signals if self._is_slow(name)}
+        """Signals that are not due in every row."""
 
     def heard(self, signal: str, time_ns: int) -> None:
         """Take the time of a value; one that is older than the last says nothing."""
@@ -48,6 +50,13 @@ class SignalCadence:
         median_ns = sorted(gaps_ns)[_GAPS // 2]
         if known_ns is None or 4 * median_ns < 3 * known_ns:
             self._periods_ns[signal] = median_ns
+            if self._is_slow(signal):
+                self._slow.add(signal)
+            else:
+                self._slow.discard(signal)
+
+    def _is_slow(self, signal: str) -> bool:
+        return 2 * self.period_ns(signal) >= 3 * self._row_period_ns
 
     def forget(self) -> None:
         """Forget when each signal spoke last, for a clock that was set back; periods stay."""
@@ -66,8 +75,10 @@ class SignalCadence:
         slower one is due whole periods after its last value, and already in the row before if that
         is within a quarter of a row: its jitter may have brought it forward.
         """
+        if signal not in self._slow:
+            return True
         period_ns, last_ns = self.period_ns(signal), self._last_ns.get(signal)
-        if last_ns is None or 2 * period_ns < 3 * self._row_period_ns:
+        if last_ns is None:
             return True
         reach_ns = end_ns + self._row_period_ns // 4 - 1
         periods = (reach_ns - last_ns) // period_ns

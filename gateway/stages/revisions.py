@@ -27,11 +27,12 @@ from typing import Final, NamedTuple, final
 
 from gateway.records import SignalEstimate
 from gateway.records_time import Revision
+from gateway.stages import rows
 from gateway.stages.row_history import Late
 
 FAR: Final = 6.0
 """Deviations beyond which a late value is not believed: one in 10^9 by chance."""
-ROWS_MAX: Final = 600
+ROWS_MAX: Final = rows.ROWS_MAX + 2
 WAITING_MAX: Final = 4096
 """Revisions that wait to be taken; of more the oldest go, counted `revisions_dropped`."""
 

@@ -57,9 +57,9 @@ class RowSamples:
 
     def put(self, place: int, value: Aligned) -> str:
         """Take a value of the signal at a place; return what is odd about it, empty if nothing."""
-        index, before = self._index[place], self.kept[place]
         if not is_usable(value):
             return self._put_bad(place, value)
+        index, before = self._index[place], self.kept[place]
         self.has[place] = True
         if index is None or before is None or value.time_ns >= before.time_ns:
             self.kept[place] = value

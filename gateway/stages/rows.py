@@ -91,7 +91,7 @@ class RowCollector:
         self._resampler = Resampler(len(signals), period_ns)
         self._open: dict[int, RowSamples] = {}
         self._open_samples = 0
-        rows_max = min(horizon_ns // period_ns + 2, ROWS_MAX) if horizon_ns else 0
+        rows_max = min(horizon_ns // period_ns, ROWS_MAX) + 2 if horizon_ns else 0
         self._history = RowHistory(len(signals), rows_max, self._resampler)
         self._closed_to: int | None = None
         self._newest_ns: int | None = None

@@ -293,6 +293,15 @@ def test_training_rows_that_cannot_make_a_model_are_refused(root: Path, tmp_path
     ]
 
 
+@pytest.mark.parametrize("key", ["wait_ms", "horizon_ms"])
+def test_more_rows_than_are_kept_are_refused(root: Path, tmp_path: Path, key: str) -> None:
+    text = (root / "examples" / "pump" / "site.toml").read_text()
+    (found,) = problems(tmp_path, text.replace("[fuse]", f"[fuse]\n{key} = 600001"))
+    remedy = "set it to 600000 or less, or period_ms to 1001 or more"
+    assert found == f"fuse.{key}: 600001 is more than 600 rows of 1000 ms; {remedy}"
+    make_site(tmp_path, text.replace("[fuse]", f"[fuse]\n{key} = 600000"))
+
+
 def test_a_drift_that_no_oscillator_has_is_refused(root: Path, tmp_path: Path) -> None:
     text = (root / "examples" / "pump" / "site.toml").read_text()
     (found,) = problems(tmp_path, text.replace("drift_ppm = 100.0", "drift_ppm = 2e6"))

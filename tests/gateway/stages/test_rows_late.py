@@ -8,7 +8,7 @@ import pytest
 
 from gateway import status
 from gateway.stages.row_samples import CROWDED, DOUBLE, SAMPLES_MAX, RowSamples
-from gateway.stages.rows import RowCollector
+from gateway.stages.rows import ROWS_MAX, RowCollector
 from tests.gateway.stages.frames import SECOND_NS
 from tests.gateway.stages.test_rows import SIGNALS, collector, feed_seconds, value
 
@@ -358,3 +358,14 @@ def test_phases_and_rates_do_not_matter_to_what_is_regular():
     assert rows._resampler.law.is_known.all()
     assert [row.carried.values.tolist() for row in out] == numbers[: len(out)].tolist()
     assert not any(row.carried.extra.any() for row in out)
+
+
+def test_a_horizon_of_as_many_rows_as_a_site_may_ask_for_is_kept():
+    horizon_s = ROWS_MAX
+    rows = patient(horizon_s)
+    for second in range(100, 100 + horizon_s):
+        rows.put(value("a:x", second * SECOND_NS), second * SECOND_NS)
+    now_ns = (100 + horizon_s) * SECOND_NS
+    rows.due(now_ns + SECOND_NS)
+    rows.put(value("b:y", 101 * SECOND_NS, 7.0), now_ns)
+    assert [late.value for late in rows.take_late()] == [7.0]
