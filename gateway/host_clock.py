@@ -73,9 +73,18 @@ class HostClock(Protocol):
 
 
 def steady_ns() -> int:
-    """Return a clock that is never stepped, and goes on while the machine sleeps."""
+    """Return a clock that is never stepped, and goes on while the machine sleeps.
+
+    It is slewed along with UTC, so it shows steps and no slewing; for that see `raw_ns`.
+    """
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return time.clock_gettime_ns(clock)
+
+
+def raw_ns() -> int | None:
+    """Return an oscillator that is neither stepped nor slewed; None on a machine without one."""
+    clock = getattr(time, "CLOCK_MONOTONIC_RAW", None)
+    return None if clock is None else time.clock_gettime_ns(clock)
 
 
 @cache
@@ -104,17 +113,19 @@ def ask_kernel() -> Kernel | None:
 
 @final
 class MachineClock:
-    """The clock of this machine; `ask`, `utc_ns` and `monotonic_ns` are where it is read."""
+    """The clock of this machine; `ask` and the three clocks are where it is read."""
 
     def __init__(
         self,
         ask: Callable[[], Kernel | None] = ask_kernel,
         utc_ns: Callable[[], int] = _SYSTEM.now_ns,
         monotonic_ns: Callable[[], int] = steady_ns,
+        raw_ns: Callable[[], int | None] = raw_ns,
     ) -> None:
         self._ask = ask
         self._utc_ns = utc_ns
         self._monotonic_ns = monotonic_ns
+        self._raw_ns = raw_ns
 
     def read(self) -> HostState:
         """Return what the machine says now."""
@@ -122,8 +133,9 @@ class MachineClock:
         before_ns = self._monotonic_ns()
         utc_ns = self._utc_ns()
         monotonic_ns = (before_ns + self._monotonic_ns()) // 2
+        raw_ns = self._raw_ns()
         if kernel is None or kernel.state < 0:
-            return HostState(utc_ns, monotonic_ns, False, None, None, None)
+            return HostState(utc_ns, monotonic_ns, False, None, None, None, raw_ns)
         is_synchronised = kernel.state < _TIME_ERROR and not kernel.status & _STA_UNSYNC
         return HostState(
             utc_ns=utc_ns,
@@ -132,4 +144,5 @@ class MachineClock:
             max_error_ns=kernel.max_error_us * _NS_PER_US,
             estimated_error_ns=kernel.estimated_error_us * _NS_PER_US,
             tai_offset_s=kernel.tai_s or None,
+            raw_ns=raw_ns,
         )

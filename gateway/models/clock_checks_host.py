@@ -1,8 +1,10 @@
 """The gateway's own clock: what the machine says of it, and whether it keeps step with itself.
 
 UTC less a clock that is never set is constant but for slewing (at most `SLEW_PPM`): a change beyond
-that is a step of UTC by as much. What the machine states itself (`maxerror`, STA_UNSYNC) is held
-against a budget. Promises: pure; a reading that repeats or goes back leads to nothing.
+that is a step of UTC by as much. That clock may be slewed along with UTC, so the rate of UTC is
+held against a raw one: beyond `CRYSTAL_PPM` a time service pulls UTC, and all sources seem to
+change their rate. What the machine states itself (`maxerror`, STA_UNSYNC) is held against a budget.
+Promises: pure; a reading that repeats or goes back leads to nothing.
 Left to others: reading the machine (host_clock.py), sources that all step at once
 (clock_checks_peers.py).
 
@@ -17,6 +19,12 @@ SLEW_PPM: Final = 1000
 STEP_MIN_NS: Final = 2_000_000
 """Two readings one after the other are not one moment: a task switch may lie between them."""
 
+CRYSTAL_PPM: Final = 200
+"""Rate of UTC against the machine's raw oscillator that its crystal explains: 100 ppm of class, and
+as much again for heat."""
+SLEW_WINDOW_NS: Final = 20_000_000_000
+"""Readings so far apart make the rate of UTC: what they are uncertain by is 100 ppm of that."""
+
 
 class HostState(NamedTuple):
     """What the machine says of its clock at one moment."""
@@ -30,6 +38,8 @@ class HostState(NamedTuple):
     estimated_error_ns: int | None
     tai_offset_s: int | None
     """TAI minus UTC; None while the machine does not know it."""
+    raw_ns: int | None = None
+    """An oscillator that nobody slews, and that stops while the machine sleeps; None without."""
 
 
 class HostStep(NamedTuple):
@@ -43,25 +53,67 @@ class HostStep(NamedTuple):
     """Half width of what slewing and reading may be of it."""
 
 
+class HostSlew(NamedTuple):
+    """UTC is pulled against the machine's raw oscillator."""
+
+    rate_ppm: float
+    """How much faster UTC runs."""
+    moved_ns: int
+    """By how much it has moved since."""
+    since_ns: int
+    """UTC from which on it was watched."""
+
+
 @final
 class HostWatch:
     """Holds readings of the machine's clocks against each other."""
 
-    __slots__ = ("_last",)
+    __slots__ = ("_first", "_last", "slew")
 
     def __init__(self) -> None:
         self._last: HostState | None = None
+        self._first: HostState | None = None
+        """The reading from which on the rate is watched."""
+        self.slew: HostSlew | None = None
+        """How UTC is pulled now; None if it is not."""
 
     def step(self, state: HostState) -> HostStep | None:
         """Return by how much UTC leapt since the reading before; None if it did not."""
         last, self._last = self._last, state
         if last is None or state.monotonic_ns <= last.monotonic_ns:
+            self._first = state
             return None
         elapsed_ns = state.monotonic_ns - last.monotonic_ns
         moved_ns = state.utc_ns - last.utc_ns - elapsed_ns
-        if abs(moved_ns) <= error_ns(elapsed_ns):
-            return None
-        return HostStep(moved_ns, last.utc_ns + moved_ns, error_ns(elapsed_ns))
+        if abs(moved_ns) > error_ns(elapsed_ns):
+            self._first = state
+            return HostStep(moved_ns, last.utc_ns + moved_ns, error_ns(elapsed_ns))
+        if last.raw_ns is None or state.raw_ns is None:
+            self._first = state
+        elif abs(state.raw_ns - last.raw_ns - elapsed_ns) > error_ns(elapsed_ns):
+            # The machine slept: its raw oscillator stood still meanwhile.
+            self._first = state
+        else:
+            self._rate(state, state.raw_ns)
+        return None
+
+    def _rate(self, state: HostState, raw_ns: int) -> None:
+        """Hold UTC against the raw oscillator since the first reading of the window."""
+        first = self._first
+        if first is None or first.raw_ns is None or raw_ns <= first.raw_ns:
+            self._first = state
+            return
+        elapsed_ns = raw_ns - first.raw_ns
+        moved_ns = state.utc_ns - first.utc_ns - elapsed_ns
+        is_over = elapsed_ns >= SLEW_WINDOW_NS
+        if abs(moved_ns) > STEP_MIN_NS + elapsed_ns * CRYSTAL_PPM // 1_000_000:
+            since_ns = first.utc_ns if self.slew is None else self.slew.since_ns
+            told_ns = moved_ns if self.slew is None else self.slew.moved_ns
+            self.slew = HostSlew(moved_ns / elapsed_ns * 1e6, told_ns, since_ns)
+        elif is_over:
+            self.slew = None
+        if is_over:
+            self._first = state
 
 
 def error_ns(elapsed_ns: int) -> int:

@@ -8,6 +8,8 @@ has been asked since, `WAIT_NS` at most; then
     half of the others, and one at least, stepped alike   common: the gateway's, or a time server's
     else                                                  the source's
 
+Rates that change together are told in the same way (`is_rate`), in ppm. One exchange does not show
+a rate, so all that answer are waited for `RATE_WAIT_NS`, and all of them count.
 Which of the common ones it is, the gateway's machine knows (stages/sync_gateway.py).
 
 Alike: the sizes differ by less than their expanded uncertainties (En <= 1; ISO 13528, 9.7).
@@ -20,6 +22,10 @@ from typing import Final, NamedTuple, final
 
 WAIT_NS: Final = 5_000_000_000
 """An answer takes less over any link whose time is worth checking."""
+RATE_WAIT_NS: Final = 30_000_000_000
+"""One exchange shows a step and not a rate: sources find a change of it so far apart."""
+_RATE_RATIO: Final = 1.5
+"""A rate is told while it is still being found: two within this are of one size."""
 
 
 class Step(NamedTuple):
@@ -45,9 +51,11 @@ class Decision(NamedTuple):
 
 @final
 class StepPeers:
-    """Steps that wait for what the other sources say."""
+    """Steps, or changes of rate, that wait for what the other sources say."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_rate: bool = False) -> None:
+        self._is_rate = is_rate
+        self._wait_ns = RATE_WAIT_NS if is_rate else WAIT_NS
         self._heard_ns: dict[str, int] = {}
         self._waiting: dict[str, Step] = {}
         self._asked: dict[str, set[str]] = {}
@@ -61,14 +69,17 @@ class StepPeers:
     def heard(self, source: str, at_ns: int, *, is_sure: bool) -> None:
         """Take note of an exchange with a source; `is_sure`: it is clear whether it stepped."""
         self._heard_ns[source] = at_ns
-        if is_sure:
+        if is_sure and not self._is_rate:
             for name, asked in self._asked.items():
                 if name != source:
                     asked.add(source)
 
     def stepped(self, step: Step) -> None:
         """Take note of a step; that of another source is an answer to all that wait."""
-        self.heard(step.source, step.found_ns, is_sure=True)
+        self._heard_ns[step.source] = step.found_ns
+        for name, asked in self._asked.items():
+            if name != step.source:
+                asked.add(step.source)
         self._asked[step.source] = set(self._waiting)
         self._waiting[step.source] = step
 
@@ -88,18 +99,26 @@ class StepPeers:
                 source for source, at_ns in self._heard_ns.items()
                 if source != name and abs(now_ns - at_ns) <= alive_ns
             }  # fmt: skip
-            if others - asked and abs(now_ns - step.found_ns) < WAIT_NS:
+            if others - asked and abs(now_ns - step.found_ns) < self._wait_ns:
                 continue
-            alike = [other for other in self._waiting.values() if _are_alike(step, other)]
-            is_common = len(alike) >= 2 and 2 * (len(alike) - 1) >= len(asked)
+            alike = [other for other in self._waiting.values() if self._are_alike(step, other)]
+            count = len(others if self._is_rate else asked)
+            is_common = len(alike) >= 2 and 2 * (len(alike) - 1) >= count
             steps = tuple(alike) if is_common else (step,)
             for done in steps:
                 del self._waiting[done.source], self._asked[done.source]
-            decisions.append(Decision(is_common, steps, len(asked)))
+            decisions.append(Decision(is_common, steps, count))
         return decisions
 
+    def _are_alike(self, one: Step, other: Step) -> bool:
+        """Tell whether two are of one size, the same one included."""
+        if self._is_rate and one.size_ns * other.size_ns > 0:
+            sizes = sorted((abs(one.size_ns), abs(other.size_ns)))
+            return sizes[1] <= _RATE_RATIO * sizes[0] or _is_within(one, other)
+        return _is_within(one, other)
 
-def _are_alike(one: Step, other: Step) -> bool:
-    """Tell whether two steps are of one size, the same one included."""
+
+def _is_within(one: Step, other: Step) -> bool:
+    """Tell whether two sizes differ by less than their expanded uncertainties (En <= 1)."""
     uncertainty = 2.0 * math.hypot(one.deviation_ns, other.deviation_ns)
     return abs(one.size_ns - other.size_ns) <= uncertainty or one is other

@@ -37,7 +37,13 @@ from gateway.records import Aligned, Reading, Rejected, Verified
 from gateway.records_time import SyncCause
 from gateway.stages import sync_probes
 from gateway.stages import sync_words as words
-from gateway.stages.sync_clock import BOOTS_MAX, BootClock, CheckSettings, SourceClock
+from gateway.stages.sync_clock import (
+    BOOTS_MAX,
+    OF_THE_CLOCK,
+    BootClock,
+    CheckSettings,
+    SourceClock,
+)
 from gateway.stages.sync_dated import DatedClock
 from gateway.stages.sync_findings import Finding, Findings
 from gateway.stages.sync_gateway import GatewayClock
@@ -71,10 +77,6 @@ _SOURCES_MAX: Final = 4096
 """Sources whose clocks are followed; a site has far fewer."""
 
 _OPTIONS: Final = SyncOptions()
-_HASTY_NS: Final = 500_000_000
-_SUSPECT_NS: Final = 1_000_000_000
-"""When something has changed and it is open what, a probe a second tells."""
-_HASTY_MAX: Final = 16
 _FOLLOW_ANEW: Final = (ExchangeFinding.STEP, ExchangeFinding.FALSE_STAMP)
 """What leaves a clock made from exchanges that do not belong together."""
 
@@ -147,7 +149,7 @@ class Sync:
         """Let time pass; `host` is what the machine says of its clock, None in virtual time."""
         self._look_at_own_clock(now_ns)
         if host is not None and self._gateway.machine(host, now_ns, self._findings):
-            self._follow_anew()
+            self._follow_anew(now_ns)
         self._decide(now_ns, is_tick=True)
         for clock in self._clocks.values():
             clock.tick(now_ns, self._findings)
@@ -249,28 +251,14 @@ class Sync:
         for found in answered:
             if found.finding in _FOLLOW_ANEW:
                 boot.renew(item.sequence, _stepped_since(found))
-        self._hasten(clock, boot, item.received_ns)
+        sync_probes.hasten(clock, boot, item.received_ns, self._bound_max_ns)
         estimate = node_estimate(clock, item.received_ns)
         if estimate is not None:
             self._findings.estimate(estimate)
 
-    def _hasten(self, clock: SourceClock, boot: BootClock, now_ns: int) -> None:
-        """Probe again soon, but not for ever, while the bound is beyond the budget or in doubt.
-
-        A node that has just started has much to say, and its first answers wait for the line.
-        """
-        belief = boot.clock.at(now_ns)
-        is_accurate = belief is not None and belief.bound_ns <= self._bound_max_ns
-        if is_accurate and not boot.checks.is_suspect:
-            clock.hasty = 0
-        elif clock.hasty < _HASTY_MAX and clock.due_ns is not None:
-            clock.hasty += 1
-            wait_ns = _SUSPECT_NS if is_accurate else _HASTY_NS
-            sync_probes.hasten(clock, now_ns, wait_ns)
-
     def _weigh(self, source: str, found: list[Found], now_ns: int, *, is_suspect: bool) -> None:
         """Tell what an exchange brought to light; a step waits for the other sources."""
-        self._gateway.peers.heard(source, now_ns, is_sure=not is_suspect)
+        self._gateway.heard(source, now_ns, is_sure=not is_suspect)
         for each in found:
             match each.finding:
                 case ExchangeFinding.STEP:
@@ -283,9 +271,11 @@ class Sync:
                     self._findings.over(source, SyncCause.ASYMMETRIC_DELAY, now_ns)
                 case ExchangeFinding.WITHIN_CLASS:
                     self._findings.over(source, SyncCause.DRIFT_BEYOND_CLASS, now_ns)
-                case ExchangeFinding.ASYMMETRY | ExchangeFinding.BEYOND_CLASS:
+                case ExchangeFinding.SKEW_CHANGE | ExchangeFinding.BEYOND_CLASS:
+                    self._gateway.rated(source, each, now_ns, self._findings)
+                case ExchangeFinding.ASYMMETRY:
                     self._findings.lasting(source, words.exchange(each), now_ns)
-                case ExchangeFinding.SKEW_CHANGE | ExchangeFinding.FALSE_STAMP:
+                case ExchangeFinding.FALSE_STAMP:
                     self._findings.happened(source, words.exchange(each), now_ns)
         self._decide(now_ns, is_tick=False)
 
@@ -296,13 +286,15 @@ class Sync:
     def _look_at_own_clock(self, now_ns: int) -> None:
         """Follow all clocks anew if the gateway's own was set back."""
         if self._gateway.is_back(now_ns, self._findings):
-            self._follow_anew()
+            self._follow_anew(now_ns)
 
-    def _follow_anew(self) -> None:
+    def _follow_anew(self, now_ns: int) -> None:
         for clock in self._clocks.values():
             clock.withdraw()
         for dated in self._dated.values():
             dated.restart()
+        for source in (*self._clocks, *self._dated):
+            self._findings.forget(source, now_ns, OF_THE_CLOCK)
 
     # --- values ----------------------------------------------------------------------------------
 

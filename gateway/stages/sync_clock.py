@@ -325,6 +325,7 @@ class SourceClock:
         is_leap = -arrival.contradiction_ns >= PANIC_NS
         if is_leap:
             claim = words.leap(-arrival.contradiction_ns, boot.used_ns)
+            findings.forget(self.source, item.received_ns, OF_THE_CLOCK)
             findings.happened(self.source, claim, item.received_ns)
         boot.break_off(item.sequence, with_checks=is_leap)
 

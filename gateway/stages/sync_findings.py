@@ -55,6 +55,8 @@ class Findings:
 
     def __init__(self) -> None:
         self._active: dict[tuple[str, SyncCause], _Active] = {}
+        self._deferred: dict[tuple[str, SyncCause], tuple[Claim, bool]] = {}
+        """What is told if nobody else turns out to be the cause; and whether it lasts."""
         self._sequences: Counter[str] = Counter()
         self._made: deque[Finding] = deque(maxlen=_TAKEN_MAX)
 
@@ -88,8 +90,23 @@ class Findings:
         self.over(source, claim.cause, now_ns)
         self._begin(source, claim, now_ns, lasts=True)
 
+    def defer(self, source: str, claim: Claim, *, lasts: bool) -> None:
+        """Keep a finding until `settle`; if it is over before that, nobody hears of it."""
+        self._deferred[source, claim.cause] = claim, lasts
+
+    def settle(self, source: str, cause: SyncCause, now_ns: int, *, is_told: bool) -> None:
+        """Tell what was deferred, or forget it: it had another cause."""
+        claim, lasts = self._deferred.pop((source, cause), (None, False))
+        if claim is None or not is_told:
+            return
+        if lasts:
+            self.lasting(source, claim, now_ns)
+        else:
+            self.happened(source, claim, now_ns)
+
     def over(self, source: str, cause: SyncCause, now_ns: int) -> None:
         """Tell that something is over, if it was there."""
+        self._deferred.pop((source, cause), None)
         active = self._active.pop((source, cause), None)
         if active is None:
             return

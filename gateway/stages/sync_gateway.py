@@ -2,9 +2,11 @@
 
     it goes back between two calls         it was set back, beyond doubt
     it leaps against the machine's timer   it was set, by as much
+    UTC runs off its raw oscillator        a time service pulls it, as long as it does
     the machine distrusts it               as long as it does
     the sources step together              it was set, if there is no machine that says otherwise;
                                            else it is the time server of those sources
+    their rates change together            it is pulled, if no raw oscillator says otherwise
 
 Promises: one finding for each; with a machine to ask, steps of sources wait for its next answer, so
 that one cause is not told twice. What happened is told beside what lasts: the machine's distrust is
@@ -13,6 +15,7 @@ told again when that is over. Left to others: following the clocks anew (sync.py
 
 from typing import Final, final
 
+from gateway.models.clock_checks_exchange import ExchangeFinding, Found
 from gateway.models.clock_checks_host import HostState, HostWatch, distrust, error_ns
 from gateway.models.clock_checks_peers import Decision, Step, StepPeers
 from gateway.records_time import SyncCause
@@ -21,6 +24,9 @@ from gateway.stages.sync_findings import Claim, Findings
 
 _BACK_NS: Final = 1_000_000_000
 """Stamps of arrival and of handling may change places by less than this."""
+_SLEWED_NS: Final = 300_000_000_000
+"""So long after a machine has pulled its clock its sources may find that their rate changed."""
+_RATE_CAUSES: Final = (SyncCause.SKEW_CHANGE, SyncCause.DRIFT_BEYOND_CLASS)
 
 
 @final
@@ -32,12 +38,16 @@ class GatewayClock:
 
     def __init__(self, site: str, error_max_ns: int, alive_ns: int) -> None:
         self.peers = StepPeers()
+        self._rates = {cause: StepPeers(is_rate=True) for cause in _RATE_CAUSES}
         self._site = site
         self._error_max_ns = error_max_ns
         self._alive_ns = alive_ns
         self._watch = HostWatch()
-        self._has_machine = False
-        self._is_distrust_told = False
+        self._has_machine = self._has_raw = False
+        self._lasting = ""
+        """What is told of it that lasts; empty: nothing."""
+        self._slewed: tuple[float, int] | None = None
+        """Last rate at which a time service pulled it, and when it did."""
         self._was_back = False
         """Whether the clock was found to go back since the machine was asked last."""
         self._latest_ns: int | None = None
@@ -57,6 +67,7 @@ class GatewayClock:
     def machine(self, host: HostState, now_ns: int, findings: Findings) -> bool:
         """Take what the machine says; tell whether its clock was set since the last time."""
         self._has_machine = True
+        self._has_raw = host.raw_ns is not None
         was_back, self._was_back = self._was_back, False
         step = self._watch.step(host)
         if step is not None:
@@ -65,11 +76,24 @@ class GatewayClock:
                 how = "against the machine's timer"
                 claim = words.gateway_set(step.size_ns, step.since_ns, step.error_ns, how)
                 self._happened(claim, now_ns, findings)
-        self._trust(host, now_ns, findings)
+        self._lasts(host, now_ns, findings)
         return step is not None
 
+    def heard(self, source: str, at_ns: int, *, is_sure: bool) -> None:
+        """Take note of an exchange with a source; `is_sure`: it is clear whether it stepped."""
+        for peers in (self.peers, *self._rates.values()):
+            peers.heard(source, at_ns, is_sure=is_sure)
+
+    def rated(self, source: str, found: Found, now_ns: int, findings: Findings) -> None:
+        """Take note of a rate that changed, or is beyond its class; it is told when decided."""
+        claim = words.exchange(found)
+        findings.defer(source, claim, lasts=found.finding is ExchangeFinding.BEYOND_CLASS)
+        rate = Step(source, found.since_ns, now_ns, -found.size, found.deviation)
+        self._rates[claim.cause].stepped(rate)
+
     def decide(self, now_ns: int, findings: Findings, *, is_tick: bool) -> None:
-        """Tell whose clock stepped, of the steps that have waited long enough."""
+        """Tell whose clock stepped or changed its rate, of those that have waited long enough."""
+        self._decide_rates(now_ns, findings)
         if not self.peers.is_waiting or (self._has_machine and not is_tick):
             return
         for decision in self.peers.decide(now_ns, self._alive_ns):
@@ -102,16 +126,39 @@ class GatewayClock:
     def _happened(self, claim: Claim, now_ns: int, findings: Findings) -> None:
         """Tell that the clock was set; whether it is trusted is told again when that is over."""
         findings.happened(self._site, claim, now_ns)
-        self._is_distrust_told = False
+        self._lasting = ""
 
-    def _trust(self, host: HostState, now_ns: int, findings: Findings) -> None:
-        """Tell that the machine distrusts its clock, and when it trusts it again."""
+    def _lasts(self, host: HostState, now_ns: int, findings: Findings) -> None:
+        """Tell that the machine pulls its clock, or distrusts it, and when that is over."""
         reason = distrust(host, self._error_max_ns)
-        if reason is None:
-            if self._is_distrust_told:
-                findings.over(self._site, SyncCause.GATEWAY_CLOCK, now_ns)
-            self._is_distrust_told = False
-        elif not findings.is_active(self._site, SyncCause.GATEWAY_CLOCK):
+        slew, lasting, claim = self._watch.slew, "", None
+        if slew is not None:
+            self._slewed = slew.rate_ppm, now_ns
+            lasting, claim = "slewed", words.gateway_slewed(*slew)
+        elif reason is not None:
+            lasting = "distrusted"
             claim = words.gateway_distrusted(reason, host.max_error_ns, now_ns)
+        if self._lasting not in {"", lasting}:
+            findings.over(self._site, SyncCause.GATEWAY_CLOCK, now_ns)
+            self._lasting = ""
+        if claim is not None and not findings.is_active(self._site, SyncCause.GATEWAY_CLOCK):
             findings.lasting(self._site, claim, now_ns)
-            self._is_distrust_told = True
+            self._lasting = lasting
+
+    def _decide_rates(self, now_ns: int, findings: Findings) -> None:
+        """Tell whose rate changed, of the changes that have waited long enough."""
+        for cause, rates in self._rates.items():
+            for decision in rates.decide(now_ns, self._alive_ns) if rates.is_waiting else []:
+                is_ours = self._is_pulled(decision.steps[0].size_ns, now_ns)
+                is_told = decision.is_common and not is_ours and not self._has_raw
+                if is_told and not findings.is_active(self._site, SyncCause.GATEWAY_CLOCK):
+                    self._happened(words.gateway_rate(decision.steps), now_ns, findings)
+                for step in decision.steps:
+                    is_own = not is_ours and not is_told
+                    findings.settle(step.source, cause, now_ns, is_told=is_own)
+
+    def _is_pulled(self, rate_ppm: float, now_ns: int) -> bool:
+        """Tell whether the machine pulls its clock so, or did until shortly before."""
+        if self._slewed is None or abs(now_ns - self._slewed[1]) > _SLEWED_NS:
+            return False
+        return abs(self._slewed[0]) / 2 <= abs(rate_ppm) <= abs(self._slewed[0]) * 2

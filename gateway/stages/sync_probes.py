@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from hashlib import blake2s
 from typing import Final
 
-from gateway.stages.sync_clock import SourceClock
+from gateway.stages.sync_clock import BootClock, SourceClock
 from gateway.stages.sync_views import ProbeRequest
 
 PERIOD_LEAST: Final = 0.75
@@ -24,6 +24,10 @@ _PROBE_IDS: Final = 1 << 30
 """Probe ids wrap here, so that they stay small integers on a 32-bit node."""
 _HASH_BITS: Final = 32
 _AT_ONCE_NS: Final = 0
+_HASTY_NS: Final = 500_000_000
+_SUSPECT_NS: Final = 1_000_000_000
+"""When something has changed and it is open what, a probe a second tells."""
+_HASTY_MAX: Final = 16
 
 
 def dithered_ns(wait_ns: int, source: str, probe_id: int) -> int:
@@ -49,9 +53,18 @@ def due(clocks: Iterable[SourceClock], now_ns: int, period_ns: int) -> list[Prob
     return requests
 
 
-def hasten(clock: SourceClock, now_ns: int, wait_ns: int) -> None:
-    """Have the next probe sent after `wait_ns` at the latest."""
-    if clock.due_ns is not None:
+def hasten(clock: SourceClock, boot: BootClock, now_ns: int, bound_max_ns: int) -> None:
+    """Probe again soon, but not for ever, while the bound is beyond the budget or in doubt.
+
+    A node that has just started has much to say, and its first answers wait for the line.
+    """
+    belief = boot.clock.at(now_ns)
+    is_accurate = belief is not None and belief.bound_ns <= bound_max_ns
+    if is_accurate and not boot.checks.is_suspect:
+        clock.hasty = 0
+    elif clock.hasty < _HASTY_MAX and clock.due_ns is not None:
+        clock.hasty += 1
+        wait_ns = _SUSPECT_NS if is_accurate else _HASTY_NS
         soon_ns = now_ns + dithered_ns(wait_ns, clock.source, clock.probe_id)
         clock.due_ns = min(clock.due_ns, soon_ns)
 

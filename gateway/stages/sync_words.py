@@ -72,6 +72,36 @@ def gateway_set(size_ns: int, since_ns: int, error_ns: int, how: str) -> Claim:
     )
 
 
+def gateway_slewed(rate_ppm: float, moved_ns: int, since_ns: int) -> Claim:
+    """Return that the machine's UTC is pulled against its raw oscillator."""
+    return Claim(
+        cause=SyncCause.GATEWAY_CLOCK,
+        since_ns=since_ns,
+        size=moved_ns / _NS_PER_S,
+        unit="s",
+        text=f"a time service pulls the gateway's clock by {rate_ppm:.3g} ppm, {seconds(moved_ns)} "
+        "when it was found: all sources seem to change their rate by as much, and bounds hold only "
+        "within [time] drift_ppm; have it disciplined more gently, or start the gateway after it",
+    )
+
+
+def gateway_rate(rates: tuple[Step, ...]) -> Claim:
+    """Return that the rates of several sources changed together; sizes are in ppm."""
+    best = min(rates, key=lambda each: each.deviation_ns)
+    names = ", ".join(sorted(each.source for each in rates))
+    span_s = (best.found_ns - best.since_ns) / _NS_PER_S
+    return Claim(
+        cause=SyncCause.GATEWAY_CLOCK,
+        since_ns=best.since_ns,
+        size=best.size_ns * 1e-6 * span_s,
+        size_uncertainty=2 * best.deviation_ns * 1e-6 * span_s,
+        unit="s",
+        text=f"the rates of {names} against the gateway's clock are alike off at once, by "
+        f"{best.size_ns:.3g} +- {2 * best.deviation_ns:.2g} ppm: it is the gateway's clock that is "
+        "pulled by its time service, or its own crystal; bounds hold only within [time] drift_ppm",
+    )
+
+
 def gateway_distrusted(reason: str, error_ns: int | None, now_ns: int) -> Claim:
     """Return that the machine itself does not trust its clock."""
     known_ns = 0 if error_ns is None else error_ns

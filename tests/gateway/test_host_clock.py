@@ -9,13 +9,15 @@ GOOD = Kernel(state=0, status=0x2001, max_error_us=1500, estimated_error_us=20, 
 
 def machine(kernel):
     """A machine whose clocks stand still."""
-    return MachineClock(ask=lambda: kernel, utc_ns=lambda: 7, monotonic_ns=lambda: 5).read()
+    return MachineClock(
+        ask=lambda: kernel, utc_ns=lambda: 7, monotonic_ns=lambda: 5, raw_ns=lambda: 3
+    ).read()
 
 
 def test_a_synchronised_machine_states_its_error_in_nanoseconds():
     state = machine(GOOD)
     assert state.is_synchronised
-    assert (state.utc_ns, state.monotonic_ns) == (7, 5)
+    assert (state.utc_ns, state.monotonic_ns, state.raw_ns) == (7, 5, 3)
     assert (state.max_error_ns, state.estimated_error_ns) == (1_500_000, 20_000)
     assert state.tai_offset_s == 37
 
@@ -38,3 +40,4 @@ def test_this_machine_can_be_read():
     first, second = MachineClock().read(), MachineClock().read()
     assert second.monotonic_ns >= first.monotonic_ns
     assert second.utc_ns > 1_600_000_000 * 10**9
+    assert first.raw_ns is None or second.raw_ns >= first.raw_ns

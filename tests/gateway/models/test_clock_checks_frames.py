@@ -155,6 +155,44 @@ def test_the_host_is_seen_to_step_and_not_to_slew():
     assert watch.step(state(5, 14)) is None
 
 
+def raw(seconds, rate_ppm=0.0, slept_s=0.0, set_s=0.0):
+    """A machine whose clocks agreed at 0; UTC and its timer are pulled against its oscillator."""
+    steady_s = seconds + slept_s
+    state_ns = round(steady_s * S)
+    raw_ns = round(seconds * (1 - rate_ppm * 1e-6) * S)
+    return HostState(1000 * S + state_ns + round(set_s * S), state_ns, True, 1, 1, None, raw_ns)
+
+
+def watched(*states):
+    watch = HostWatch()
+    for each in states:
+        watch.step(each)
+    return watch.slew
+
+
+def test_utc_that_is_pulled_against_the_raw_oscillator_is_seen():
+    slew = watched(*(raw(second, 450.0) for second in range(60)))
+    assert slew.rate_ppm == pytest.approx(450, rel=0.01)
+    assert slew.since_ns < 1021 * S
+    assert 0 < slew.moved_ns < 0.02 * S
+    assert watched(*(raw(second, -450.0) for second in range(60))).rate_ppm < -440
+
+
+def test_what_a_crystal_does_a_sleep_and_a_step_are_not_slewing():
+    assert watched(*(raw(second, 150.0) for second in range(60))) is None
+    assert watched(*(raw(second, slept_s=3600 * (second > 30)) for second in range(60))) is None
+    assert watched(*(raw(second, set_s=5 * (second > 30)) for second in range(60))) is None
+    assert watched(*(raw(second)._replace(raw_ns=None) for second in range(60))) is None
+
+
+def test_slewing_that_has_ended_is_over_after_a_window():
+    states = [raw(second, 450.0) for second in range(30)]
+    last_ns = states[-1].raw_ns
+    states += [raw(second)._replace(raw_ns=last_ns + (second - 29) * S) for second in range(30, 75)]
+    assert watched(*states[:30]) is not None
+    assert watched(*states) is None
+
+
 def test_a_host_is_distrusted_for_what_it_says_itself():
     assert distrust(state(1, 1), S) is None
     assert "STA_UNSYNC" in distrust(state(1, 1, is_synchronised=False), S)

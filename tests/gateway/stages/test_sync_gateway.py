@@ -5,7 +5,7 @@ import pytest
 from gateway.models.clock_checks_host import HostState
 from gateway.models.clock_checks_peers import Step
 from gateway.records_time import SyncCause, SyncCheck
-from gateway.stages.sync_findings import Findings
+from gateway.stages.sync_findings import Claim, Findings
 from gateway.stages.sync_gateway import GatewayClock
 from tests.gateway.stages.clocks import EPOCH, MS, Plant, S
 
@@ -106,3 +106,82 @@ def test_what_the_machine_cannot_see_is_still_told_as_the_gateways(size_ns, sour
         own.peers.stepped(step)
     own.decide(EPOCH + 10 * S, findings, is_tick=True)
     assert [each.source for each in findings.take()] == sources
+
+
+# --- a clock that is pulled ----------------------------------------------------------------------
+
+
+def pulled(plant, seconds, rate_ppm, host=None):
+    """Let the gateway's clock be slewed; return the findings that began."""
+    first = len(plant.records)
+    for _ in range(seconds):
+        for node in plant.nodes.values():
+            node.offset_ns += rate_ppm * 1000
+        plant.second(None if host is None else host())
+    return plant.begun(first)
+
+
+def test_rates_that_change_together_are_the_gateways():
+    plant = Plant("a", "b", "c", drift_ppm=100)
+    assert plant.run(120) == []
+    begun = pulled(plant, 90, 450)
+    assert [(source, cause) for source, cause, _ in begun] == [("gateway", SyncCause.GATEWAY_CLOCK)]
+    assert "pulled" in told_of_gateway(plant)[-1][2]
+
+
+def test_a_rate_that_changes_alone_is_told_of_its_source():
+    plant = Plant("a", "b", "c", drift_ppm=1000)
+    assert plant.run(120) == []
+    for _ in range(200):
+        plant.nodes["b"].offset_ns -= 100_000
+        plant.second()
+    ((source, cause, size),) = plant.begun()
+    assert (source, cause) == ("b", SyncCause.SKEW_CHANGE)
+    assert size == pytest.approx(100, abs=25)
+
+
+def test_a_machine_whose_clock_is_pulled_is_told_until_it_is_not_and_no_source_is():
+    plant = Plant("a", "b", drift_ppm=100)
+    steady_ns, raw_ns = [0], [0]
+
+    def host(rate_ppm):
+        steady_ns[0] += S
+        raw_ns[0] += S - rate_ppm * 1000
+        return HostState(EPOCH + steady_ns[0], steady_ns[0], True, MS, MS, None, raw_ns[0])
+
+    assert pulled(plant, 120, 0, lambda: host(0)) == []
+    ((source, cause, size),) = pulled(plant, 90, 450, lambda: host(450))
+    assert (source, cause) == ("gateway", SyncCause.GATEWAY_CLOCK)
+    assert 0 < size < 0.02
+    assert pulled(plant, 120, 0, lambda: host(0)) == []
+    assert [is_active for is_active, *_ in told_of_gateway(plant)] == [True, False]
+
+
+def test_sources_whose_rates_change_while_the_machine_is_not_pulled_are_told_themselves():
+    plant = Plant("a", "b", drift_ppm=1000)
+    count = [0]
+
+    def host():
+        count[0] += S
+        return HostState(EPOCH + count[0], count[0], True, MS, MS, None, count[0])
+
+    assert pulled(plant, 120, 0, host) == []
+    begun = pulled(plant, 90, 450, host)
+    assert sorted(source for source, *_ in begun) == ["a", "b"]
+    assert {cause for _, cause, _ in begun} == {SyncCause.SKEW_CHANGE}
+
+
+def test_a_finding_that_was_deferred_is_told_once_or_never():
+    findings = Findings()
+    claim = Claim(cause=SyncCause.SKEW_CHANGE, since_ns=EPOCH, size=1.0, unit="ppm", text="x")
+    for is_told, count in ((False, 0), (True, 1), (True, 0)):
+        if count or not is_told:
+            findings.defer("a", claim, lasts=False)
+        findings.settle("a", claim.cause, EPOCH, is_told=is_told)
+        assert len(findings.take()) == count
+    findings.over("a", claim.cause, EPOCH)
+    findings.take()
+    findings.defer("a", claim, lasts=True)
+    findings.over("a", claim.cause, EPOCH)
+    findings.settle("a", claim.cause, EPOCH, is_told=True)
+    assert findings.take() == []
