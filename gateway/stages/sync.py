@@ -333,6 +333,7 @@ class Sync:
             return [_aligned(item, each, between(item), is_accurate=True) for each in item.readings]
         dated = self._calendar(item.source)
         found = dated.poll(item, self._findings)
+        self._gateway.dated(item.source, dated.shown, item.received_ns, self._findings)
         if found is not None:
             self._weigh(item.source, found, item.received_ns, is_suspect=dated.is_suspect)
             for each in found:

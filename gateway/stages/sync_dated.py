@@ -10,15 +10,17 @@ with that clock's bound, if the stamp is by that clock. A stamp that is new must
 poll before and this one; where it does not, it is by another clock (a device behind the server),
 and the value gets the time of its poll like one without a stamp. What cannot be seen is a clock
 behind the server that is off by less than the time between two polls. Heard one way: inside the
-window that the site states (sync_stamped.py). A date that no clock at work shows is a finding.
-A poll that contradicts makes the clock unknown until two agree (sync_agreed.py). A clock that is
-read off more coarsely at times counts as that coarse. Bounded by the number of sources and signals.
+window that the site states (sync_stamped.py). A date that no clock at work shows is a finding,
+unless most calendars say that it is the gateway's that is wrong (sync_gateway.py). A poll that
+contradicts makes the clock unknown until two agree (sync_agreed.py). A clock that is read off more
+coarsely at times counts as that coarse. Bounded by the number of sources and signals.
 Left to others: the clocks of nodes (sync_clock.py), whose clock stepped (sync.py).
 """
 
 from collections import OrderedDict
 from typing import Final, final
 
+from gateway.models.clock_checks_calendars import Shown
 from gateway.models.clock_checks_exchange import ExchangeChecks, Found
 from gateway.models.clock_checks_stamps import wrong_date
 from gateway.models.clock_one_way import OneWayBelief
@@ -47,6 +49,8 @@ class DatedClock:
         self.answers = 0
         self.told_ns: int | None = None
         """When an estimate of it was made."""
+        self.shown: Shown | None = None
+        """What the newest poll says of its date; None: nothing, or that nobody has set it."""
         self._settings = settings
         self._unknown_bound_ns = unknown_bound_ns
         self._is_right = True
@@ -84,12 +88,16 @@ class DatedClock:
 
         None when there was no exchange, or none that could be used.
         """
+        self.shown = None
         self._asked_before_ns = self._asked_ns
         self._asked_ns = item.received_ns if item.requested_ns is None else item.requested_ns
         if item.clock_ns is not None:
             return self._exchange(item, item.clock_ns, findings)
         if self._two_way is None:
             stamp_ns = self._stamped.news(item, findings)
+            if stamp_ns is not None:
+                from_ns = item.received_ns - self._stamped.window_ns(item)
+                self._show(stamp_ns, from_ns, item.received_ns)
             if stamp_ns is not None and self._is_date(stamp_ns, item.received_ns, findings):
                 self._stamped.take(stamp_ns, item, findings)
         return None
@@ -149,9 +157,10 @@ class DatedClock:
         return is_possible
 
     def _exchange(self, item: Verified, clock_ns: int, findings: Findings) -> list[Found] | None:
+        sent_ns = item.received_ns if item.requested_ns is None else item.requested_ns
+        self._show(clock_ns, sent_ns - item.clock_resolution_ns, item.received_ns)
         if not self._is_date(clock_ns, item.received_ns, findings):
             return None
-        sent_ns = item.received_ns if item.requested_ns is None else item.requested_ns
         clock, checks = self._of_resolution(item.clock_resolution_ns)
         shown_us = clock_ns // _NS_PER_US
         exchange = clock.exchange((sent_ns, shown_us, shown_us, item.received_ns))
@@ -171,6 +180,11 @@ class DatedClock:
             two_way = self._two_way = AgreedClock(crystal), self._settings.checks(crystal)
         return two_way
 
+    def _show(self, clock_ns: int, from_ns: int, till_ns: int) -> None:
+        """Take note of what the source showed; it was its date between two of the gateway's."""
+        error_ns = (till_ns - from_ns + 1) // 2
+        self.shown = Shown(from_ns + error_ns - clock_ns, error_ns)
+
     def _is_date(self, stamp_ns: int, now_ns: int, findings: Findings) -> bool:
         """Tell whether a date may be right; a wrong one is a finding until a right one comes."""
         found = wrong_date(stamp_ns, now_ns)
@@ -178,7 +192,13 @@ class DatedClock:
             if self._is_right:
                 findings.forget(self.source, now_ns, OF_THE_CLOCK)
             self._is_right = False
-            findings.lasting(self.source, words.date(found, now_ns), now_ns)
+            claim = words.date(found, now_ns)
+            if found.is_unset:
+                self.shown = None
+                findings.lasting(self.source, claim, now_ns)
+            else:
+                # Whether it is the gateway's date that is wrong, the others tell.
+                findings.defer(self.source, claim, lasts=True)
             return False
         if not self._is_right:
             self._is_right = True

@@ -104,6 +104,12 @@ class Findings:
         else:
             self.happened(source, claim, now_ns)
 
+    def settle_all(self, cause: SyncCause, now_ns: int) -> None:
+        """Tell all findings of one cause that are still deferred."""
+        for source, deferred in list(self._deferred):
+            if deferred is cause:
+                self.settle(source, cause, now_ns, is_told=True)
+
     def over(self, source: str, cause: SyncCause, now_ns: int) -> None:
         """Tell that something is over, if it was there."""
         self._deferred.pop((source, cause), None)

@@ -4,6 +4,7 @@
     it leaps against the machine's timer   it was set, by as much
     UTC runs off its raw oscillator        a time service pulls it, as long as it does
     the machine distrusts it               as long as it does
+    most calendars agree, and not with it  it has the wrong date, as long as they do
     the sources step together              it was set, if there is no machine that says otherwise;
                                            else it is the time server of those sources
     their rates change together            it is pulled, if no raw oscillator says otherwise
@@ -15,6 +16,7 @@ told again when that is over. Left to others: following the clocks anew (sync.py
 
 from typing import Final, final
 
+from gateway.models.clock_checks_calendars import Calendars, Shown
 from gateway.models.clock_checks_exchange import ExchangeFinding, Found
 from gateway.models.clock_checks_host import HostState, HostWatch, distrust, error_ns
 from gateway.models.clock_checks_peers import Decision, Step, StepPeers
@@ -26,6 +28,8 @@ _BACK_NS: Final = 1_000_000_000
 """Stamps of arrival and of handling may change places by less than this."""
 _SLEWED_NS: Final = 300_000_000_000
 """So long after a machine has pulled its clock its sources may find that their rate changed."""
+_KINDS: Final = ("date", "slewed", "distrusted")
+"""What may be wrong with it and lasts, the worst first; one is told at a time."""
 _RATE_CAUSES: Final = (SyncCause.SKEW_CHANGE, SyncCause.DRIFT_BEYOND_CLASS)
 
 
@@ -44,8 +48,11 @@ class GatewayClock:
         self._alive_ns = alive_ns
         self._watch = HostWatch()
         self._has_machine = self._has_raw = False
+        self.calendars = Calendars()
+        self._claims: dict[str, Claim] = {}
+        """What is wrong with it and lasts, by kind."""
         self._lasting = ""
-        """What is told of it that lasts; empty: nothing."""
+        """Which of them is told; empty: none."""
         self._slewed: tuple[float, int] | None = None
         """Last rate at which a time service pulled it, and when it did."""
         self._was_back = False
@@ -59,6 +66,7 @@ class GatewayClock:
             self._latest_ns = now_ns if latest_ns is None else max(now_ns, latest_ns)
             return False
         self.peers.drop()
+        self.calendars.drop()
         self._was_back = True
         claim = words.gateway_set(now_ns - latest_ns, now_ns, _BACK_NS, "it went back")
         self._happened(claim, now_ns, findings)
@@ -72,11 +80,13 @@ class GatewayClock:
         step = self._watch.step(host)
         if step is not None:
             self.peers.drop()
+            self.calendars.drop()
             if step.size_ns > 0 or not was_back:
                 how = "against the machine's timer"
                 claim = words.gateway_set(step.size_ns, step.since_ns, step.error_ns, how)
                 self._happened(claim, now_ns, findings)
-        self._lasts(host, now_ns, findings)
+        self._listen(host, now_ns)
+        self._lasts(now_ns, findings)
         return step is not None
 
     def heard(self, source: str, at_ns: int, *, is_sure: bool) -> None:
@@ -91,9 +101,18 @@ class GatewayClock:
         rate = Step(source, found.since_ns, now_ns, -found.size, found.deviation)
         self._rates[claim.cause].stepped(rate)
 
+    def dated(self, source: str, shown: Shown | None, now_ns: int, findings: Findings) -> None:
+        """Take note of a calendar; an absurd one is told when the others have been looked at."""
+        if shown is not None:
+            self.calendars.show(source, shown, now_ns)
+        if self.calendars.count < 2:
+            findings.settle(source, SyncCause.ABSURD_STAMP, now_ns, is_told=True)
+
     def decide(self, now_ns: int, findings: Findings, *, is_tick: bool) -> None:
         """Tell whose clock stepped or changed its rate, of those that have waited long enough."""
         self._decide_rates(now_ns, findings)
+        if is_tick:
+            self._look_at_calendars(now_ns, findings)
         if not self.peers.is_waiting or (self._has_machine and not is_tick):
             return
         for decision in self.peers.decide(now_ns, self._alive_ns):
@@ -128,22 +147,42 @@ class GatewayClock:
         findings.happened(self._site, claim, now_ns)
         self._lasting = ""
 
-    def _lasts(self, host: HostState, now_ns: int, findings: Findings) -> None:
-        """Tell that the machine pulls its clock, or distrusts it, and when that is over."""
-        reason = distrust(host, self._error_max_ns)
-        slew, lasting, claim = self._watch.slew, "", None
+    def _listen(self, host: HostState, now_ns: int) -> None:
+        """Note whether the machine pulls its clock, or distrusts it."""
+        slew, reason = self._watch.slew, distrust(host, self._error_max_ns)
         if slew is not None:
             self._slewed = slew.rate_ppm, now_ns
-            lasting, claim = "slewed", words.gateway_slewed(*slew)
-        elif reason is not None:
-            lasting = "distrusted"
+        claim = None if slew is None else words.gateway_slewed(*slew)
+        self._note("slewed", claim)
+        claim = None
+        if reason is not None:
             claim = words.gateway_distrusted(reason, host.max_error_ns, now_ns)
-        if self._lasting not in {"", lasting}:
+        self._note("distrusted", claim)
+
+    def _note(self, kind: str, claim: Claim | None) -> None:
+        if claim is None:
+            self._claims.pop(kind, None)
+        else:
+            self._claims[kind] = claim
+
+    def _lasts(self, now_ns: int, findings: Findings) -> None:
+        """Tell the worst of what lasts, and when it is over."""
+        kind = next((each for each in _KINDS if each in self._claims), "")
+        if self._lasting not in {"", kind}:
             findings.over(self._site, SyncCause.GATEWAY_CLOCK, now_ns)
             self._lasting = ""
-        if claim is not None and not findings.is_active(self._site, SyncCause.GATEWAY_CLOCK):
-            findings.lasting(self._site, claim, now_ns)
-            self._lasting = lasting
+        if kind and not findings.is_active(self._site, SyncCause.GATEWAY_CLOCK):
+            findings.lasting(self._site, self._claims[kind], now_ns)
+            self._lasting = kind
+
+    def _look_at_calendars(self, now_ns: int, findings: Findings) -> None:
+        """Hold the gateway's date against those of the sources; then tell whose is wrong."""
+        common = self.calendars.common(now_ns, self._alive_ns)
+        self._note("date", None if common is None else words.gateway_date(common, now_ns))
+        for source in () if common is None else common.sources:
+            findings.over(source, SyncCause.ABSURD_STAMP, now_ns)
+        findings.settle_all(SyncCause.ABSURD_STAMP, now_ns)
+        self._lasts(now_ns, findings)
 
     def _decide_rates(self, now_ns: int, findings: Findings) -> None:
         """Tell whose rate changed, of the changes that have waited long enough."""

@@ -4,6 +4,7 @@ Promises: one sentence or two for a person in the plant, numbers with their unce
 unit; what cannot be known is said. Sizes are of the source: positive is ahead, or faster.
 """
 
+from gateway.models.clock_checks_calendars import Common
 from gateway.models.clock_checks_exchange import ExchangeFinding, Found
 from gateway.models.clock_checks_frames import Counter, CounterFinding, LateData, Lateness
 from gateway.models.clock_checks_peers import Step
@@ -69,6 +70,22 @@ def gateway_set(size_ns: int, since_ns: int, error_ns: int, how: str) -> Claim:
         unit="s",
         text=f"the gateway's clock was set by {seconds(size_ns, error_ns)} ({how}); times before "
         "and after do not belong to one scale; all clocks are followed anew",
+    )
+
+
+def gateway_date(found: Common, now_ns: int) -> Claim:
+    """Return that most calendars agree with each other and not with the gateway's."""
+    way = "ahead of" if found.offset_ns > 0 else "behind"
+    size = f"{abs(found.offset_ns) / _NS_PER_S:.9g} +- {found.error_ns / _NS_PER_S:.2g} s"
+    return Claim(
+        cause=SyncCause.GATEWAY_CLOCK,
+        since_ns=now_ns,
+        size=found.offset_ns / _NS_PER_S,
+        size_uncertainty=found.error_ns / _NS_PER_S,
+        unit="s",
+        text=f"the gateway's date is {size} {way} the calendars of {', '.join(found.sources)}, "
+        f"{len(found.sources)} of {found.calendars}, which agree with each other: it is the "
+        "gateway's that is wrong, and so are all times; set it, and see to its time service",
     )
 
 

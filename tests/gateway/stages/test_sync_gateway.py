@@ -4,6 +4,7 @@ import pytest
 
 from gateway.models.clock_checks_host import HostState
 from gateway.models.clock_checks_peers import Step
+from gateway.records import Polled
 from gateway.records_time import SyncCause, SyncCheck
 from gateway.stages.sync_findings import Claim, Findings
 from gateway.stages.sync_gateway import GatewayClock
@@ -185,3 +186,51 @@ def test_a_finding_that_was_deferred_is_told_once_or_never():
     findings.over("a", claim.cause, EPOCH)
     findings.settle("a", claim.cause, EPOCH, is_told=True)
     assert findings.take() == []
+
+
+# --- a wrong date --------------------------------------------------------------------------------
+
+
+def polls(plant, shown_ns, seconds=30):
+    """Poll devices by their names every second; `shown_ns` is what each shows of now."""
+    first = len(plant.records)
+    for _ in range(seconds):
+        plant.now_ns += S
+        for source, show in shown_ns.items():
+            poll = Polled(
+                source=source, link="modbus", readings=(), requested_ns=plant.now_ns - 4 * MS,
+                received_ns=plant.now_ns, clock_ns=show(plant.now_ns), clock_resolution_ns=MS,
+            )  # fmt: skip
+            (checked,) = plant.verify.feed(poll, plant.now_ns)
+            plant.sync.feed(checked, plant.now_ns)
+        plant.sync.tick(plant.now_ns)
+        plant.records += plant.sync.findings()
+    return plant.begun(first)
+
+
+@pytest.mark.parametrize("away_ns", [26 * 366 * 86_400 * S, 3 * 86_400 * S, -100 * S])
+def test_a_gateway_with_a_wrong_date_is_found_and_its_sources_are_not_blamed(away_ns):
+    plant = Plant()
+    shown = dict.fromkeys("pqr", lambda now_ns: now_ns + away_ns - 2 * MS)
+    begun = polls(plant, shown)
+    assert ("gateway", SyncCause.GATEWAY_CLOCK, pytest.approx(-away_ns / S, abs=1)) in begun
+    # The first one is alone when it is asked; it is cleared with the next look at all.
+    assert [source for source, *_ in begun if source != "gateway"] in ([], ["p"])
+    assert not plant.sync._findings.is_active("p", SyncCause.ABSURD_STAMP)
+    polls(plant, dict.fromkeys("pqr", lambda now_ns: now_ns))
+    dates = [active for active, _, text in told_of_gateway(plant) if "the calendars of" in text]
+    assert dates == [True, False]
+
+
+def test_one_absurd_calendar_among_others_is_blamed_itself():
+    plant = Plant()
+    right = dict.fromkeys("qr", lambda now_ns: now_ns)
+    begun = polls(plant, {**right, "p": lambda now_ns: now_ns + 30 * 366 * 86_400 * S})
+    assert [(source, cause) for source, cause, _ in begun] == [("p", SyncCause.ABSURD_STAMP)]
+
+
+def test_calendars_nobody_set_do_not_show_that_the_gateways_is_wrong():
+    plant = Plant()
+    begun = polls(plant, dict.fromkeys("pqr", lambda now_ns: now_ns - EPOCH + 946_684_800 * S))
+    assert len(begun) == 3
+    assert {cause for _, cause, _ in begun} == {SyncCause.CLOCK_UNSET}
