@@ -3,7 +3,7 @@
 Numbers and ticks of one boot rise together. A frame whose number is above all others and whose tick
 is a second or more below that of the highest one shows that the counter went back:
 
-    it stood short of a modulus, and goes on beyond it        wrapped
+    it goes on as if it had begun again at a modulus          wrapped, once or more often
     it shows no more than has passed since that frame         restarted, under the same boot id
     else                                                      ran backwards
 
@@ -106,8 +106,11 @@ class FrameOrder:
         slack_us = _SLACK_US + elapsed_us // 1000
         lost_us, since_ns = self._tick_us - tick_us, self._received_ns
         for words, modulus_us in MODULI_US:
-            left_us = modulus_us - self._tick_us
-            if left_us > 0 and abs(left_us + tick_us - elapsed_us) <= slack_us:
+            # How much further it would be had it not begun again, once or more often.
+            short_us = self._tick_us + elapsed_us - tick_us
+            times = (short_us + modulus_us // 2) // modulus_us
+            is_near = times > 0 and abs(short_us - times * modulus_us) <= slack_us
+            if is_near and max(self._tick_us, tick_us) < modulus_us:
                 return CounterFinding(Counter.WRAPPED, modulus_us, since_ns, words)
         is_young = tick_us <= elapsed_us + slack_us
         if is_young and lost_us > slack_us:

@@ -52,6 +52,22 @@ def test_a_counter_that_wraps_names_its_modulus(words, modulus_us):
     assert order.frame(2, 1_600_000, 1002 * S, is_live=False) is None
 
 
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_a_counter_that_wrapped_more_than_once_in_an_outage_wrapped(times):
+    order = FrameOrder()
+    order.frame(0, 3_125 * US, 10_000 * S, is_live=False)
+    later_us = times * (1 << 32) - 1_390 * US
+    found = order.frame(1, 1_735 * US, 10_000 * S + later_us * 1000, is_live=False)
+    assert (found.counter, found.modulus) == (Counter.WRAPPED, "2^32 us")
+
+
+def test_a_counter_that_begins_anew_after_an_outage_is_a_restart():
+    for outage_s in (3600, 7200, 86_400):
+        assert frames((0, 5000, 10_000), (1, 30, 10_000 + outage_s)) == [
+            (Counter.RESTARTED, 4970.0 + outage_s)
+        ]
+
+
 def test_data_behind_data_is_out_of_order_and_answers_are_not():
     order = FrameOrder()
     assert order.frame(1, 1, S, is_live=False) is None
