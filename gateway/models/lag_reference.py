@@ -5,12 +5,12 @@ Healthy windows, one after another, give the profiles of lag.py. Of them are lea
     reference    the lag within reach at which the sum of their profiles is largest: a lag that was
                  always there (a pipe, a filter, a model of few lags) is no finding
     gain         of a window or of several together: largest likelihood less that at the reference,
-                 without the `LINES` frequencies that say most for it
+                 the `LINES` frequencies that say most for it counted as the one after them
     limit        the gain that health exceeds with the probability p asked for
 
-The gain has to do without its strongest frequencies because an oscillation that all signals share,
-and the model does not know, is explained as well by half a period of lag as by the model's signs of
-the coupling; all other frequencies speak against that. A lag turns every frequency.
+The gain has to do without what is particular to a few frequencies, because an oscillation that all
+signals share and the model does not know is explained better by half a period of lag than by the
+model's signs of the coupling. All other frequencies speak against that; a lag turns every one.
 
 Were the model right, a likelihood ratio x would be exceeded with a probability below e^-x (Markov,
 since its mean is 1). Real rows are less obedient, so the scale of that exponential is learnt: with
@@ -51,8 +51,8 @@ HORIZONS: Final = (1, 4)
 """Windows that are looked at together: one finds a large lag soon, four a small one at all."""
 SHARE_MIN: Final = 1.0 / 3.0
 """Of what a lag is worth in health: two thirds of a window are behind the onset then."""
-LINES: Final = 8
-"""Of 128 frequencies: a line under the taper takes five of them, and its foot a few more."""
+LINES: Final = 12
+"""Of 128 frequencies: a line under the taper takes five of them, and so does its first overtone."""
 PRIOR_WINDOWS: Final = 8.0
 """What the theory of likelihood ratios is worth against what is seen, in windows."""
 _TENTH: Final = 1.2815515655446004
@@ -91,8 +91,8 @@ class Found(NamedTuple):
     is_beyond: bool
     """Whether it is beyond reach, so that no more is known than that, and the sign."""
     gain: float
-    """Nats by which it explains the values better than the reference, without the strongest
-    frequencies."""
+    """Nats by which it explains the values better than the reference, the strongest frequencies
+    cut down."""
     is_agreed: bool
     """Whether the plain correlation, without weights, prefers it too, and the gain is a fair share
     of what such a lag is worth."""
@@ -155,12 +155,12 @@ def held_against(reference: Reference, profile: Profile, windows: int = 1) -> Fo
 
 
 def evidence(profile: Profile, place: int, other: int) -> float:
-    """Return the nats that speak for one place against another without the strongest frequencies.
+    """Return the nats that speak for one place against another, the strongest frequencies cut down.
 
     0 at least where they are the same; below zero where all the others object.
     """
     parts = lag.said(profile.cross, np.array([place]), other)
-    return float(_without_lines(parts)[0]) / profile.looseness(place)
+    return float(_capped(parts)[0]) / profile.looseness(place)
 
 
 def gain_of(profile: Profile, place: int, other: int) -> float:
@@ -178,10 +178,10 @@ def limit_of(gains: Sequence[float], chance: float) -> float:
     return total * math.expm1(-math.log(chance) / windows)
 
 
-def _without_lines(parts: Floats) -> Floats:
-    """Return the sums (n,) of parts (n, f) without the largest of each row, as far as above 0."""
-    largest = np.partition(parts, -LINES, axis=1)[:, -LINES:]
-    result: Floats = parts.sum(axis=1) - np.maximum(largest, 0.0).sum(axis=1)
+def _capped(parts: Floats) -> Floats:
+    """Return the sums (n,) of parts (n, f), the largest of each row cut to the one after them."""
+    after = np.partition(parts, -LINES - 1, axis=1)[:, -LINES - 1, None]
+    result: Floats = np.minimum(parts, np.maximum(after, 0.0)).sum(axis=1)
     return result
 
 
@@ -197,7 +197,7 @@ def _worth(profiles: Sequence[Profile], place: int) -> tuple[float, ...]:
     """
     crosses = [each.cross / each.looseness(place) for each in profiles]
     reach = _within_reach()
-    lost = _without_lines(-lag.said(np.mean(crosses, axis=0), reach, place))
+    lost = _capped(-lag.said(np.mean(crosses, axis=0), reach, place))
     mirrored = np.clip(2 * place - np.arange(len(lag.lags())) - reach[0], 0, len(lost) - 1)
     return tuple(float(value) for value in lost[mirrored])
 
