@@ -1,6 +1,6 @@
 """Asynchronous, late and badly timed samples on one timeline: error, coverage, fusion, cost.
 
-    python -m benchmarks.alignment [--data DIR] [--only resampling fusion cost]
+    python -m benchmarks.alignment [--data DIR] [--only resampling carried fusion cost]
 
 Streams are those of alignment_streams.py: random rates, delays, gaps and clock errors that are
 stated. Every figure is against a truth that no method has seen.
@@ -10,6 +10,10 @@ resampling   At random times while all is well: the last value before (hold), th
              well. Errors in deviations of the signal; coverage is how often the truth lies within
              two stated deviations. The truth of SKAB is a recorded reading, at times at which the
              signal was not sampled: the noise of the sensor is in it.
+carried      What rows hold: readings carried to the time of the row by `RowCollector`, against the
+             truth there. Two stated deviations are those of one reading, by the law that held, and
+             of the extra variance. The pump once more after it has rested: its laws are
+             then those of rest, and are learnt again.
 fusion       Rows from `RowCollector`, a model learnt from the first of them, then the tracker:
              with the last value of each row and no word of its time, and with carried values and
              their extra variances. Error of the fused value and of the virtual sensor (what the
@@ -23,7 +27,6 @@ Exit status 1: no data.
 
 import argparse
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -35,6 +38,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import engine
+from benchmarks.alignment_cost import cost
 from benchmarks.alignment_streams import (
     NS_PER_S,
     SOURCES,
@@ -47,15 +51,13 @@ from benchmarks.alignment_streams import (
     streams,
 )
 from benchmarks.recordings import MissingDataError
-from gateway import status
 from gateway.models import alignment_law
 from gateway.models.alignment import Samples, resample, time_variance
 from gateway.models.alignment_law import Law
-from gateway.models.alignment_rows import BEFORE
+from gateway.models.alignment_rows import BEFORE, Usual
 from gateway.models.fit import Settings
 from gateway.models.tracker import Habits, Tracker
 from gateway.models.twin_model import interval
-from gateway.records import Aligned, Provenance
 from gateway.stages.rows import Row, RowCollector
 
 Floats = NDArray[np.float64]
@@ -68,7 +70,8 @@ GOOD_S: Final = 0.005
 CLOCKS: Final = {"good": (0.0, 0.0), "one poor": (0.0, 0.25), "one lost later": (0.6, 1.0)}
 """From when on, as a share of the time without fault, the last source's clock is known to how much,
 as a share of a row; 0 is good."""
-COST_SIGNALS: Final = 1_000
+REST_SHARE: Final = 0.35
+"""Of the time without fault: as long as the first laws take, and is not counted."""
 COST_GOAL: Final = 0.10
 _FILE_COLUMNS: Final = 140
 
@@ -167,6 +170,39 @@ def _conditional(
     return found.mean, found.variance + unsure + reading
 
 
+# --- carried values -------------------------------------------------------------------------------
+
+
+def carried(plant: Plant, made: list[Stream], from_s: float) -> Error:
+    """Return how far carried values are off from `from_s` on while all is well."""
+    period_ns = round(plant.row_s * NS_PER_S)
+    collector = RowCollector(plant.signals, period_ns, period_ns)
+    off, inside = [], []
+    for arrival_ns, value in arrivals(plant, made):
+        for row in collector.put(value, arrival_ns):
+            at_s = (row.time_ns - START_NS) / NS_PER_S
+            seen = np.isfinite(row.carried.values) & row.carried.has_law
+            if not from_s <= at_s < plant.healthy_s - plant.row_s:
+                continue
+            truth = np.array([plant.at(np.array([at_s]), at)[0] for at in range(len(seen))])
+            readings = 1.0 if plant.noise.any() else 2.0
+            spread = np.sqrt(row.carried.extra + readings * collector.law.noise)
+            apart = row.carried.values - truth
+            off.append((apart / plant.scale)[seen])
+            inside.append((np.abs(apart) <= 2.0 * spread)[seen])
+    return Error(
+        float(np.sqrt(np.mean(np.concatenate(off) ** 2))), float(np.mean(np.concatenate(inside)))
+    )
+
+
+def first_at_rest(plant: Plant, until_s: float) -> Plant:
+    """Return a plant that stands still until a time, and then runs."""
+    truth = plant.truth.copy()
+    until = int(until_s / plant.step_s)
+    truth[:until] = truth[until]
+    return plant._replace(name=f"{plant.name}, first at rest", truth=truth)
+
+
 # --- fusion ---------------------------------------------------------------------------------------
 
 
@@ -184,14 +220,16 @@ def fusion(plant: Plant, rows: list[Row], *, is_carried: bool) -> Fusion:
     """Learn from the first rows, live with the others, compare with the truth."""
     taken = np.array([_taken(row, is_carried=is_carried) for row in rows])
     extra = np.array([np.nan_to_num(row.carried.extra) for row in rows])
-    usual = extra[:TRAINING_ROWS].mean(axis=0)
+    usual = Usual(len(plant.signals), TRAINING_ROWS)
+    for row in rows[:TRAINING_ROWS]:
+        usual.learn(row.carried)
     model = engine.learn(taken[:TRAINING_ROWS], plant.signals, Settings())
     tracker = Tracker(model, Habits())
     off, virtual, inside, probability, times_s = [], [], [], [], []
     for row, values, more in zip(
         rows[TRAINING_ROWS:], taken[TRAINING_ROWS:], extra[TRAINING_ROWS:], strict=True
     ):
-        step = tracker.step(values, np.maximum(more - usual, 0.0) if is_carried else None)
+        step = tracker.step(values, usual.beyond(more) if is_carried else None)
         at_s = (row.time_ns - START_NS) / NS_PER_S
         truth = np.array([plant.at(np.array([at_s]), at)[0] for at in range(len(values))])
         if plant.noise.any():
@@ -226,50 +264,6 @@ def _delay(alarmed: NDArray[np.bool_]) -> float:
     return float(found[0]) if len(found) else float("nan")
 
 
-# --- cost -----------------------------------------------------------------------------------------
-
-
-def cost(period_ns: int, *, signals: int = COST_SIGNALS, seconds: int) -> tuple[float, float]:
-    """Return the share of a core for signals at 10 Hz, jittered, and the longest tenth, in s.
-
-    The share is of the second half; laws are learnt four a row, twice for each signal.
-    """
-    rng = np.random.default_rng(SEED)
-    names = tuple(f"n:s{place}" for place in range(signals))
-    collector = RowCollector(names, period_ns, period_ns)
-    levels = np.zeros(signals)
-    taken_s = []
-    for tick in range(10 * seconds):
-        levels += rng.normal(size=signals)
-        base_ns = START_NS + tick * NS_PER_S // 10
-        times_ns = base_ns + rng.integers(-5_000_000, 5_000_000, signals)
-        values = [
-            _cheap(name, value, time_ns, tick)
-            for name, value, time_ns in zip(names, levels.tolist(), times_ns.tolist(), strict=True)
-        ]
-        started_s = time.process_time()
-        for value in values:
-            collector.put(value, base_ns + 20_000_000)
-        taken_s.append(time.process_time() - started_s)
-    later_s = taken_s[len(taken_s) // 2 :]
-    return sum(later_s) / (0.1 * len(later_s)), max(taken_s)
-
-
-def _cheap(name: str, value: float, time_ns: int, sequence: int) -> Aligned:
-    return Aligned(
-        signal=name,
-        unit="",
-        value=value,
-        time_ns=time_ns,
-        bound_ns=2_000_000,
-        uncertainty_ns=2_000_000,
-        status=status.GOOD,
-        provenance=Provenance.SEALED,
-        source="n",
-        sequence=sequence,
-    )
-
-
 # --- tables ---------------------------------------------------------------------------------------
 
 
@@ -290,6 +284,20 @@ def _report_resampling(plants: list[Plant], console: Console) -> None:
                 stated = f"{100 * error.coverage:.1f} %" if method.startswith("cond") else "-"
                 table.add_row(method, f"{error.rms:.3f}", stated)
             console.print(table)
+
+
+def _report_carried(plants: list[Plant], console: Console) -> None:
+    table = Table("plant", "clocks", "error", "within 2 deviations", title="Carried values of rows")
+    for plant in plants:
+        rest_s = REST_SHARE * plant.healthy_s
+        # The recording has the noise of its sensors in it, and with it would rest from that too.
+        made = [plant, first_at_rest(plant, rest_s)] if plant.noise.any() else [plant]
+        for each in made:
+            for name in CLOCKS:
+                found = carried(each, taken_apart(each, name, SEED), rest_s)
+                coverage = f"{100 * found.coverage:.1f} %"
+                table.add_row(each.name, name, f"{found.rms:.3f}", coverage)
+    console.print(table)
 
 
 def _report_fusion(plants: list[Plant], console: Console) -> None:
@@ -315,7 +323,7 @@ def _report_fusion(plants: list[Plant], console: Console) -> None:
 def _report_cost(_plants: list[Plant], console: Console) -> None:
     table = Table("rows of", "laws", "share of a core", "worst tenth of a second", "goal")
     for period_ns, laws, seconds in (
-        (NS_PER_S // 10, "learnt", 112),
+        (NS_PER_S // 10, "learnt", 320),
         (NS_PER_S // 10, "being learnt", 24),
         (NS_PER_S, "being learnt", 24),
     ):
@@ -333,6 +341,7 @@ def _report_cost(_plants: list[Plant], console: Console) -> None:
 
 PARTS: Final[dict[str, Callable[[list[Plant], Console], None]]] = {
     "resampling": _report_resampling,
+    "carried": _report_carried,
     "fusion": _report_fusion,
     "cost": _report_cost,
 }

@@ -1,9 +1,11 @@
 """Laws are learnt from the first samples of each signal, watched, and learnt again when they fail.
 
 A law is learnt after 64 samples and again after 256. From then on it is watched by how far each
-sample lies from the one before, against what the law expects of that:
+sample lies from the mean of the n = 3 before, against what the law expects of that, with c(d) the
+variance of the change within d (a mean and not the last alone: much of that would be its noise):
 
-    z^2 = (y_j - y_i)^2 / (change_variance(t_j - t_i) + 2 noise)        at most REACH^2
+    z^2 = (y - mean y_i)^2 / v,     at most REACH^2
+    v = sum c(t - t_i) / n - sum c(t_i - t_k) / n^2 + noise (1 + 1 / n),    of all i, and of i < k
 
 Over `WATCHED` samples its mean is 1 under the law. Outside `BAND` a new lesson begins; above it as
 soon as nothing that may follow could bring it back. The old law holds until the new one is known.
@@ -56,13 +58,15 @@ class Heard(NamedTuple):
     values: Floats
 
 
-class Moves(NamedTuple):
-    """The newest sample (s,) of each signal against the one before; NaN where there is none."""
+class Recent(NamedTuple):
+    """The newest n + 1 samples of each signal, the last one of this row."""
 
-    gap_s: Floats
-    change: Floats
+    times_s: Floats
+    """(s, n + 1): before the last."""
+    values: Floats
+    """(s, n + 1): NaN where there are fewer, or the last is not of this row."""
     unsure_s: Floats
-    """Standard uncertainty of the times."""
+    """(s,): standard uncertainty of the times."""
 
 
 @dataclass(slots=True)
@@ -119,31 +123,35 @@ class Lessons:
         self._open = {place: _Lesson() for place in self._open}
         self._learnt_ns = None
 
-    def take(self, heard: Heard, moves: Moves, row_ns: int, *, is_suspect: bool) -> None:
-        """Learn from a row: its samples, what they moved by, and the time of the row."""
+    def take(self, heard: Heard, recent: Recent, row_ns: int, *, is_suspect: bool) -> None:
+        """Learn from a row: its samples, the newest ones of each signal, the time of the row."""
         self._suspect_rows = self._suspect_rows + 1 if is_suspect else 0
         if 0 < self._suspect_rows <= SUSPECT_MAX:
             return
-        self._watch(moves)
+        self._watch(recent)
         self._teach(heard)
         if self._learnt_ns is None or row_ns - self._learnt_ns >= BETWEEN_NS:
             self._learn(row_ns)
 
-    def _watch(self, moves: Moves) -> None:
+    def _watch(self, recent: Recent) -> None:
         """Compare samples with what laws expect, and begin lessons where they fail."""
         law = self.law
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            expected = change_variance(law, moves.gap_s) + 2.0 * law.noise
-            unsure = change_variance(law, moves.unsure_s)
-            square = np.minimum(moves.change**2 / expected, REACH**2)
-            counts = law.is_known & np.isfinite(square) & (moves.gap_s > 0.0)
+            away = recent.values[:, -1] - recent.values[:, :-1].mean(axis=1)
+            expected = _expected(law, recent.times_s)
+            unsure = change_variance(law, recent.unsure_s)
+            square = np.minimum(away**2 / expected, REACH**2)
+            counts = law.is_known & np.isfinite(square) & (expected > 0.0)
             counts &= unsure <= _UNSURE_SHARE * expected
         self._square += np.where(counts, square, 0.0)
         self._count += counts
         is_full = self._count >= WATCHED
         fails = (self._square > BAND[1] * WATCHED) | (is_full & (self._square < BAND[0] * WATCHED))
         for place in np.flatnonzero(fails).tolist():
-            self._open.setdefault(place, _Lesson())
+            lesson = self._open.get(place)
+            # One whose first law fails has samples of two ways of moving, and begins anew.
+            if lesson is None or lesson.is_begun:
+                self._open[place] = _Lesson()
         done = is_full | fails
         self._square[done] = 0.0
         self._count[done] = 0.0
@@ -180,6 +188,18 @@ class Lessons:
             if not is_known:
                 wait = min(2 * lesson.wait, WAIT_MAX)
                 self._open[place] = _Lesson(skip=lesson.wait, wait=wait)
+
+
+def _expected(law: Law, times_s: Floats) -> Floats:
+    """Return the variance (s,) of the last of samples (s, n + 1) about the mean of the others."""
+    count = times_s.shape[1] - 1
+    result = law.noise * (1.0 + 1.0 / count)
+    for at in range(count):
+        result = result + change_variance(law, np.abs(times_s[:, -1] - times_s[:, at])) / count
+        for other in range(at):
+            apart_s = np.abs(times_s[:, at] - times_s[:, other])
+            result = result - change_variance(law, apart_s) / count**2
+    return result
 
 
 def _learnt(lessons: list[_Lesson], count: int) -> Law:

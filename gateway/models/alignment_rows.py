@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from gateway.models.alignment import Resampled, Samples, resample, time_variance
 from gateway.models.alignment_law import Law
-from gateway.models.alignment_lessons import Heard, Lessons, Moves
+from gateway.models.alignment_lessons import Heard, Lessons, Recent
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -102,8 +102,8 @@ class Resampler:
     def __init__(self, signals: int, period_ns: int) -> None:
         self._signals = signals
         self._period_ns = period_ns
-        self._times_ns = np.zeros((signals, BEFORE), dtype=np.int64)
-        self._values = np.full((signals, BEFORE), np.nan)
+        self._times_ns = np.zeros((signals, BEFORE + 1), dtype=np.int64)
+        self._values = np.full((signals, BEFORE + 1), np.nan)
         self._phase = np.zeros(signals, dtype=np.complex128)
         self._lessons = Lessons(signals)
         self.is_suspect = False
@@ -128,12 +128,11 @@ class Resampler:
         grouped = _grouped(own, self._signals)
         targets_ns = self._targets(self._phase, np.int64(middle_ns))
         following = _first(after, self._signals)
-        near = _Near(self._times_ns, self._values, grouped, following)
+        near = _Near(self._times_ns[:, 1:], self._values[:, 1:], grouped, following)
         carried = _carried(self.law, near, targets_ns)
-        moves = _moves(self._times_ns, self._values, grouped)
         self._remember(grouped)
         heard = Heard(own.places, own.times_ns, own.values)
-        self._lessons.take(heard, moves, middle_ns, is_suspect=self.is_suspect)
+        self._lessons.take(heard, self._recent(grouped), middle_ns, is_suspect=self.is_suspect)
         return carried
 
     def again(self, signals: list[int], middle_ns: list[int], near: Again) -> Carried:
@@ -154,6 +153,12 @@ class Resampler:
         usual_ns = begin_ns + (phase_ns - begin_ns) % self._period_ns
         return np.where(np.abs(phase) >= REGULAR, usual_ns, middle_ns)
 
+    def _recent(self, own: "_Grouped") -> Recent:
+        """Return the newest samples of the signals that have spoken in this row."""
+        times_s = (self._times_ns - self._times_ns[:, -1:]) / _NS_PER_S
+        values = np.where((own.counts > 0)[:, None], self._values, np.nan)
+        return Recent(times_s, values, own.uncertainty_ns / _NS_PER_S)
+
     def _remember(self, own: "_Grouped") -> None:
         """Keep the newest samples of each signal, and where in the row it speaks."""
         places = np.flatnonzero(own.counts > 0)
@@ -161,7 +166,7 @@ class Resampler:
         values = np.hstack([self._values[places], own.values[places]])
         # Those without a value go first, then by time; the sort keeps the order of equals.
         key = np.where(np.isfinite(values), times_ns, np.iinfo(np.int64).min)
-        order = np.argsort(key, axis=1, kind="stable")[:, -BEFORE:]
+        order = np.argsort(key, axis=1, kind="stable")[:, -BEFORE - 1 :]
         self._times_ns[places] = np.take_along_axis(times_ns, order, axis=1)
         self._values[places] = np.take_along_axis(values, order, axis=1)
         single = np.flatnonzero(own.counts == 1)
@@ -258,18 +263,6 @@ def _carried(law: Law, near: _Near, targets_ns: Instants) -> Carried:
         values[chosen] = found.carried[fit]
         extra[chosen] += found.extra[fit]
     return Carried(values, extra, law.is_known.copy())
-
-
-def _moves(times_ns: Instants, values: Floats, own: _Grouped) -> Moves:
-    """Return how far the newest sample of each signal lies from the one before."""
-    has_own = own.counts > 0
-    has_two = own.counts > 1
-    second = -min(2, own.values.shape[1])
-    before_ns = np.where(has_two, own.times_ns[:, second], times_ns[:, -1])
-    before = np.where(has_two, own.values[:, second], values[:, -1])
-    gap_s = (own.times_ns[:, -1] - before_ns) / _NS_PER_S
-    change = np.where(has_own, own.values[:, -1] - before, np.nan)
-    return Moves(gap_s, change, own.uncertainty_ns / _NS_PER_S)
 
 
 def _grouped(samples: Batch, signals: int, most: int = OWN_MAX) -> _Grouped:

@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final, NamedTuple, final
 
+from gateway.models.alignment_law import Law
 from gateway.models.alignment_rows import Carried, Resampler
 from gateway.records import Aligned
 from gateway.stages.cadence import SignalCadence
@@ -99,6 +100,11 @@ class RowCollector:
         self._due_ns = 0
         """No open row has waited long enough before."""
         self.counts: Counter[str] = Counter()
+
+    @property
+    def law(self) -> Law:
+        """How each signal moves, as far as that is known."""
+        return self._resampler.law
 
     def doubt(self, *, is_suspect: bool) -> None:
         """Say whether rows are suspect now: how signals move is not learnt from such."""

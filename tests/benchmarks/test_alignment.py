@@ -45,6 +45,15 @@ def test_on_waves_the_conditional_mean_wins_and_its_variance_holds(plant):
     assert 0.9 < ours.coverage <= 1.0
 
 
+def test_carried_values_are_as_far_off_as_they_say_also_once_a_plant_at_rest_runs(plant):
+    """From half a lesson of the slowest signal after the plant has begun to run."""
+    for each in (plant, alignment.first_at_rest(plant, 1_500.0)):
+        made = streams(each, (0.01,) * SOURCES, 3)
+        found = alignment.carried(each, made, 2_500.0)
+        assert 0.0 < found.rms < 0.3
+        assert 0.9 < found.coverage <= 1.0
+
+
 def test_cost_is_a_share_of_a_core():
     share, worst_s = alignment.cost(1_000_000_000, signals=3, seconds=4)
     assert 0.0 < share < 1.0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gateway.models import alignment_law, alignment_lessons
-from gateway.models.alignment_lessons import AT_ONCE, LESSONS, WATCHED, Heard, Lessons, Moves
+from gateway.models.alignment_lessons import AT_ONCE, LESSONS, WATCHED, Heard, Lessons, Recent
 
 SECOND_NS = 1_000_000_000
 
@@ -15,10 +15,12 @@ def taught(lessons, values, start=0, *, is_suspect=False, unsure_s=0.0, period_n
     signals = values.shape[1]
     for row, found in enumerate(values, start):
         heard = Heard(np.arange(signals), np.full(signals, row * period_ns), found)
-        before = values[row - start - 1] if row > start else np.full(signals, np.nan)
-        gap_s = np.full(signals, period_ns / 1e9)
-        moves = Moves(gap_s, found - before, np.full(signals, unsure_s))
-        lessons.take(heard, moves, row * period_ns, is_suspect=is_suspect)
+        newest = np.full((signals, 4), np.nan)
+        last = values[max(row - start - 3, 0) : row - start + 1].T
+        newest[:, 4 - last.shape[1] :] = last
+        times_s = np.tile(np.arange(-3.0, 1.0) * period_ns / 1e9, (signals, 1))
+        recent = Recent(times_s, newest, np.full(signals, unsure_s))
+        lessons.take(heard, recent, row * period_ns, is_suspect=is_suspect)
         known.append(int(lessons.law.is_known.sum()))
     return known
 
@@ -80,6 +82,29 @@ def test_a_signal_that_comes_to_rest_is_learnt_again_but_not_while_it_says_nothi
     assert lessons.law.is_known.all(), "the old law holds"
     taught(lessons, resting(LESSONS[-1]), 10 * WATCHED)
     assert change(lessons) == pytest.approx(0.02, rel=0.3)
+
+
+def test_a_lesson_under_way_begins_anew_if_its_first_law_fails():
+    """Else its second law would be of two ways of moving."""
+    lessons = Lessons(1)
+    taught(lessons, resting(2 * LESSONS[0]))
+    rows = walks(2 * LESSONS[0], step=10.0)
+    taught(lessons, rows[: LESSONS[0]], 2 * LESSONS[0])
+    assert len(lessons._open[0].values) < LESSONS[0]
+    assert change(lessons) < 1.0
+    taught(lessons, rows[LESSONS[0] :], 3 * LESSONS[0])
+    assert change(lessons) == pytest.approx(100.0, rel=0.5)
+
+
+def test_how_far_a_sample_may_lie_from_those_before_is_what_the_law_says():
+    """Against a covariance worked out entry by entry, at odd times."""
+    law = alignment_law.Law(*(np.array([part]) for part in (0.3, 1.0, 2.0, 0.5, True)))
+    times_s = np.array([-3.0, -2.5, -0.7, 0.0])
+    gaps_s = np.abs(times_s[:, None] - times_s)
+    covariance = 2.0 * alignment_law.correlation(law.rate, law.smooth, gaps_s) + 0.5 * np.eye(4)
+    weights = np.array([-1 / 3, -1 / 3, -1 / 3, 1.0])
+    found = alignment_lessons._expected(law, times_s[None])
+    assert found == pytest.approx(weights @ covariance @ weights)
 
 
 def test_some_spikes_are_no_other_law():

@@ -154,7 +154,7 @@ def test_a_flood_of_samples_costs_no_more_than_the_newest_ones():
         lambda place, time_ns: float(time_ns),
     )
     assert row.values[0] == np.mean(range(1_000 - OWN_MAX, 1_000))
-    assert resampler._values.shape == (1, BEFORE)
+    assert resampler._values.shape == (1, BEFORE + 1)
 
 
 def test_a_closed_row_can_be_asked_again():
