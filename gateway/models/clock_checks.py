@@ -13,6 +13,9 @@ taken as a standard deviation, makes l larger than chance allows only where no d
 it (Hoeffding: an error within +-c of mean zero is no worse than a normal one of deviation c), and a
 one-sided delay that stays leads to no more than sqrt(`STARTS_MAX`) deviations, below every limit.
 
+A rate that has changed may go on changing: for half an hour the filter lets the crystal wander more
+than was stated. When a change began is known to an exchange or so, and that is part of its size.
+
 Promised: bounded memory; an evidence limit from the set-point (false alarms per day) by the normal
 law; a change has a size, its deviation and a beginning; after a verdict the filter goes on from the
 changed clock. Left to others: which part of a delay is queueing, one-sided delays
@@ -29,6 +32,7 @@ from enum import StrEnum
 from statistics import NormalDist
 from typing import Final, NamedTuple, final
 
+from gateway.models.clock_uncertainty import rectangular
 from gateway.models.node_clock import Crystal
 
 STARTS_MAX: Final = 24
@@ -45,6 +49,11 @@ _CLEAR: Final = 9.0
 """Lead in likelihood ratio (2 ln) over the other kinds that names the kind: odds of 90 to 1."""
 _NAMED_AFTER: Final = 16
 """Exchanges after which the likelier kind is named, clear or not."""
+_RESTLESS: Final = 5.0
+"""Where a rate has just changed, a crystal is out in the weather: it may wander so many times as
+much as was stated ..."""
+_RESTLESS_NS: Final = 1_800_000_000_000
+"""... for the next half hour."""
 _DAY_S: Final = 86_400.0
 _NS_PER_S: Final = 1e9
 _PPM: Final = 1e3
@@ -83,10 +92,14 @@ def evidence_limit(false_alarms_per_day: float, period_s: float) -> float:
 class _Start:
     """One candidate: since when and of which kind; what it leaves in state and innovations."""
 
-    __slots__ = ("count", "kind", "level", "projected", "rate", "since_ns", "weight")
+    __slots__ = ("count", "gap_s", "kind", "level", "projected", "rate", "since_ns", "weight")
 
-    def __init__(self, kind: ChangeKind, since_ns: int, level: float, rate: float) -> None:
+    def __init__(
+        self, kind: ChangeKind, since_ns: int, gap_s: float, level: float, rate: float
+    ) -> None:
         self.kind = kind
+        self.gap_s = gap_s
+        """Time between the exchanges between which it began."""
         self.since_ns = since_ns
         self.level, self.rate = level, rate
         """Truth less estimate that a unit change leaves: offset (ns), skew (ns/s)."""
@@ -111,7 +124,7 @@ class ClockChanges:
     def restart(self) -> None:
         """Begin anew: of another boot, or after a pause that makes the past worthless."""
         self._zero_ns: int | None = None
-        self._at_ns = 0
+        self._at_ns = self._restless_ns = 0
         self._level = self._rate = 0.0
         self._p00 = self._p01 = self._p11 = 0.0
         self._starts: deque[_Start] = deque()
@@ -126,9 +139,13 @@ class ClockChanges:
             return 0.0, _SKEW_FIRST_PPM
         return self._rate / _PPM, math.sqrt(max(self._p11, 0.0)) / _PPM
 
-    def allow(self, deviation_ns: float) -> None:
-        """Let the next offsets differ by so much for a reason that is not the clock's."""
+    def allow(self, deviation_ns: float, over_s: float = math.inf) -> None:
+        """Let the next offsets differ by so much for a reason that is not the clock's.
+
+        What came in the course of `over_s` seconds was taken for a rate until now.
+        """
         self._p00 += deviation_ns * deviation_ns
+        self._p11 += (deviation_ns / over_s) ** 2
         self._starts.clear()
         self.is_suspect = False
 
@@ -157,7 +174,8 @@ class ClockChanges:
     def _predict(self, elapsed_s: float) -> None:
         """Carry the filter and what changes have left in it over a time."""
         self._level += self._rate * elapsed_s
-        noise = self._wander * elapsed_s
+        is_restless = self._at_ns < self._restless_ns
+        noise = self._wander * elapsed_s * (_RESTLESS * _RESTLESS if is_restless else 1.0)
         self._p00 += elapsed_s * (2 * self._p01 + elapsed_s * self._p11) + noise * elapsed_s**2 / 3
         self._p01 += elapsed_s * self._p11 + noise * elapsed_s / 2
         self._p11 += noise
@@ -167,9 +185,9 @@ class ClockChanges:
     def _open(self, before_ns: int, elapsed_s: float) -> None:
         """Let changes begin between the last exchange and this one; drop the oldest starts."""
         self._count += 1
-        self._starts.append(_Start(ChangeKind.STEP, before_ns, 1.0, 0.0))
-        self._starts.append(_Start(ChangeKind.SKEW, before_ns, elapsed_s, 1.0))
-        self._starts.append(_Start(ChangeKind.FALSE_STAMP, before_ns, 0.0, 0.0))
+        self._starts.append(_Start(ChangeKind.STEP, before_ns, elapsed_s, 1.0, 0.0))
+        self._starts.append(_Start(ChangeKind.SKEW, before_ns, elapsed_s, elapsed_s, 1.0))
+        self._starts.append(_Start(ChangeKind.FALSE_STAMP, before_ns, elapsed_s, 0.0, 0.0))
         kept = (start for start in self._starts if self._is_kept(start))
         self._starts = deque(kept, maxlen=3 * STARTS_MAX)
 
@@ -223,15 +241,47 @@ class ClockChanges:
             ratio -= (size_ppm / (20 * self._crystal.drift_ppm)) ** 2
         return ratio
 
-    def _accept(self, start: _Start) -> Change:
-        """Correct the filter by a change, and forget all other candidates."""
-        size, variance = start.projected / start.weight, 1.0 / start.weight
-        self._level += start.level * size
-        self._rate += start.rate * size
-        self._p00 += start.level**2 * variance
-        self._p01 += start.level * start.rate * variance
-        self._p11 += start.rate**2 * variance
+    def _accept(self, best: _Start) -> Change:
+        """Correct the filter by a change, and forget all other candidates.
+
+        Its beginning is not certain: all of its kind count, each by its likelihood.
+        """
+        kind, highest = best.kind, best.ratio()
+        weighed = [
+            (math.exp(min(start.ratio() - highest, 0.0) / 2), start)
+            for start in self._starts
+            if start.kind is kind and start.weight > 0.0
+        ]
+        total = sum(weight for weight, _ in weighed)
+        level = rate = p00 = p01 = p11 = mean = square = 0.0
+        for weight, start in weighed:
+            size, variance = self._size(start)
+            share, second = weight / total, variance + size * size
+            level += share * start.level * size
+            rate += share * start.rate * size
+            p00 += share * start.level * start.level * second
+            p01 += share * start.level * start.rate * second
+            p11 += share * start.rate * start.rate * second
+            mean += share * size
+            square += share * second
+        self._level += level
+        self._rate += rate
+        self._p00 += p00 - level * level
+        self._p01 += p01 - level * rate
+        self._p11 += p11 - rate * rate
         self._starts.clear()
         self.is_suspect = False
-        unit = _PPM if start.kind is ChangeKind.SKEW else 1.0
-        return Change(start.kind, start.since_ns, size / unit, math.sqrt(variance) / unit)
+        if kind is ChangeKind.SKEW:
+            self._restless_ns = self._at_ns + _RESTLESS_NS
+        unit = _PPM if kind is ChangeKind.SKEW else 1.0
+        deviation = math.sqrt(max(square - mean * mean, 0.0))
+        return Change(kind, best.since_ns, mean / unit, deviation / unit)
+
+    def _size(self, start: _Start) -> tuple[float, float]:
+        """Return the best size of a candidate and its variance."""
+        size, variance = start.projected / start.weight, 1.0 / start.weight
+        if start.kind is ChangeKind.SKEW:
+            # A rate that began an exchange earlier or later is as much smaller or larger.
+            share = start.gap_s / max((self._at_ns - start.since_ns) / _NS_PER_S, start.gap_s)
+            variance += (rectangular(share) * size) ** 2
+        return size, variance

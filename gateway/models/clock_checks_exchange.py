@@ -6,7 +6,8 @@
     3. the rate: is it beyond what the crystal may do?
 
 Promises: one call for each exchange, verdicts with size and deviation, nothing decided twice: an
-offset that a delay explains is no step. While a path is longer on one way, steps are still found.
+offset that a delay explains is no step, nor what a change of the round trip explains (then the
+clock is followed and nothing is told). While a path is longer on one way, steps are still found.
 A rate is beyond its class when it is so by more deviations than chance explains, and within it
 again when its best estimate is. Left to others: hard contradictions (models/node_clock.py).
 """
@@ -17,11 +18,15 @@ from typing import Final, NamedTuple, final
 
 from gateway.models.clock_checks import Change, ChangeKind, ClockChanges, evidence_limit
 from gateway.models.clock_checks_delay import ExtraDelay, OneSidedDelay, ShortestDelay
+from gateway.models.clock_checks_path import RecentTrips
 from gateway.models.node_clock import Crystal
 
 _DAY_S: Final = 86_400.0
 _LOOKS: Final = 8
 """Lengths of a run of slow exchanges that count as independent looks."""
+
+_SURE: Final = 2.0
+"""Deviations by which the size of a one-sided delay may be off."""
 
 
 class ExchangeFinding(StrEnum):
@@ -78,6 +83,7 @@ class ExchangeChecks:
         self._changes = ClockChanges(self._crystal, limit=self._limit)
         self._delay = OneSidedDelay(chance=chance, floor_ns=floor_ns, span_ns=span_ns)
         self._shortest = ShortestDelay(round(span_ns))
+        self._trips = RecentTrips()
         self._is_beyond = False
 
     @property
@@ -102,18 +108,30 @@ class ExchangeChecks:
         if extra is not None and delay_ns >= self._shortest.least_ns + _least_extra_ns(extra):
             usual_ns -= abs(extra.size_ns)
             shift_ns = extra.size_ns / 2
-        gone_ns = self._shortest.take(at_ns, usual_ns, is_usual=extra is None)
-        if gone_ns > 0.0:
-            self._changes.allow(gone_ns / 2)
-        excess_ns = self._shortest.excess_ns(usual_ns)
+        self._trips.take(at_ns, usual_ns)
+        excess_ns = self._excess_ns(at_ns, usual_ns, extra)
         change = self._changes.exchange(at_ns, offset_ns - round(shift_ns), excess_ns)
         if extra is not None and change is not None and not _is_of_the_clock(change, extra):
             self._delay.forget()
             return [self._delayed(at_ns, extra)]
-        found = [] if change is None else [_told(change)]
+        is_told = change is not None and not self._trips.explain(change, at_ns)
+        found = [_told(change)] if change is not None and is_told else []
         if self._delay.exchange(at_ns, delay_ns, self._changes.residual_ns):
             found.append(self._delayed(at_ns, extra))
         return found + self._rated(at_ns)
+
+    def _excess_ns(self, at_ns: int, usual_ns: float, extra: ExtraDelay | None) -> float:
+        """Return what of a round trip may be queueing; offsets over another path may differ."""
+        shortest = self._shortest
+        if extra is not None:
+            # Too much may have been taken off for the slower way: that makes no shorter path.
+            shortest.take(at_ns, max(usual_ns, shortest.least_ns), is_usual=False)
+            return shortest.away_ns(usual_ns) + _SURE * extra.deviation_ns
+        other_ns = shortest.shorter_ns(usual_ns)
+        other_ns += shortest.take(at_ns, usual_ns)
+        if other_ns > 0.0:
+            self._changes.allow(other_ns / 2, shortest.window_s)
+        return shortest.excess_ns(usual_ns)
 
     def _delayed(self, at_ns: int, before: ExtraDelay | None) -> Found:
         """Return that a one-sided delay has come or gone; the offset is less sure by its error."""
@@ -127,8 +145,8 @@ class ExchangeChecks:
 
     def _rated(self, at_ns: int) -> list[Found]:
         """Return that the rate has left the class of the crystal, or come back."""
-        if self._changes.is_suspect:
-            # A step kicks the filter's rate until it is known to be one.
+        if self.is_suspect or self.is_one_sided:
+            # A step kicks the filter's rate until it is known to be one, and so does a delay.
             return []
         skew_ppm, deviation_ppm = self._changes.skew_ppm
         beyond_ppm = abs(skew_ppm) - self._crystal.drift_ppm
@@ -158,7 +176,7 @@ def _is_of_the_clock(change: Change, extra: ExtraDelay) -> bool:
 
 def _least_extra_ns(extra: ExtraDelay) -> float:
     """Return what every exchange over the slower way takes longer."""
-    return max(abs(extra.size_ns) - 2.0 * extra.deviation_ns, 0.0)
+    return max(abs(extra.size_ns) - _SURE * extra.deviation_ns, 0.0)
 
 
 def _told(change: Change) -> Found:
