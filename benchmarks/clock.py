@@ -1,24 +1,23 @@
 """What the clock of a node is worth, on simulated links and crystals whose truth is known.
 
-    python -m benchmarks.clock [--probes 1000000] [--seed 1]
+    python -m benchmarks.clock [--probes 1000000] [--runs 1000] [--clocks 20] [--seed 1]
 
 Prints, per kind of link and over all: violations of the hard bound (must be 0), coverage of the
 expanded uncertainty (k = 2), error of the time against last probe, NTP's clock filter and least
-squares; coverage and error of the rate; the rate after 60 s at 1 probe/s with jitter of 1 ms; and
-what one probe costs. The asymmetry of all links but "symmetric" is drawn from the stated prior, so
-their coverage is that of the whole population; of a single link the error hardly changes from probe
-to probe, and it is covered almost always or almost never.
+squares; coverage and error of the rate; the rate after 60 s at 1 probe/s with jitter of 1 ms;
+polled clocks of coarse steps; samples whose order an exchange turns; and what one probe costs. The
+asymmetry of all links but "symmetric" is drawn from the stated prior, so their coverage is that of
+the whole population; of a single link the error hardly changes from probe to probe, and it is
+covered almost always or almost never.
 """
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.clock_baselines import Baseline, LastProbe, LeastSquares, NtpFilter
 from benchmarks.clock_links import (
@@ -31,6 +30,7 @@ from benchmarks.clock_links import (
     exponential,
     record,
 )
+from benchmarks.clock_polled import backwards, polled_table
 from gateway.models.node_clock import Crystal, ExchangeVerdict, NodeClock
 
 PROBES_PER_LINK: Final = 1_000
@@ -190,58 +190,75 @@ def _us(errors_ns: list[float] | list[int], share: float) -> str:
     return f"{np.quantile(np.asarray(errors_ns, dtype=float), share) / 1000:.0f}"
 
 
-def show(tallies: dict[str, Tally], console: Console) -> None:
-    """Print the tables of the population."""
+def population_tables(tallies: dict[str, Tally]) -> Iterator[str]:
+    """Yield the lines of both tables of the population."""
     whole, drawn = Tally(), Tally()
     for link in LINKS:
         whole.add(tallies[link.name])
         if link.is_asymmetric:
             drawn.add(tallies[link.name])
-    bounds = Table(title="Hard bound and expanded uncertainty (k = 2) of a time, per kind of link")
-    for column in ("link", "probes", "restarts", "violations", "covered", "bound, median us",
-                   "U, median us", "rate covered", "rate error, median ppm", "95 %"):  # fmt: skip
-        bounds.add_column(column, justify="right")
-    errors = Table(title="Error of a time in us, median / 95 %")
-    names = ("Twinrig", *BASELINES)
-    for column in ("link", *names):
-        errors.add_column(column, justify="right")
-    for name, tally in (*tallies.items(), ("all of the prior", drawn), ("all", whole)):
-        if not tally.probes:
-            continue
+    rows = {**tallies, "all of the prior": drawn, "all": whole}
+    yield (
+        "| link | probes | restarts | hard bound violated | time covered (k = 2) "
+        "| bound, median us | U, median us | rate covered | rate error, median ppm | 95 % |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|---|"
+    for name, tally in rows.items():
         skews = tally.skew_errors_ppm or [float("nan")]
-        bounds.add_row(
-            name, str(tally.probes), str(tally.restarts), str(tally.violations),
-            f"{tally.covered / tally.probes:.1%}", _us(tally.bounds_ns, 0.5),
-            _us(tally.uncertainties_ns, 0.5), f"{tally.skew_covered / len(skews):.1%}",
-            f"{np.median(skews):.2f}", f"{np.quantile(skews, 0.95):.2f}",
-        )  # fmt: skip
+        yield (
+            f"| {name} | {tally.probes} | {tally.restarts} | {tally.violations} "
+            f"| {tally.covered / max(tally.probes, 1):.1%} | {_us(tally.bounds_ns, 0.5)} "
+            f"| {_us(tally.uncertainties_ns, 0.5)} | {tally.skew_covered / len(skews):.1%} "
+            f"| {np.median(skews):.2f} | {np.quantile(skews, 0.95):.2f} |"
+        )
+    names = ("Twinrig", *BASELINES)
+    yield from ("", f"| link | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|")
+    for name, tally in rows.items():
         cells = [tally.errors_ns[other] for other in names]
-        errors.add_row(name, *(f"{_us(cell, 0.5)} / {_us(cell, 0.95)}" for cell in cells))
-    console.print(bounds, errors)
+        told = " | ".join(f"{_us(cell, 0.5)} / {_us(cell, 0.95)}" for cell in cells)
+        yield f"| {name} | {told} |"
+
+
+def minute_table(runs: int, seed: int) -> Iterator[str]:
+    """Yield the lines of the table of the rate after a minute."""
+    yield "| law of the jitter | median ppm | 95 % | within 1 ppm | covered (k = 2) |"
+    yield "|---|---|---|---|---|"
+    for law in ("exponential", "uniform", "half normal", "normal"):
+        told = after_a_minute(law, runs, seed)
+        errors = told[:, 0]
+        yield (
+            f"| {law} | {np.median(errors):.2f} | {np.quantile(errors, 0.95):.2f} "
+            f"| {(errors <= 1).mean():.0%} | {(errors <= told[:, 1]).mean():.1%} |"
+        )
+
+
+def order_lines(clocks: int, seed: int) -> Iterator[str]:
+    """Yield how often a sample after an exchange is placed before the one ahead of it."""
+    for rate_hz in (100, 1000):
+        pairs, back, worst_ms = backwards(rate_hz, clocks, seed)
+        share = f"{back} of {pairs} pairs over an exchange run backwards"
+        yield f"Samples at {rate_hz} Hz: {share}, by up to {worst_ms:.2g} ms"
 
 
 def main() -> None:
     """Print all tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--probes", type=int, default=1_000_000)
-    parser.add_argument("--runs", type=int, default=400, help="minutes per law of jitter")
+    parser.add_argument("--runs", type=int, default=1000, help="minutes per law of jitter")
+    parser.add_argument("--clocks", type=int, default=20, help="polled clocks per kind")
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
-    console = Console()
-    show(population(chosen.probes, chosen.seed), console)
-    minute = Table(title="Error of the rate in ppm after 60 s at 1 probe/s, jitter 1 ms")
-    for column in ("law", "median", "95 %", "within 1 ppm", "covered (k = 2)"):
-        minute.add_column(column, justify="right")
-    for law in ("exponential", "uniform", "half normal", "normal"):
-        told = after_a_minute(law, chosen.runs, chosen.seed)
-        errors = told[:, 0]
-        minute.add_row(
-            law, f"{np.median(errors):.2f}", f"{np.quantile(errors, 0.95):.2f}",
-            f"{(errors <= 1).mean():.0%}", f"{(errors <= told[:, 1]).mean():.1%}",
-        )  # fmt: skip
-    console.print(minute)
+    tables = (
+        population_tables(population(chosen.probes, chosen.seed)),
+        minute_table(chosen.runs, chosen.seed),
+        polled_table(chosen.clocks, chosen.seed),
+        order_lines(3 * chosen.clocks, chosen.seed),
+    )
+    for table in tables:
+        for line in (*table, ""):
+            print(line)
     exchange, arrival, time_of = cost_us(chosen.seed)
-    console.print(
+    print(
         f"Processor time, best of 5: exchange {exchange:.1f} us, arrival {arrival:.1f} us, "
         f"time_of {time_of:.1f} us"
     )
