@@ -66,11 +66,11 @@ def most_coupled(model: TwinModel) -> Ints:
 
 def _without(precision: Complexes, usable: Bools) -> Complexes:
     """Return the Schur complement of the lost signals."""
-    kept, lost = np.flatnonzero(usable), np.flatnonzero(~usable)
-    result = np.zeros_like(precision)
-    if len(kept):
-        crossed = precision[:, lost[:, None], kept]
-        inner = np.linalg.solve(precision[:, lost[:, None], lost], crossed)
-        pulled = np.conj(np.swapaxes(crossed, 1, 2)) @ inner
-        result[:, kept[:, None], kept] = precision[:, kept[:, None], kept] - pulled
+    lost = np.flatnonzero(~usable)
+    crossed = precision[:, lost]
+    inner = np.linalg.solve(crossed[:, :, lost], crossed)
+    result: Complexes = precision - np.conj(np.swapaxes(crossed, 1, 2)) @ inner
+    # The complement is zero there but for rounding.
+    result[:, lost] = 0.0
+    result[:, :, lost] = 0.0
     return result
