@@ -1,27 +1,31 @@
 """The gateway's own clock: what the machine says of it, and whether it keeps step with itself.
 
-UTC less a clock that is never set is constant but for slewing (at most `SLEW_PPM`): a change beyond
-that is a step of UTC by as much. That clock may be slewed along with UTC, so the rate of UTC is
-held against a raw one: beyond `CRYSTAL_PPM` a time service pulls UTC, and all sources seem to
+UTC less a timer that is never set is constant, for Linux slews both alike; elsewhere it may be
+slewed by `SLEW_PPM`. A change beyond that is a step of UTC by as much. Slewing shows in the rate of
+UTC against a raw oscillator: beyond `CRYSTAL_PPM` a time service pulls UTC, and all sources seem to
 change their rate. What the machine states itself (`maxerror`, STA_UNSYNC) is held against a budget.
 Promises: pure; a reading that repeats or goes back leads to nothing.
 Left to others: reading the machine (host_clock.py), sources that all step at once
 (clock_checks_peers.py).
 
-Sources: RFC 5905, 7.2 (root distance, MAXDIST); Linux adjtimex(2): UTC is slewed by at most 500 ppm
-in frequency and 500 ppm by `adjtime`.
+Sources: RFC 5905, 7.2 (root distance, MAXDIST); Linux adjtimex(2): 500 ppm in frequency, 500 ppm
+by `adjtime`, and a tick of 9000 to 11000 us; clock_gettime(2): CLOCK_BOOTTIME is slewed along,
+CLOCK_MONOTONIC_RAW is not.
 """
 
 from typing import Final, NamedTuple, final
 
 SLEW_PPM: Final = 1000
-"""Largest rate at which a disciplined UTC is moved: 500 ppm of frequency and 500 of adjtime."""
+"""What UTC may gain on a timer that is not slewed along: 500 ppm of frequency, 500 of adjtime."""
 STEP_MIN_NS: Final = 2_000_000
 """Two readings one after the other are not one moment: a task switch may lie between them."""
 
 CRYSTAL_PPM: Final = 200
 """Rate of UTC against the machine's raw oscillator that its crystal explains: 100 ppm of class, and
 as much again for heat."""
+_TICK_SHARE: Final = 8
+"""Time services slew by a tenth at most: a timer that gains an eighth on the raw oscillator went on
+while the machine slept."""
 SLEW_WINDOW_NS: Final = 20_000_000_000
 """Readings so far apart make the rate of UTC: what they are uncertain by is 100 ppm of that."""
 
@@ -88,10 +92,7 @@ class HostWatch:
         if abs(moved_ns) > error_ns(elapsed_ns):
             self._first = state
             return HostStep(moved_ns, last.utc_ns + moved_ns, error_ns(elapsed_ns))
-        if last.raw_ns is None or state.raw_ns is None:
-            self._first = state
-        elif abs(state.raw_ns - last.raw_ns - elapsed_ns) > error_ns(elapsed_ns):
-            # The machine slept: its raw oscillator stood still meanwhile.
+        if state.raw_ns is None or _has_slept(last, state):
             self._first = state
         else:
             self._rate(state, state.raw_ns)
@@ -114,6 +115,15 @@ class HostWatch:
             self.slew = None
         if is_over:
             self._first = state
+
+
+def _has_slept(last: HostState, state: HostState) -> bool:
+    """Tell whether the raw oscillator stood still for a while, or is not there."""
+    if last.raw_ns is None or state.raw_ns is None:
+        return True
+    elapsed_ns = state.monotonic_ns - last.monotonic_ns
+    stood_ns = elapsed_ns - (state.raw_ns - last.raw_ns)
+    return stood_ns > elapsed_ns // _TICK_SHARE + STEP_MIN_NS
 
 
 def error_ns(elapsed_ns: int) -> int:

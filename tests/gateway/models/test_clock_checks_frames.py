@@ -191,7 +191,9 @@ def test_utc_that_is_pulled_against_the_raw_oscillator_is_seen():
     assert slew.rate_ppm == pytest.approx(450, rel=0.01)
     assert slew.since_ns < 1021 * S
     assert 0 < slew.moved_ns < 0.02 * S
-    assert watched(*(raw(second, -450.0) for second in range(60))).rate_ppm < -440
+    for rate_ppm in (-450, 83_333, -100_000):
+        found = watched(*(raw(second, float(rate_ppm)) for second in range(60)))
+        assert found.rate_ppm == pytest.approx(rate_ppm, rel=0.15)
 
 
 def test_what_a_crystal_does_a_sleep_and_a_step_are_not_slewing():
