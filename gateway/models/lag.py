@@ -57,7 +57,7 @@ REACH_ROWS: Final = 16
 little."""
 SCAN_ROWS: Final = 64
 """Lags that are looked at, to both sides: a larger one must not look like some lag within reach.
-A quarter of the window; of what lies beyond, its two ends hardly have anything in common."""
+A quarter of the window; of what lies beyond even the sign may be told wrongly."""
 STEPS_PER_ROW: Final = 4
 """A lag need not be a whole number of rows."""
 MISSING_MAX: Final = 0.5

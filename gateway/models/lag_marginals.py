@@ -27,8 +27,8 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.intp]
 
 SIGNALS_MAX: Final = 64
-"""Signals of an asset whose lags are watched: their law takes 8 MB, and a look some 20 ms, in which
-the gateway does nothing else."""
+"""Signals of an asset whose lags are watched: their law takes 8 MB, and a look some tens of
+milliseconds, in which the gateway does nothing else."""
 
 
 @final

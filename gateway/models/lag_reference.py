@@ -157,7 +157,7 @@ def held_against(reference: Reference, profile: Profile, windows: int = 1) -> Fo
 def evidence(profile: Profile, place: int, other: int) -> float:
     """Return the nats that speak for one place against another, the strongest frequencies cut down.
 
-    0 at least where they are the same; below zero where all the others object.
+    Below zero where most of the others object.
     """
     parts = lag.said(profile.cross, np.array([place]), other)
     return float(_capped(parts)[0]) / profile.looseness(place)
