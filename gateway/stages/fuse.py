@@ -145,8 +145,9 @@ class Fuse:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return how many values found no place in a row, by reason (late, ahead, double).
+        """Return how many values found no place in a row, by reason.
 
+        Late, ahead, ancient; a second one for its time (double), one too many (crowded).
         How often a late value revised what was fused, or could not (revised, unrevised), and how
         often there was an alarm that could not be explained, for its numbers ran out
         (unexplained), or experience could not be learnt (unlearnt).
