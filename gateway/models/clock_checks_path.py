@@ -14,7 +14,7 @@ from typing import Final, final
 from gateway.models.clock_checks import STARTS_MAX, Change, ChangeKind
 
 _BEFORE: Final = 8
-"""Exchanges before a change whose mean round trip is held against those since."""
+"""Exchanges, just before a change and well before it, whose mean round trip is held against now."""
 _NOW: Final = 4
 """Exchanges that tell the round trip of now."""
 _HALF: Final = 0.6
@@ -37,12 +37,14 @@ class RecentTrips:
 
     def explain(self, change: Change, now_ns: int) -> bool:
         """Tell whether a step, or a rate, is no more than the path makes of it."""
-        before = [delay for at_ns, delay in self._trips if at_ns <= change.since_ns][-_BEFORE:]
+        before = [delay for at_ns, delay in self._trips if at_ns <= change.since_ns]
         since = [delay for at_ns, delay in self._trips if at_ns > change.since_ns]
         if not before or not since or change.kind is ChangeKind.FALSE_STAMP:
             return False
         now = since[-_NOW:]
-        changed_ns = abs(sum(now) / len(now) - sum(before) / len(before))
+        # What an offset makes of a path may show some exchanges after the path has changed.
+        usual = (before[-_BEFORE:], before[:_BEFORE])
+        changed_ns = max(abs(sum(now) / len(now) - sum(part) / len(part)) for part in usual)
         moved_ns = abs(change.size)
         if change.kind is ChangeKind.SKEW:
             # A rate has gone as far as it has by now.

@@ -130,5 +130,10 @@ def test_half_of_what_a_round_trip_changed_by_is_the_paths(kind, size, is_explai
     assert not trips(4, 4).explain(change, 13 * S)
 
 
+def test_a_path_that_changed_a_moment_before_explains_as_well():
+    change = Change(ChangeKind.STEP, 12 * S, 50 * MS, 1.0)
+    assert trips(100, 4).explain(change, 13 * S)
+
+
 def test_without_a_round_trip_before_it_nothing_is_explained():
     assert not RecentTrips().explain(Change(ChangeKind.STEP, 0, 1.0, 1.0), 1)
