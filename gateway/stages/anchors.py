@@ -244,10 +244,10 @@ class Anchors:
         for pairing in self._pairings:
             self._settle(pairing, now_ns)
 
-    def restart(self, machine: str | None = None) -> None:
-        """Forget the events of a machine whose clock was set back, or all of them."""
+    def restart(self, machine: str) -> None:
+        """Forget the events of a machine whose clock, or the gateway's, was set back."""
         for pairing in self._pairings:
-            if machine is None or pairing.rule.machine == machine:
+            if pairing.rule.machine == machine:
                 pairing.restart()
 
     def findings(self) -> list[SyncCheck]:

@@ -191,7 +191,6 @@ class Events:
         """Start anew if the gateway's clock was set back."""
         if self._now_ns is not None and self._now_ns - now_ns > _SET_BACK_MIN_NS:
             self._restart(each for machines in self._of_signal.values() for each in machines)
-            self._anchors.restart()
             self._now_ns = now_ns
         self._now_ns = now_ns if self._now_ns is None else max(self._now_ns, now_ns)
 
