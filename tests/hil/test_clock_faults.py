@@ -274,7 +274,7 @@ def test_a_finding_is_timed_sized_and_shown(tmp_path: Path) -> None:
         for part in time_report(result):
             console.print(part)
     text = shown.get()
-    assert "step  node-a 0.4 s step     right 8.2 s +0.05" in text
+    assert "step  node-a 0.4 s step     right 8.2 s +50.0 ms" in text
     assert "false alarms: 0 in 0.05 hours of a source without a fault" in text
 
 
