@@ -106,7 +106,8 @@ class Lessons:
     """The laws of `signals` signals, and what is needed to learn them."""
 
     def __init__(self, signals: int) -> None:
-        self.law = Law(*(part.copy() for part in alignment_law.unknown(signals)))
+        # A copy, since laws are written in place.
+        self.law = alignment_law.unknown(signals).of(np.arange(signals))
         self._open = {place: _Lesson() for place in range(signals)}
         self._square = np.zeros(signals)
         self._count = np.zeros(signals)
@@ -193,7 +194,7 @@ class Lessons:
 def _expected(law: Law, times_s: Floats) -> Floats:
     """Return the variance (s,) of the last of samples (s, n + 1) about the mean of the others."""
     count = times_s.shape[1] - 1
-    result = law.noise * (1.0 + 1.0 / count)
+    result: Floats = law.noise * (1.0 + 1.0 / count)
     for at in range(count):
         result = result + change_variance(law, np.abs(times_s[:, -1] - times_s[:, at])) / count
         for other in range(at):
