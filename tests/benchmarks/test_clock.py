@@ -15,6 +15,7 @@ from benchmarks.clock_links import (
     oscillator,
     record,
 )
+from benchmarks.clock_polled import backwards, polled
 
 
 @pytest.mark.parametrize("class_ppm", CLASSES_PPM)
@@ -98,3 +99,18 @@ def test_the_same_seed_is_the_same_recording():
     link = Link("any", exponential, 0.1, is_asymmetric=True)
     one, other = (record(np.random.default_rng(9), link, 5.0, 50) for _ in range(2))
     assert one == other
+
+
+@pytest.mark.parametrize(("step_ns", "period_s"), [(16_000_000, 1.1), (1_000_000_000, 1.0)])
+def test_polled_clocks_of_coarse_steps_are_covered(step_ns, period_s):
+    told = polled(step_ns, period_s, 300_000, clocks=2, seed=5)
+    assert told.violations == 0
+    assert min(told.offsets, told.stamps) >= 0.93
+    assert told.error_ns <= step_ns / 2
+
+
+def test_few_samples_of_a_slow_link_are_turned_around():
+    pairs, back, worst_ms = backwards(1000, clocks=2, seed=1)
+    assert pairs == 2 * 59
+    assert back <= pairs // 10
+    assert worst_ms < 50
