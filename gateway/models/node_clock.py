@@ -143,6 +143,10 @@ class ClockBelief(NamedTuple):
     """Shortest recent round trip."""
 
 
+_LONGER: Final = 8.0
+"""If one round trip is so many times shorter than all before, those were all waiting: a node that
+starts has much to say first. They tell nothing of the path, and the estimate starts from the one.
+"""
 _STAMP_END_NS: Final = 1 << 63
 _DELAY_END_NS: Final = 3_600_000_000_000
 """An answer that took an hour is no answer: a clock was set meanwhile."""
@@ -323,7 +327,8 @@ class NodeClock:
         self, clock: ClockKalman, time_s: float, up: float, down: float
     ) -> tuple[float, float]:
         """Take both ways; return innovation and deviation (ppm) of the rate if a block ended."""
-        if clock.is_lost(time_s, up + down):
+        is_all_waiting = _LONGER * (up + down) < self._window.least_ns
+        if is_all_waiting or clock.is_lost(time_s, up + down):
             self._start(time_s, up, down)
             return 0.0, math.inf
         self._used += 1
