@@ -172,6 +172,9 @@ def test_the_demo_tells_the_whole_story_and_ends_well(shared_dir: Path) -> None:
     assert "spBv1.0/" in demo.stdout
     assert "adds up: received = verified + rejected" in demo.stdout
     assert re.search(r"first alarm \d+\.\d s after the labelled\s+start", demo.stdout)
+    stated = re.findall(r"pump-[ab] values +[\d,]+ +(\d+) +([\d.]+)%", demo.stdout)
+    assert [false for false, _ in stated] == ["0", "0"], "bounds that did not hold"
+    assert min(float(held) for _, held in stated) >= 90.0, "k = 2"
     last = demo.stdout.strip().splitlines()[-1]
     found = re.fullmatch(
         r"demo ok: frames=(\d+) verified=(\d+) rejected=0 lost=0"
