@@ -9,6 +9,8 @@ import asyncio
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -64,6 +66,18 @@ def demo(
         raise typer.Exit(1)
 
 
+@contextmanager
+def _findings_left_to_the_report() -> Iterator[None]:
+    """Keep the gateway from logging line by line what the report says in a table."""
+    logger = logging.getLogger("twinrig")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 @hil_app.command("run")
 def hil_run(
     scenario: Annotated[Path, typer.Argument(help="A scenario.toml.")],
@@ -80,9 +94,7 @@ def hil_run(
     from hil.repeat import repeat_scenario
     from hil.report import full_report, hash_lines, judgement_lines, summary_line
 
-    # The report says in a table what the gateway would log line by line.
-    logging.getLogger("twinrig").setLevel(logging.ERROR)
-    with progress() as (building, playing):
+    with _findings_left_to_the_report(), progress() as (building, playing):
         results = repeat_scenario(
             scenario,
             times=repeat,

@@ -18,6 +18,7 @@ from tests.gateway.plant import START_NS, background
 from tests.gateway.test_control import Desk
 from tests.gateway.time_records import NASTY, check, clock, event, link
 from twinrig_gateway import gateway_app
+from twinrig_terminal import console
 
 BOTH = ("kpi", "clocks")
 
@@ -32,9 +33,15 @@ async def serving(folder: Path, *records) -> AsyncIterator[TimeBoard]:
             yield board
 
 
+@pytest.fixture(autouse=True)
+def _wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the tables room; the terminal was measured when its module was first imported."""
+    monkeypatch.setattr(console, "_width", 160)
+
+
 def run(*arguments: str):
-    """Run a command on a terminal wide enough for its tables."""
-    return CliRunner(env={"COLUMNS": "160"}).invoke(gateway_app, arguments)
+    """Run a command."""
+    return CliRunner().invoke(gateway_app, arguments)
 
 
 def outcome(folder: Path, *records, command: str, as_json: bool = False):
