@@ -206,11 +206,6 @@ class ClockKalman:
             math.sqrt(max(expected.variance + self.p_hh, 0.0)),
         )
 
-    @property
-    def way_variance(self) -> float:
-        """Variance of x + h, the shortest way node -> gateway."""
-        return max(self.p_xx + 2 * self.p_xh + self.p_hh, 0.0)
-
     def mean_at(self, time_s: float) -> float:
         """Return the offset alone at a time near the last exchange, drift left out."""
         return self.offset_ns + (time_s - self.time_s) * self.skew

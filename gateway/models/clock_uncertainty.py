@@ -5,13 +5,10 @@ and U = k u_c with k = 2 is what records carry (GUM 6.2).
 
     half-width a, anything inside as likely    u = a / sqrt 3           (GUM 4.3.7)
     step q of a clock or a number              u = q / sqrt 12          (GUM F.2.2.1)
-    rate uncertain by r for a time t           u = r t, or r t / sqrt 3 for a limit r
-    value x that moves while its time is u_t   u = |dx/dt| u_t          (GUM 5.1.3)
-    gateway's own clock against UTC            root distance            (RFC 5905, 11.2 and A.5.5.2)
 
 Promises: pure functions; a normal law is cut to a hard interval without leaving it (`inside`).
-Left to others: which numbers go in (node_clock.py), and the asymmetry of a path, whose prior is a
-choice and stands in ADR 0029.
+Left to others: which numbers go in (node_clock.py), the asymmetry of a path, whose prior is a
+choice and stands in ADR 0029, and what a time adds to a value that moves (alignment.py).
 """
 
 import math
@@ -20,10 +17,6 @@ from typing import Final, NamedTuple
 
 COVERAGE: Final = 2.0
 """k of every expanded uncertainty in Twinrig: about 95 % of a normal law."""
-RFC5905_PHI_PPM: Final = 15.0
-"""PHI: largest frequency error that NTP allows an undisciplined clock (RFC 5905, 7.2)."""
-RFC5905_MINDISP_NS: Final = 10_000_000
-"""MINDISP: 0.01 s (RFC 5905, appendix A.1.1, as used in root_dist)."""
 _CLEAR: Final = 4.0
 """A limit further than so many standard deviations away cuts less than 1e-4 of a normal law."""
 _SQRT_2: Final = math.sqrt(2)
@@ -49,11 +42,6 @@ def resolution(step: float) -> float:
     return step / math.sqrt(12)
 
 
-def holdover(rate_limit_ppm: float, age_ns: float) -> float:
-    """Return the standard uncertainty in ns of a clock left alone, its rate within a limit."""
-    return rectangular(rate_limit_ppm * 1e-6 * abs(age_ns))
-
-
 def combined(standards: Iterable[float]) -> float:
     """Return the root of the sum of squares (GUM 5.1.2, without covariance)."""
     return math.hypot(*standards)
@@ -62,32 +50,6 @@ def combined(standards: Iterable[float]) -> float:
 def expanded(standards: Iterable[float]) -> float:
     """Return U = k u_c, k = 2 (GUM 6.2.1)."""
     return COVERAGE * combined(standards)
-
-
-def of_value(standard: float, slope_per_s: float, time_ns: float) -> float:
-    """Return the standard uncertainty of a value that changes while its time is uncertain.
-
-    `standard` is that of the value itself, `time_ns` the standard uncertainty of its time.
-    """
-    return math.hypot(standard, slope_per_s * time_ns * 1e-9)
-
-
-def root_distance_ns(
-    *,
-    root_delay_ns: float,
-    root_dispersion_ns: float,
-    delay_ns: float = 0.0,
-    dispersion_ns: float = 0.0,
-    age_ns: float = 0.0,
-    jitter_ns: float = 0.0,
-) -> float:
-    """Return how far a clock disciplined by NTP may be from UTC (RFC 5905, A.5.5.2, root_dist).
-
-    max(MINDISP, root delay + delay) / 2 + root dispersion + dispersion + PHI age + jitter.
-    """
-    half_delay_ns = max(RFC5905_MINDISP_NS, root_delay_ns + delay_ns) / 2
-    aged_ns = RFC5905_PHI_PPM * 1e-6 * age_ns
-    return half_delay_ns + root_dispersion_ns + dispersion_ns + aged_ns + jitter_ns
 
 
 def inside(mean: float, deviation: float, low: float, high: float) -> tuple[float, float]:

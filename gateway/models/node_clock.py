@@ -19,7 +19,7 @@ decides with `restart`. Arrivals narrow the hard interval and are not weighed in
 differ in length and may wait in a node for as long as they like. An exchange moves the estimate,
 back as well: of two samples with one between them the later may get the earlier time (ADR 0029).
 Left to others: what a surprise means (clock_checks.py), boots and probes (stages/sync.py), the
-gateway's own distance to UTC (clock_uncertainty.root_distance_ns).
+gateway's own distance to UTC (host_clock.py).
 """
 
 import math

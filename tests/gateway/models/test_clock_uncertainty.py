@@ -9,12 +9,9 @@ from scipy.stats import truncnorm
 from gateway.models.clock_uncertainty import (
     combined,
     expanded,
-    holdover,
     inside,
-    of_value,
     rectangular,
     resolution,
-    root_distance_ns,
 )
 
 MS = 1_000_000
@@ -38,27 +35,6 @@ def test_a_step_of_the_guide():
 
 def test_expanded_has_the_factor_two():
     assert expanded([3.0, 4.0]) == 10.0
-
-
-def test_twenty_ppm_for_a_minute():
-    """Standards, 8.2: 20 ppm is 1.2 ms per minute; as a limit, that over root three."""
-    assert holdover(20.0, 60e9) == pytest.approx(1.2 * MS / math.sqrt(3))
-    assert holdover(20.0, -60e9) == holdover(20.0, 60e9)
-
-
-def test_a_value_that_moves():
-    """5 bar/s read with 40 ms of uncertainty is 0.2 bar; 0.15 bar of its own makes 0.25."""
-    assert of_value(0.15, -5.0, 40 * MS) == pytest.approx(0.25)
-
-
-def test_root_distance_as_rfc_5905_sums_it():
-    """max(0.01, 0.020 + 0.010)/2 + 0.005 + 0.001 + 15e-6 x 64 + 0.002, in seconds."""
-    said = root_distance_ns(
-        root_delay_ns=20 * MS, root_dispersion_ns=5 * MS, delay_ns=10 * MS, dispersion_ns=MS,
-        age_ns=64e9, jitter_ns=2 * MS,
-    )  # fmt: skip
-    assert said == pytest.approx((0.015 + 0.005 + 0.001 + 0.00096 + 0.002) * 1e9)
-    assert root_distance_ns(root_delay_ns=0, root_dispersion_ns=0) == 5 * MS
 
 
 @pytest.mark.parametrize("mean", [-2.0, -0.5, 0.0, 0.9, 1.7])
