@@ -259,9 +259,9 @@ class ClockKalman:
             1.0, up_ns, self.up_mean_ns, self.up_variance, gain
         )
 
-    def is_lost(self, time_s: float, delay_ns: float) -> bool:
+    def is_lost(self, expected: Prediction, delay_ns: float) -> bool:
         """Tell whether an exchange of such a round trip is worth more than all that was known."""
-        return self.at(time_s).variance > (_LOST * max(delay_ns, self._floor_ns)) ** 2
+        return expected.variance > (_LOST * max(delay_ns, self._floor_ns)) ** 2
 
     def adopt(self, line: LineFit, time_s: float) -> bool:
         """Start anew from a line that is surer in rate and offset; return whether it was.

@@ -222,7 +222,7 @@ class NodeClock:
             self._interval.exchange(t1_ns, t2_us, t3_us, t4_ns)
             # The filter takes them in order; one that was asked long ago narrows the interval only.
             if time_s >= self._filter.time_s:
-                skew_innovation = self._learn(self._filter, time_s, up, down)
+                skew_innovation = self._learn(self._filter, expected, time_s, up, down)
         least_ns = round(self._window.least_ns) - self.crystal.tick_ns
         return Exchange(
             verdict, t4_ns, offset_ns, delay_ns, least_ns, *told[:2], *skew_innovation,
@@ -324,11 +324,11 @@ class NodeClock:
         self._skew_mark, self._used = (0.0, self._filter.p_ss), 1
 
     def _learn(
-        self, clock: ClockKalman, time_s: float, up: float, down: float
+        self, clock: ClockKalman, expected: Prediction, time_s: float, up: float, down: float
     ) -> tuple[float, float]:
         """Take both ways; return innovation and deviation (ppm) of the rate if a block ended."""
         is_all_waiting = _LONGER * (up + down) < self._window.least_ns
-        if is_all_waiting or clock.is_lost(time_s, up + down):
+        if is_all_waiting or clock.is_lost(expected, up + down):
             self._start(time_s, up, down)
             return 0.0, math.inf
         self._used += 1

@@ -161,7 +161,7 @@ def test_the_covariance_stays_one(wander, gap_s):
     for index in range(200):
         now += gap_s if index % 7 == 0 else 1.0
         up, down = 4 * MS + rng.exponential(MS, 2)
-        if filter_.is_lost(now, up + down):
+        if filter_.is_lost(filter_.at(now), up + down):
             filter_ = ClockKalman(now, up, down, skew_max=5e4, wander=wander, floor_ns=100.0)
             continue
         filter_.predict(now)
