@@ -19,7 +19,7 @@ from typing import Final, NamedTuple, final
 from gateway.models.clock_checks import Change, ChangeKind, ClockChanges, evidence_limit
 from gateway.models.clock_checks_delay import ExtraDelay, OneSidedDelay, ShortestDelay
 from gateway.models.clock_checks_path import RecentTrips
-from gateway.models.node_clock import Crystal
+from gateway.models.node_clock import LONGER, Crystal
 
 _DAY_S: Final = 86_400.0
 _LOOKS: Final = 8
@@ -102,6 +102,9 @@ class ExchangeChecks:
         at_ns: gateway time of the answer; offset_ns: gateway minus source by this exchange alone;
         delay_ns: its round trip.
         """
+        if LONGER * delay_ns < self._shortest.least_ns < math.inf:
+            # As in NodeClock: all before was waiting, and says nothing of the path.
+            self.restart()
         extra = self._delay.found
         usual_ns, shift_ns = float(delay_ns), 0.0
         # A faster one than the slow way allows went the usual way; all it has may be queueing.

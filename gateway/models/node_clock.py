@@ -143,7 +143,7 @@ class ClockBelief(NamedTuple):
     """Shortest recent round trip."""
 
 
-_LONGER: Final = 8.0
+LONGER: Final = 8.0
 """If one round trip is so many times shorter than all before, those were all waiting: a node that
 starts has much to say first. They tell nothing of the path, and the estimate starts from the one.
 """
@@ -327,7 +327,7 @@ class NodeClock:
         self, clock: ClockKalman, expected: Prediction, time_s: float, up: float, down: float
     ) -> tuple[float, float]:
         """Take both ways; return innovation and deviation (ppm) of the rate if a block ended."""
-        is_all_waiting = _LONGER * (up + down) < self._window.least_ns
+        is_all_waiting = LONGER * (up + down) < self._window.least_ns
         if is_all_waiting or clock.is_lost(expected, up + down):
             self._start(time_s, up, down)
             return 0.0, math.inf

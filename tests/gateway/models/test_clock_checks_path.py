@@ -137,3 +137,31 @@ def test_a_path_that_changed_a_moment_before_explains_as_well():
 
 def test_without_a_round_trip_before_it_nothing_is_explained():
     assert not RecentTrips().explain(Change(ChangeKind.STEP, 0, 1.0, 1.0), 1)
+
+
+def busy_start(more_ns, *, exchanges=40):
+    """Play a first answer after seconds, then a link of 16 ms, slower up by `more_ns` later on."""
+    checks = ExchangeChecks(
+        Crystal(100.0), false_alarms_per_day=0.01, period_s=10.0, asymmetry_min_ns=5 * MS
+    )
+    rng, found = random.Random(2), checks.exchange(S, round(5e17 - 0.9e9), 1_800_000_000)
+    for index in range(1, exchanges):
+        up = 8 * MS + rng.expovariate(1 / MS) + (more_ns if index >= exchanges // 2 else 0.0)
+        down = 8 * MS + rng.expovariate(1 / MS)
+        step_ns = 50 * MS if index >= exchanges // 2 and not more_ns else 0.0
+        offset_ns = round(5e17 - step_ns + (up - down) / 2)
+        found += checks.exchange((1 + 10 * index) * S, offset_ns, round(up + down))
+    return found
+
+
+def test_an_answer_that_waited_at_the_start_hides_no_step():
+    (told,) = busy_start(0.0)
+    assert told.finding is ExchangeFinding.STEP
+    assert told.size == pytest.approx(50 * MS, abs=3 * MS)
+
+
+def test_an_answer_that_waited_at_the_start_makes_no_delay_smaller():
+    (told,) = busy_start(200 * MS)
+    assert told.finding is ExchangeFinding.ASYMMETRY
+    assert told.size == pytest.approx(200 * MS, abs=5 * MS)
+    assert told.deviation < 5 * MS
